@@ -1,0 +1,7 @@
+"""``python -m boundary_bench`` is the command ``boundary-bench``."""
+
+import sys
+
+from boundary_bench.cli import main
+
+sys.exit(main())

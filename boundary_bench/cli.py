@@ -1,0 +1,238 @@
+"""The command line: one thin function a stage. Heavy imports happen inside the stage that needs them.
+
+Exit codes: 0 done; 2 a message for the user; 85 stopped by a signal with everything saved, run the same again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from boundary_bench import __version__
+from boundary_bench.errors import EXIT_RUN_AGAIN, EXIT_USER_ERROR, BoundaryBenchError, Interrupted, StudyError
+from boundary_bench.files import lease, read_json, write_json, write_text
+from boundary_bench.plan import TRAINING_SET, Plan, ProblemSet, make_plan
+from boundary_bench.provenance import fingerprint
+
+
+def logger(label: str) -> Callable[[str], None]:
+    """A function that prints one labelled line of progress."""
+    return lambda line: print(f"[{label}] {line}", flush=True)
+
+
+def stop_signal() -> Callable[[], bool]:
+    """Ask whether SIGTERM or SIGINT has arrived; the first is noted, a second SIGINT ends at once."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if seen and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, note)
+    return lambda: bool(seen)
+
+
+def expect(found: str, arguments: argparse.Namespace) -> None:
+    """Refuse to work under other settings than the workflow planned with."""
+    if arguments.settings not in (None, found):
+        raise StudyError(
+            f"the study has changed while the workflow runs: settings {found}, planned with {arguments.settings}; "
+            "start snakemake again"
+        )
+
+
+def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Write the problems of a benchmark."""
+    from boundary_bench import store
+    from boundary_bench.benchmarks import read_problems
+
+    name = arguments.benchmark
+    chosen: ProblemSet = plan.problem_sets.get(name) or plan.problem_sets[TRAINING_SET]
+    if chosen.name != name:
+        raise StudyError(f"no benchmark {name!r} in this study")
+    settings = plan.problem_settings(name)
+    expect(fingerprint(settings), arguments)
+    if chosen.entry.data:
+        problems = read_problems(chosen.kind, Path(chosen.entry.data))
+    else:
+        problems = chosen.kind.generate(chosen.entry.split, chosen.entry.seed, chosen.options)
+    store.write_problems(plan.problems(name), problems, chosen.entry.split, settings)
+    logger(f"prepare {name}")(f"{len(problems)} problems -> {plan.problems(name)}")
+
+
+def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Make a base model, or adopt one that exists, and write its manifest."""
+    from boundary_bench import models
+    from boundary_bench.training import base
+
+    name, log = arguments.model, logger(f"pretrain {arguments.model}")
+    if name not in plan.study.models:
+        raise StudyError(f"no model {name!r} in this study")
+    settings = plan.model_settings(name)
+    expect(fingerprint(settings), arguments)
+    store = plan.store("models", name, settings)
+    with lease(store, log):
+        folder = base.obtain(plan.study.models[name], store, log)
+        models.load_weights(folder)
+        models.end_token(folder, read_json(folder / "config.json"))
+        models.load_tokenizer(folder)
+        models.write_manifest(plan.model(name), folder, 0, settings, model=name)
+    log(f"-> {folder}")
+
+
+def train(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Train one segment: from the checkpoint before ``--step`` to it."""
+    from boundary_bench import models
+    from boundary_bench.store import read_problems
+    from boundary_bench.training import one_thread, reference, state
+
+    stopped = stop_signal()
+    run, step = plan.run(arguments.run), arguments.step
+    if step not in plan.study.training.segments:
+        raise StudyError(f"step {step} is no checkpoint; training.segments keeps {plan.study.training.segments}")
+    log = logger(f"train {run.name}")
+    settings = plan.train_settings(run)
+    expect(fingerprint(settings), arguments)
+    folder, manifest = models.read_manifest(plan.model(run.model))
+    store = plan.store("runs", run.name, {**settings, "weights": manifest["weights_sha256"]})
+    one_thread()
+    with lease(store, log):
+        job = reference.Job(
+            plan.objectives[run.algorithm],
+            plan.study.training,
+            plan.problem_sets[TRAINING_SET].kind,
+            read_problems(plan.problems(TRAINING_SET)),
+            run.seed,
+        )
+        if len(job.problems) < job.training.prompts:
+            raise StudyError(f"training.prompts: {job.training.prompts} a step, but only {len(job.problems)} problems")
+        kept = reference.train(job, folder, store, step, log, stopped)
+        target = plan.checkpoint(run, step)
+        rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
+        write_text(target.parent / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        models.write_manifest(target, kept, step, settings, model=run.model, run=run.name, base=manifest["weights_sha256"])
+    log(f"checkpoint {step} -> {kept}")
+
+
+def sample(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Draw and grade the samples of a policy on a benchmark that are not in the store yet."""
+    from boundary_bench import models, provenance
+    from boundary_bench.sampling import campaign
+    from boundary_bench.store import SampleStore, read_problems
+    from boundary_bench.training import one_thread
+
+    stopped = stop_signal()
+    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    if benchmark not in plan.study.benchmarks:
+        raise StudyError(f"no benchmark {benchmark!r} in this study")
+    log = logger(f"sample {policy.name} {benchmark}")
+    folder, manifest = models.read_manifest(plan.weights(policy))
+    settings = plan.sample_settings(benchmark)
+    expect(fingerprint(settings), arguments)
+    settings = {**settings, "weights": manifest["weights_sha256"]}
+    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings))
+    one_thread()
+    with lease(store.folder, log):
+        store.claim(settings)
+        chosen = campaign.Campaign(
+            plan.problem_sets[benchmark].kind,
+            read_problems(plan.problems(benchmark)),
+            plan.study.sampling,
+            (policy.name, benchmark),
+        )
+        facts = {"settings": fingerprint(settings), "weights": manifest["weights_sha256"], "provenance": provenance.record()}
+        engine = campaign.load_engine(folder, plan.study.sampling.device)
+        files = campaign.run(chosen, engine, store, facts, log, stopped)
+        target = plan.samples(policy, benchmark)
+        place = os.path.relpath(store.folder, target.parent)
+        write_json(target, {"folder": place, "files": files, "n": plan.study.sampling.n_max, **facts})
+
+
+def measure(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Turn the samples of a policy on a benchmark into estimates with intervals."""
+    from boundary_bench.measure import measure
+
+    measure(plan, plan.policy(arguments.policy), arguments.benchmark)
+
+
+def compare(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Compare every checkpoint of a run with its base model, problem by problem."""
+    from boundary_bench.compare import compare
+
+    compare(plan, plan.run(arguments.run), arguments.benchmark)
+
+
+def report(plan: Plan, _arguments: argparse.Namespace) -> None:
+    """Collect the tables, draw the figures and write the page."""
+    from boundary_bench.report import report
+
+    report(plan)
+    logger("report")(f"-> {plan.root / 'report.html'}")
+
+
+STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, ...]]] = {
+    "prepare": (prepare, ("benchmark",)),
+    "pretrain": (pretrain, ("model",)),
+    "train": (train, ("run", "step")),
+    "sample": (sample, ("policy", "benchmark")),
+    "measure": (measure, ("policy", "benchmark")),
+    "compare": (compare, ("run", "benchmark")),
+    "report": (report, ()),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser."""
+    top = argparse.ArgumentParser(
+        prog="boundary-bench",
+        description="Does RL with verifiable rewards shrink or expand what a language model can solve? "
+        "The stages below are called by the workflow (run: snakemake --cores all); each also runs alone.",
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (stage, names) in STAGES.items():
+        sub = commands.add_parser(name, help=(stage.__doc__ or "").strip(), description=stage.__doc__)
+        sub.add_argument("study", help="a study file, or the name of a shipped study")
+        sub.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+        sub.add_argument("--settings", help=argparse.SUPPRESS)
+        for option in names:
+            sub.add_argument(f"--{option}", required=True, type=int if option == "step" else str)
+    commands.add_parser("doctor", help="What is installed here, and what each part unlocks.")
+    commands.add_parser("schema", help="Print the JSON schema of study files.")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; errors a user can cause are printed without a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.command == "doctor":
+            from boundary_bench.doctor import doctor
+
+            print(doctor())
+        elif arguments.command == "schema":
+            from boundary_bench.study import schema
+
+            print(schema(), end="")
+        else:
+            STAGES[arguments.command][0](make_plan(arguments.study, arguments.results), arguments)
+    except Interrupted as stop:
+        print(f"boundary-bench: {stop}", file=sys.stderr)
+        return EXIT_RUN_AGAIN
+    except BoundaryBenchError as fault:
+        print(f"boundary-bench: {fault}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The errors a user can cause or meet, one tree, shown without a traceback by the command line.
+
+Every message says what failed, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_USER_ERROR = 2
+#: "Stopped by a signal with everything saved: run the same command again."
+EXIT_RUN_AGAIN = 85
+
+
+class BoundaryBenchError(Exception):
+    """Base of every error that is reported to the user as a message."""
+
+
+class StudyError(BoundaryBenchError, ValueError):
+    """The study file, or a name or number in it, is not usable."""
+
+
+class DataError(BoundaryBenchError, ValueError):
+    """A problem set or a result file is missing, torn or of another shape."""
+
+
+class ModelError(BoundaryBenchError, ValueError):
+    """A model folder cannot be used: files missing, torn, not finite, or not safetensors."""
+
+
+class StoreError(BoundaryBenchError, OSError):
+    """Something stored cannot be written, is damaged, or belongs to other settings."""
+
+
+class TrainingError(BoundaryBenchError, RuntimeError):
+    """Training had to stop; the last good checkpoint is kept."""
+
+
+class StatisticsError(BoundaryBenchError, ValueError):
+    """Numbers that no estimate can be made from."""
+
+
+class Interrupted(BoundaryBenchError):
+    """SIGTERM or SIGINT arrived; the state is saved and the same command goes on from it."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known word, or all of them where none is near.
+
+    >>> did_you_mean("grop", ["grpo", "gspo"])
+    "did you mean 'grpo'? Known: grpo, gspo"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known: {', '.join(names)}"

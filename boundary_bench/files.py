@@ -1,0 +1,94 @@
+"""Writing so that a crash leaves the old file or the new one, never half of either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from boundary_bench.errors import DataError, StoreError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary file or folder name beside ``path``, renamed to it when the block ends well.
+
+    Raises:
+        StoreError: the folder cannot be written to (read-only, full).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as fault:
+        if isinstance(fault, StoreError):
+            raise
+        raise StoreError(f"cannot write {path}: {fault.strerror or fault}; is the folder writable, is the disk full?") from None
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN is refused, since it is no JSON."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that this package wrote.
+
+    Raises:
+        DataError: it is missing or torn.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
+    except ValueError as fault:
+        raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: found {type(found).__name__}, expected a JSON object")
+    return found
+
+
+@contextmanager
+def lease(store: Path, log: Any) -> Iterator[None]:
+    """Hold a store alone: a second writer waits, says for whom, and goes on when the first has ended.
+
+    An advisory lock on ``store/.lock`` that the kernel releases when its holder dies, however it dies.
+    """
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        holder = store / ".holder"
+        lock = FileLock(store / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            who = holder.read_text().strip() if holder.exists() else "another process"
+            log(f"waiting: {store} is in use by {who}")
+            lock.acquire()
+        holder.write_text(f"process {os.getpid()} on {os.uname().nodename}, job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
+    except OSError as fault:
+        raise StoreError(f"cannot lock {store}: {fault.strerror or fault}; is the folder writable?") from None
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,135 @@
+"""Model folders in Hugging Face format: checked reading, fingerprints and manifests.
+
+safetensors only: a pickle is never opened. Nothing here imports transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from boundary_bench import provenance
+from boundary_bench.errors import ModelError
+from boundary_bench.files import read_json, write_json
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder.
+
+    Raises:
+        ModelError: the folder or its config.json is missing, or there are no safetensors.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"no model folder at {folder}; expected config.json, tokenizer.json and *.safetensors there")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} has no config.json; expected a folder in Hugging Face format")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        pickles = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
+        found = f"found only {', '.join(sorted(pickles))}, which can run code when opened" if pickles else "found none"
+        raise ModelError(
+            f"{folder}: expected *.safetensors, {found}; convert with "
+            "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., safe_serialization=True)"
+        )
+    return files
+
+
+def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The config and the state dict of a model folder, every tensor whole and finite.
+
+    Raises:
+        ModelError: a file is missing or torn, or a tensor holds NaN or infinity.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for file in weight_files(folder):
+        try:
+            weights.update(load_file(file))
+        except (SafetensorError, OSError) as fault:
+            size = file.stat().st_size
+            raise ModelError(
+                f"{file} is damaged ({fault}; {size} bytes); copy or train this checkpoint again"
+            ) from None
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelError(f"{folder}: tensor {name} holds NaN or infinity; this checkpoint is no model")
+    return read_json(folder / "config.json"), weights
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The fast tokenizer of a model folder.
+
+    Raises:
+        ModelError: tokenizer.json is missing or unreadable.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise ModelError(f"{folder} has no tokenizer.json; save the tokenizer beside the model (save_pretrained)")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as fault:  # the tokenizers library raises bare Exception
+        raise ModelError(f"{file} is not a tokenizer: {fault}") from None
+
+
+def end_token(folder: Path, config: dict[str, Any]) -> int:
+    """The id that ends a response: of generation_config.json where there is one, else of config.json.
+
+    Raises:
+        ModelError: neither names one.
+    """
+    file = folder / "generation_config.json"
+    found = read_json(file).get("eos_token_id") if file.is_file() else None
+    found = config.get("eos_token_id") if found is None else found
+    if isinstance(found, list):
+        found = found[0]
+    if not isinstance(found, int):
+        raise ModelError(f"{folder}: config.json names no eos_token_id, so no response could end; add it")
+    return found
+
+
+def weights_sha256(folder: Path) -> str:
+    """One hash over the names and contents of all weight files."""
+    total = hashlib.sha256()
+    for file in weight_files(folder):
+        total.update(f"{file.name}:{provenance.file_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, Any], **facts: Any) -> None:
+    """Declare a model folder: where it is, its hash, what made it.
+
+    The path is relative to the manifest, so that a results folder can be moved.
+    """
+    write_json(
+        manifest,
+        {
+            "step": step,
+            "path": os.path.relpath(folder, manifest.parent),
+            "weights_sha256": weights_sha256(folder),
+            **facts,
+            "settings": settings,
+            "provenance": provenance.record(),
+        },
+    )
+
+
+def read_manifest(manifest: Path, check: bool = True) -> tuple[Path, dict[str, Any]]:
+    """The folder that a manifest declares, and the manifest itself.
+
+    Raises:
+        ModelError: the weights are not those that were declared.
+    """
+    found = read_json(manifest)
+    folder = (manifest.parent / found["path"]).resolve()
+    if check and (actual := weights_sha256(folder)) != found["weights_sha256"]:
+        raise ModelError(
+            f"the weights in {folder} have hash {actual[:12]}, {manifest} declares {found['weights_sha256'][:12]}: "
+            "they were altered or torn; delete that folder and the manifest, and run the same command again"
+        )
+    return folder, found

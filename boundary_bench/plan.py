@@ -1,0 +1,252 @@
+"""A study with its names resolved: runs, policies, the settings each result depends on, and where files go.
+
+The Snakefile and the command line both read this page, so that a file's name and the settings behind it are decided
+in one place. Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.algorithms import resolve
+from boundary_bench.algorithms.objective import Objective
+from boundary_bench.benchmarks import kind_of, options_of
+from boundary_bench.benchmarks.base import Kind, Options
+from boundary_bench.errors import StudyError, did_you_mean
+from boundary_bench.provenance import fingerprint
+from boundary_bench.study import Benchmark, Study, load_study
+
+#: Raise a stage's number when its code changes a result: it and everything below it runs again.
+VERSIONS = {"prepare": 1, "pretrain": 1, "train": 1, "sample": 1, "measure": 1, "compare": 1, "report": 1}
+
+#: The problem set that the policies are trained on, prepared like a benchmark.
+TRAINING_SET = "training"
+
+SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    model: str
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name in files and tables."""
+        return f"{self.model}--{self.algorithm}--seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is sampled: a base model (``run`` is None, step 0) or a checkpoint of a run."""
+
+    model: str
+    run: Run | None
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The name in files and tables."""
+        return self.model if self.run is None else f"{self.run.name}--step{self.step}"
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """A benchmark entry with its kind and options resolved."""
+
+    name: str
+    kind: Kind
+    entry: Benchmark
+    options: Options
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study and the folder its results go to."""
+
+    study: Study
+    path: Path
+    results: Path
+
+    def __post_init__(self) -> None:
+        # a misspelt name is an error now, before any work, not when a job first needs it
+        _ = self.objectives, self.problem_sets
+
+    @cached_property
+    def root(self) -> Path:
+        """``results/<study>``."""
+        return self.results / self.study.study
+
+    @cached_property
+    def objectives(self) -> dict[str, Objective]:
+        """The objective of every algorithm of the study."""
+        return {name: resolve(name, overrides) for name, overrides in self.study.algorithms.items()}
+
+    @cached_property
+    def problem_sets(self) -> dict[str, ProblemSet]:
+        """The benchmarks and the training set, by name."""
+        training = self.study.training
+        entries = dict(self.study.benchmarks)
+        if TRAINING_SET in entries:
+            raise StudyError(f"benchmarks.{TRAINING_SET}: this name is kept for the training set; choose another")
+        found = {name: _problem_set(name, entry, f"benchmarks.{name}") for name, entry in entries.items()}
+        entry = Benchmark(kind=training.benchmark, split="train", options=training.options)
+        found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
+        for name, model in self.study.models.items():
+            if model.pretrain:
+                where = f"models.{name}.pretrain.benchmark"
+                if kind_of(model.pretrain.benchmark, where).solutions is None:
+                    raise StudyError(f"{where}: {model.pretrain.benchmark!r} has no solutions to pre-train on")
+        return found
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every model x algorithm x seed."""
+        study = self.study
+        return [Run(m, a, s) for m in study.models for a in study.algorithms for s in study.seeds]
+
+    def policies_of(self, run: Run) -> list[Policy]:
+        """The evaluated policies of a run in order of training, the base model first."""
+        return [Policy(run.model, run if step else None, step) for step in self.study.evaluate.steps]
+
+    @property
+    def policies(self) -> list[Policy]:
+        """Every policy that is sampled, each once."""
+        return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
+
+    def run(self, name: str) -> Run:
+        """The run of that name."""
+        return _pick(name, {run.name: run for run in self.runs}, "run")
+
+    def policy(self, name: str) -> Policy:
+        """The policy of that name."""
+        return _pick(name, {policy.name: policy for policy in self.policies}, "policy")
+
+    def previous(self, step: int) -> int:
+        """The checkpoint that a segment starts from; 0 is the base model."""
+        steps = [0, *self.study.training.segments]
+        return steps[steps.index(step) - 1]
+
+    # files
+
+    def problems(self, benchmark: str) -> Path:
+        """The problem file of a benchmark."""
+        return self.root / "problems" / f"{benchmark}.parquet"
+
+    def model(self, model: str) -> Path:
+        """The manifest of a base model."""
+        return self.root / "models" / model / "manifest.json"
+
+    def checkpoint(self, run: Run, step: int) -> Path:
+        """The manifest of a checkpoint; step 0 is the base model's."""
+        return self.root / "checkpoints" / run.name / f"step{step}" / "manifest.json" if step else self.model(run.model)
+
+    def weights(self, policy: Policy) -> Path:
+        """The manifest of what a policy's weights are."""
+        return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
+
+    def samples(self, policy: Policy, benchmark: str) -> Path:
+        """The manifest of a policy's samples."""
+        return self.root / "samples" / policy.name / f"{benchmark}.json"
+
+    def measures(self, policy: Policy, benchmark: str) -> Path:
+        """The folder of a policy's measures."""
+        return self.root / "measures" / policy.name / benchmark
+
+    def comparison(self, run: Run, benchmark: str) -> Path:
+        """The folder of a run's comparison with its base."""
+        return self.root / "comparisons" / run.name / benchmark
+
+    def store(self, kind: str, name: str, settings: dict[str, Any]) -> Path:
+        """A store folder: named by what it holds and the settings it was made with, never a declared output."""
+        return self.root / "store" / kind / f"{name}--{fingerprint(settings)}"
+
+    # settings: what a result depends on, and nothing else
+
+    def problem_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of a problem file."""
+        chosen = self.problem_sets[benchmark]
+        return {
+            "version": VERSIONS["prepare"],
+            "kind": [chosen.kind.name, chosen.kind.version],
+            "split": chosen.entry.split,
+            "seed": chosen.entry.seed,
+            "options": chosen.options.model_dump(mode="json"),
+            "data": chosen.entry.data,
+        }
+
+    def model_settings(self, model: str) -> dict[str, Any]:
+        """Settings of a base model."""
+        return {"version": VERSIONS["pretrain"], **self.study.models[model].model_dump(mode="json", exclude_none=True)}
+
+    def train_settings(self, run: Run) -> dict[str, Any]:
+        """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
+        training = self.study.training.model_dump(
+            mode="json", exclude={"segments", "state_every", "device", "benchmark", "options"}
+        )
+        return {
+            "version": VERSIONS["train"],
+            "model": self.model_settings(run.model),
+            "objective": self.objectives[run.algorithm].model_dump(mode="json"),
+            "seed": run.seed,
+            "training": training,
+            "problems": self.problem_settings(TRAINING_SET),
+        }
+
+    def sample_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of stored samples. ``n_max`` is none: raising it keeps what is there."""
+        sampling = self.study.sampling.model_dump(mode="json", exclude={"n_max", "device"})
+        return {"version": VERSIONS["sample"], "sampling": sampling, "problems": self.problem_settings(benchmark)}
+
+    def analysis_settings(self, stage: str) -> dict[str, Any]:
+        """Settings of measure, compare and report."""
+        return {
+            "version": VERSIONS[stage],
+            "n_max": self.study.sampling.n_max,
+            "ks": self.study.ks,
+            **self.study.analysis.model_dump(mode="json", exclude={"ks"}),
+        }
+
+
+def _problem_set(name: str, entry: Benchmark, where: str) -> ProblemSet:
+    kind = kind_of(entry.kind or name, where if entry.kind else f"{where} (its name, as it gives no kind)")
+    return ProblemSet(name, kind, entry, options_of(kind, entry.options, where))
+
+
+def _pick(name: str, known: dict[str, Any], what: str) -> Any:
+    if name not in known:
+        raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def find_study(name: str) -> Path:
+    """The file of a study: a path, or the name of a shipped one.
+
+    Raises:
+        StudyError: there is no such file.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise StudyError(f"no study file at {path}")
+        return path
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
+    if name not in shipped:
+        raise StudyError(f"no shipped study {name!r}; {did_you_mean(name, shipped)}. Or give the path of a .yaml file")
+    return shipped[name]
+
+
+def make_plan(name: str, results: Path = Path("results")) -> Plan:
+    """The plan of a study given by path or shipped name.
+
+    Raises:
+        StudyError: the study has a fault; nothing has been done then.
+    """
+    path = find_study(name)
+    return Plan(load_study(path), path, results)

@@ -1,0 +1,80 @@
+"""Where a result comes from: code version, packages, machine, settings.
+
+Nothing heavy is imported: package versions are read from their metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("boundary-bench", "torch", "transformers", "snakemake", "numpy", "scipy", "pyarrow", "vllm", "openrlhf")
+
+
+def fingerprint(settings: Any) -> str:
+    """Twelve hex digits that name the given JSON-like settings; key order does not matter."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_version() -> dict[str, Any]:
+    """The commit this package runs from, and whether the working tree differs from it.
+
+    Both are None where the package is installed without its repository.
+    """
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    root = str(Path(__file__).resolve().parent.parent)
+    try:
+        commit = git("rev-parse", "HEAD")
+        changes = git("status", "--porcelain", "--untracked-files=no")
+    except FileNotFoundError:
+        commit = changes = None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and operating system, in words a reader can compare."""
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass  # not Linux: platform's word is what there is
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.platform()}
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of the packages that can move a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def record() -> dict[str, Any]:
+    """Code, packages and machine together, as stored beside every result."""
+    return {"code": code_version(), "packages": packages(), "machine": machine()}

@@ -1,0 +1,174 @@
+"""The in-process engine: exact i.i.d. sampling that computes every distinct prefix once.
+
+Samples of one prompt share prefixes: at the first token a thousand samples sit on one prefix, and even at the last
+many still do. The engine keeps one row a distinct prefix (a trie), draws for every sample from its row's
+distribution with the sample's own uniform number, and branches. The samples are exactly those of a plain loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from boundary_bench.sampling.decoder import Decoder
+from boundary_bench.seeds import uniforms
+
+#: Samples that are decoded together; a constant, so that the rounding of a batch never depends on the machine.
+GROUP = 8192
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a response is drawn; temperature 0 is greedy."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Finished responses, in the order of their requests. Axes: S samples, T tokens (padded).
+
+    Attributes:
+        prompt_S: which prompt each answers.
+        token_ST: token ids; the end token included where ``finished_S``, anything after it 0.
+        logprob_ST: log-probability of each token under the distribution that was sampled from, 0 on padding.
+        entropy_ST: entropy (nats) of that distribution at each token, 0 on padding.
+        length_S: tokens, the end token included.
+        finished_S: False where ``max_tokens`` cut the response off.
+    """
+
+    prompt_S: np.ndarray
+    token_ST: np.ndarray
+    logprob_ST: np.ndarray
+    entropy_ST: np.ndarray
+    length_S: np.ndarray
+    finished_S: np.ndarray
+
+
+def sample(
+    decoder: Decoder,
+    prompts: Sequence[Sequence[int]],
+    seed_PN: np.ndarray,
+    decoding: Decoding,
+    share_prefixes: bool = True,
+) -> Iterator[Responses]:
+    """Draw N responses to each prompt, a group of whole prompts at a time.
+
+    Args:
+        prompts: token ids of P prompts, none empty.
+        seed_PN: the seed of every sample; the responses depend on it, on the prompt and on the weights, up to the
+            rounding of a batched matrix product: a draw can fall on the other side of a boundary where its uniform
+            number is within that rounding (about 1e-7) of it.
+        share_prefixes: False computes every sample's own row (the plain loop), for comparison.
+    """
+    each = max(1, GROUP // max(1, seed_PN.shape[1]))
+    for first in range(0, len(prompts), each):
+        chosen = slice(first, first + each)
+        yield _sample_group(decoder, prompts[chosen], seed_PN[chosen], decoding, share_prefixes, first)
+
+
+def _sample_group(
+    decoder: Decoder,
+    prompts: Sequence[Sequence[int]],
+    seed_PN: np.ndarray,
+    decoding: Decoding,
+    share_prefixes: bool,
+    first: int,
+) -> Responses:
+    device = decoder.device
+    seed_S = seed_PN.reshape(-1)
+    count, limit = len(seed_S), decoding.max_tokens
+    token_ST = torch.zeros(count, limit, dtype=torch.int32, device=device)
+    logprob_ST = torch.zeros(count, limit, device=device)
+    entropy_ST = torch.zeros(count, limit, device=device)
+    prompt_S = torch.arange(len(prompts), device=device).repeat_interleave(seed_PN.shape[1])
+    live_S = torch.arange(count, device=device)
+    row_S = prompt_S
+    cache, logits_RV = decoder.prefill(*_left_pad(prompts, device), limit)
+    for t in range(limit):
+        logprob_RV, entropy_R = distribution(logits_RV, decoding)
+        drawn_S = draw(logprob_RV, row_S, uniforms(seed_S[live_S.numpy(force=True)], t), decoding)
+        token_ST[live_S, t] = drawn_S.int()
+        logprob_ST[live_S, t] = logprob_RV[row_S, drawn_S]
+        entropy_ST[live_S, t] = entropy_R[row_S]
+        going_S = drawn_S != decoding.end
+        live_S, row_S, drawn_S = live_S[going_S], row_S[going_S], drawn_S[going_S]
+        if not len(live_S) or t == limit - 1:
+            break
+        parent_R, next_R, row_S = branch(row_S, drawn_S, logits_RV.shape[1], share_prefixes)
+        unchanged = len(parent_R) == len(logits_RV) and bool((parent_R[1:] > parent_R[:-1]).all())
+        logits_RV = decoder.extend(cache, None if unchanged else parent_R, next_R)
+    tokens = token_ST.numpy(force=True)
+    finished_S = np.ones(count, dtype=bool)
+    finished_S[live_S.numpy(force=True)] = False
+    length_S = np.where(finished_S, (tokens == decoding.end).argmax(1) + 1, limit)
+    return Responses(
+        prompt_S.numpy(force=True) + first,
+        tokens,
+        logprob_ST.numpy(force=True),
+        entropy_ST.numpy(force=True),
+        length_S,
+        finished_S,
+    )
+
+
+def _left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    longest = max(map(len, prompts))
+    ids_PT = torch.zeros(len(prompts), longest, dtype=torch.long)
+    keep_PT = torch.zeros(len(prompts), longest, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        ids_PT[row, longest - len(prompt) :] = torch.tensor(prompt)
+        keep_PT[row, longest - len(prompt) :] = True
+    return ids_PT.to(device), keep_PT.to(device)
+
+
+def distribution(logits_RV: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]:
+    """Log-probabilities that are sampled from, and their entropy in nats.
+
+    Temperature divides the logits; top-p (Holtzman et al. 2020) keeps the smallest set of most likely tokens whose
+    mass reaches top_p and renormalises. Greedy keeps the plain distribution (what is recorded is the policy's).
+    """
+    scaled_RV = logits_RV / decoding.temperature if decoding.temperature > 0 else logits_RV
+    logprob_RV = torch.log_softmax(scaled_RV, -1)
+    if decoding.top_p < 1 and decoding.temperature > 0:
+        sorted_RV, order_RV = logprob_RV.sort(-1, descending=True, stable=True)
+        before_RV = sorted_RV.exp().cumsum(-1) - sorted_RV.exp()
+        outside_RV = torch.zeros_like(logprob_RV, dtype=torch.bool)
+        outside_RV.scatter_(1, order_RV, before_RV >= decoding.top_p)
+        logprob_RV = torch.log_softmax(logprob_RV.masked_fill(outside_RV, float("-inf")), -1)
+    probability_RV = logprob_RV.exp()
+    entropy_R = -torch.where(probability_RV > 0, probability_RV * logprob_RV, 0.0).sum(-1)
+    return logprob_RV, entropy_R
+
+
+def draw(logprob_RV: Tensor, row_S: Tensor, uniform_S: np.ndarray, decoding: Decoding) -> Tensor:
+    """The token of each sample by inversion of its row's cumulative distribution.
+
+    The cumulative sums of all rows lie end to end on one axis (row r covers [r, r + 1)), so that one binary search
+    serves every sample; float64 with uniforms on a 2**-32 grid keeps it exact for up to 2**20 rows.
+    """
+    if decoding.temperature == 0:
+        return logprob_RV.argmax(-1)[row_S]
+    cumulative_RV = logprob_RV.double().exp().cumsum(-1)
+    cumulative_RV /= cumulative_RV[:, -1:].clone()
+    cumulative_RV += torch.arange(len(cumulative_RV), device=row_S.device)[:, None]
+    target_S = torch.from_numpy(uniform_S).to(row_S.device) + row_S
+    place_S = torch.searchsorted(cumulative_RV.view(-1), target_S, right=True)
+    return place_S - row_S * logprob_RV.shape[1]
+
+
+def branch(
+    row_S: Tensor, token_S: Tensor, vocabulary: int, share_prefixes: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The next set of prefixes: parent row and token of each, and the row every sample sits on."""
+    if not share_prefixes:
+        return row_S, token_S, torch.arange(len(row_S), device=row_S.device)
+    code_R, row_S = torch.unique(row_S * vocabulary + token_S, return_inverse=True)
+    return code_R // vocabulary, code_R % vocabulary, row_S

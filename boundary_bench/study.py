@@ -1,0 +1,273 @@
+"""A study: one YAML file that says which models, algorithms, benchmarks and seeds are compared, and how.
+
+This module is the shape only (types, defaults, bounds). What the names in it refer to is resolved by
+``boundary_bench.plan``. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from boundary_bench.errors import StudyError, did_you_mean
+
+#: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
+NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _ascending(steps: list[int]) -> list[int]:
+    if sorted(set(steps)) != steps:
+        raise ValueError(f"found {steps}, expected ascending numbers without repeats: {sorted(set(steps))}")
+    return steps
+
+
+Steps = Annotated[list[int], AfterValidator(_ascending)]
+
+
+class Block(BaseModel):
+    """A part of the study; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pretrain(Block):
+    """A small base model made from scratch on solutions of a benchmark's train split."""
+
+    benchmark: Name = Field(description="benchmark kind whose train split supplies the solutions")
+    steps: int = Field(1000, ge=1, description="optimizer steps")
+    batch: int = Field(128, ge=1, description="solutions per step")
+    numbers: dict[int, float] = Field({3: 1, 4: 3, 5: 2}, description="weight of each problem size in the data")
+    architecture: Literal["llama", "qwen2"] = Field("llama", description="Hugging Face model type")
+    hidden: int = Field(96, ge=8, description="width of the residual stream")
+    layers: int = Field(3, ge=1, description="number of transformer layers")
+    heads: int = Field(3, ge=1, description="query heads (one key-value head)")
+    lr_muon: float = Field(0.02, gt=0, description="learning rate of Muon on the weight matrices")
+    lr_adamw: float = Field(1.5e-2, gt=0, description="learning rate of AdamW on everything else")
+    seed: int = Field(0, ge=0)
+
+
+class Model(Block):
+    """Where a base model comes from: exactly one of pretrain, path or hub."""
+
+    pretrain: Pretrain | None = Field(None, description="make a small base model from scratch")
+    path: str | None = Field(None, description="folder in Hugging Face format (safetensors)")
+    hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
+    revision: str | None = Field(None, description="commit of the hub model; required with hub")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Model:
+        given = [name for name in ("pretrain", "path", "hub") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"found {given or 'no source'}, expected exactly one of: pretrain, path, hub")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub and revision go together: pin the commit, e.g. {hub: org/name, revision: abc123}")
+        return self
+
+
+class Training(Block):
+    """How every run is trained. Segment boundaries are the checkpoints that are kept."""
+
+    backend: Literal["reference"] = Field("reference", description="trainer")
+    benchmark: Name = Field(description="benchmark kind whose train split supplies the prompts and rewards")
+    options: dict[str, Any] = Field({}, description="options of the train split, as in benchmarks.<name>.options")
+    segments: Steps = Field(min_length=1, description="steps at which a checkpoint is kept; one job trains one segment")
+    prompts: int = Field(16, ge=1, description="prompts per rollout step")
+    rollouts: int = Field(16, ge=2, description="responses per prompt (the group)")
+    updates_per_rollout: int = Field(2, ge=1, description="optimizer updates per rollout step: 1 is strictly on-policy")
+    epochs: int = Field(1, ge=1, description="passes over each rollout batch; each makes updates_per_rollout updates")
+    lr: float = Field(1.5e-4, gt=0, description="learning rate of AdamW, constant after the warm-up")
+    warmup: int = Field(5, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0, description="global gradient-norm clip")
+    temperature: float = Field(1.0, gt=0, description="temperature of the rollouts")
+    max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
+    state_every: int = Field(10, ge=1, description="steps between saved trainer states: what a SIGKILL can cost")
+    device: str = Field("cpu", description="torch device: cpu or cuda")
+
+    @field_validator("segments")
+    @classmethod
+    def _positive(cls, steps: list[int]) -> list[int]:
+        if steps[0] < 1:
+            raise ValueError(f"found step {steps[0]}, expected 1 or more (step 0 is the base model)")
+        return steps
+
+    @model_validator(mode="after")
+    def _minibatches(self) -> Training:
+        if (self.prompts * self.rollouts) % self.updates_per_rollout:
+            raise ValueError(
+                f"updates_per_rollout: {self.updates_per_rollout} does not divide prompts x rollouts = "
+                f"{self.prompts} x {self.rollouts}; choose a divisor"
+            )
+        return self
+
+
+class Evaluate(Block):
+    """Which checkpoints are sampled; step 0 is the base model."""
+
+    steps: Steps = Field(min_length=2, description="0 and steps of training.segments")
+
+
+class Benchmark(Block):
+    """A named set of problems."""
+
+    kind: Name | None = Field(None, description="entry of the benchmark registry; by default the name itself")
+    split: Literal["train", "dev", "test"] = Field("test", description="tune on dev, report test")
+    seed: int = Field(0, ge=0, description="seed of the generator")
+    options: dict[str, Any] = Field({}, description="settings of the benchmark kind")
+    data: str | None = Field(None, description="a local JSON-lines file with the problems, instead of the generator")
+
+
+class Sampling(Block):
+    """How every policy is sampled."""
+
+    engine: Literal["torch"] = Field("torch", description="sampling engine")
+    n_max: int = Field(1024, ge=1, description="samples per problem")
+    block: int = Field(1024, ge=1, description="sample indices per stored block: the unit of resuming and extending")
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
+    seed: int = Field(0, ge=0, description="every sample's own seed derives from this one and its name")
+    device: str = Field("cpu", description="torch device: cpu or cuda")
+
+    @model_validator(mode="after")
+    def _whole_blocks(self) -> Sampling:
+        if self.n_max % self.block:
+            down, up = self.n_max // self.block * self.block, -(-self.n_max // self.block) * self.block
+            raise ValueError(
+                f"n_max: {self.n_max} is not a multiple of block: {self.block}; "
+                f"write n_max: {down or up} or n_max: {up}, or another block"
+            )
+        return self
+
+
+class Analysis(Block):
+    """How the samples are turned into statements."""
+
+    level: float = Field(0.95, gt=0, lt=1, description="confidence level of every interval")
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples")
+    ks: Steps | None = Field(None, min_length=1, description="values of k; by default the powers of two up to n_max")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+class Study(Block):
+    """One study. See docs/study.md for a tour."""
+
+    study: Name = Field(description="name; results go to results/<name>/")
+    models: dict[Name, Model] = Field(min_length=1)
+    algorithms: dict[Name, dict[str, Any]] = Field(
+        min_length=1, description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})"
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="training seeds: one run each")
+    training: Training
+    evaluate: Evaluate
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    sampling: Sampling = Sampling()
+    analysis: Analysis = Analysis()
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _algorithms_by_name(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            repeated = sorted({str(name) for name in value if value.count(name) > 1})
+            if repeated:
+                raise ValueError(f"listed twice: {', '.join(repeated)}")
+            return {name: {} for name in value}
+        return value
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _benchmark_defaults(cls, value: Any) -> Any:
+        return {name: block or {} for name, block in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"found {seeds}, expected each seed once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        kept = [0, *self.training.segments]
+        unknown = [step for step in self.evaluate.steps if step not in kept]
+        if unknown:
+            raise ValueError(
+                f"evaluate.steps: {unknown} are no checkpoints; training.segments keeps {kept[1:]} "
+                f"(step 0 is the base): add them there, or choose among {kept}"
+            )
+        if self.evaluate.steps[0] != 0:
+            raise ValueError("evaluate.steps: step 0, the base model, is what everything is compared with; add it")
+        beyond = [k for k in self.ks if k > self.sampling.n_max]
+        if beyond or self.ks[0] < 1:
+            raise ValueError(
+                f"analysis.ks: {beyond or self.ks[0]} is outside 1..{self.sampling.n_max} (sampling.n_max): "
+                "pass@k needs k samples a problem; raise n_max or drop these k"
+            )
+        return self
+
+    @property
+    def ks(self) -> list[int]:
+        """The values of k that are reported."""
+        return self.analysis.ks or [2**i for i in range(self.sampling.n_max.bit_length())]
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        StudyError: the file is missing, is no YAML mapping, or has a wrong key or value; every fault is
+            listed with what was found and what to write instead.
+    """
+    try:
+        found = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise StudyError(f"no study file at {path}; shipped ones are in workflows/studies/") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise StudyError(f"{path} is not readable as YAML: {fault}") from None
+    if not isinstance(found, dict):
+        raise StudyError(f"{path}: found {type(found).__name__}, expected a mapping that starts with 'study: NAME'")
+    try:
+        return Study.model_validate(found)
+    except ValidationError as fault:
+        raise StudyError(explain(fault, f"the study {path}")) from None
+
+
+def explain(fault: ValidationError, what: str) -> str:
+    """The faults of a validation, one line each: where, what was found, what to write."""
+    lines = [f"{what} has {fault.error_count()} fault(s):"]
+    for error in fault.errors(include_url=False):
+        where = ".".join(str(part) for part in error["loc"]) or "(top level)"
+        message = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            message = "unknown key; " + did_you_mean(str(error["loc"][-1]), _keys_at(error["loc"]))
+        elif error["type"] == "missing":
+            message = "missing; this key is required"
+        elif error["type"] == "string_pattern_mismatch" or where.endswith("[key]"):
+            message = "names are letters, digits, '.', '_' and single '-'"
+        elif not isinstance(error["input"], dict | list) and error["type"] != "value_error":
+            message += f", found {error['input']!r}"
+        lines.append(f"  {where}: {message}")
+    return "\n".join(lines)
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed where an unknown one was found."""
+    schema = Study.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location[:-1]:
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        for option in node.get("anyOf", []):
+            node = option if "$ref" in option else node
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return list(node.get("properties", {}))
+
+
+def schema() -> str:
+    """The JSON schema of study files; ``workflows/studies/schema.json`` is this text, for editors to complete from."""
+    return json.dumps(Study.model_json_schema(), indent=2) + "\n"

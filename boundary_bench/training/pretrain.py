@@ -1,0 +1,119 @@
+"""The quickstart's base model: a small causal LM, pre-trained from scratch on solutions of the train split.
+
+Deliberately undertrained: a base that solves everything has no boundary to move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor, nn
+
+from boundary_bench.benchmarks.base import Kind
+from boundary_bench.benchmarks.countdown import ALPHABET
+from boundary_bench.errors import StudyError
+from boundary_bench.study import Pretrain
+
+PAD, END = 0, 1
+LONGEST = 128
+
+
+def character_tokenizer() -> Tokenizer:
+    """One token a character, ids in the order of the alphabet after padding and end; no chat template."""
+    vocabulary = {"<pad>": PAD, "</s>": END, **{character: i + 2 for i, character in enumerate(ALPHABET)}}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens(["<pad>", "</s>"])
+    return tokenizer
+
+
+def build(settings: Pretrain) -> nn.Module:
+    """A Hugging Face model with random weights of the given shape; deterministic in ``settings.seed``."""
+    import transformers
+
+    config_of = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[settings.architecture]
+    model_of = {"llama": transformers.LlamaForCausalLM, "qwen2": transformers.Qwen2ForCausalLM}[settings.architecture]
+    config = config_of(
+        vocab_size=32,
+        hidden_size=settings.hidden,
+        intermediate_size=settings.hidden * 8 // 3,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=1,
+        max_position_embeddings=LONGEST,
+        tie_word_embeddings=False,
+        initializer_range=0.02,
+        bos_token_id=None,
+        eos_token_id=END,
+        pad_token_id=PAD,
+    )
+    torch.manual_seed(settings.seed)
+    return model_of(config)
+
+
+def save(model: nn.Module, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write model and tokenizer as a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load."""
+    from transformers import PreTrainedTokenizerFast
+
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>").save_pretrained(folder)
+
+
+def batches(kind: Kind, settings: Pretrain, tokenizer: Tokenizer) -> Iterator[tuple[Tensor, Tensor]]:
+    """Right-padded token ids and a mask of the answer tokens, one optimizer step at a time."""
+    if kind.solutions is None:
+        raise StudyError(f"models.*.pretrain.benchmark: {kind.name} has no solutions to pre-train on")
+    texts = kind.solutions(settings.seed, settings.steps * settings.batch, settings.numbers)
+    for _ in range(settings.steps):
+        pairs = [next(texts) for _ in range(settings.batch)]
+        rows = [tokenizer.encode(prompt + answer).ids + [END] for prompt, answer in pairs]
+        longest = max(map(len, rows))
+        ids_BT = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+        answer_BT = torch.tensor(
+            [[len(p) <= t < len(row) for t in range(longest)] for (p, _), row in zip(pairs, rows, strict=True)]
+        )
+        yield ids_BT, answer_BT
+
+
+def optimizers(model: nn.Module, settings: Pretrain) -> list[torch.optim.Optimizer]:
+    """Muon on the matrices of the blocks, AdamW on embeddings, head and norms (Jordan et al. 2024)."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=settings.lr_muon, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=settings.lr_adamw, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def schedule(step: int, steps: int) -> float:
+    """Linear warm-up over 20 steps, constant, linear decay over the second half to 2 %."""
+    return min(1.0, (step + 1) / 20) * max(0.02, min(1.0, (steps - step) / (0.5 * steps)))
+
+
+def pretrain(kind: Kind, settings: Pretrain, log: Callable[[str], None]) -> tuple[nn.Module, Tokenizer, dict[str, Any]]:
+    """Train the base model; the loss is the mean cross-entropy of the answer tokens."""
+    tokenizer, model = character_tokenizer(), build(settings)
+    chosen = optimizers(model, settings)
+    rates = [group["lr"] for optimizer in chosen for group in optimizer.param_groups]
+    recent: list[float] = []
+    for step, (ids_BT, answer_BT) in enumerate(batches(kind, settings, tokenizer)):
+        logits_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits
+        loss = F.cross_entropy(logits_BTV[answer_BT[:, 1:]].float(), ids_BT[:, 1:][answer_BT[:, 1:]])
+        loss.backward()
+        groups = [group for optimizer in chosen for group in optimizer.param_groups]
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate * schedule(step, settings.steps)
+        for optimizer in chosen:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        recent = [*recent[-49:], loss.item()]
+        if (step + 1) % 50 == 0 or step + 1 == settings.steps:
+            log(f"step {step + 1}/{settings.steps}  loss {sum(recent) / len(recent):.4f}")
+    return model.eval(), tokenizer, {"loss": sum(recent) / len(recent)}

@@ -1,0 +1,387 @@
+"""The reference trainer: a plain loop of rollouts, rewards and clipped updates over any Hugging Face causal LM.
+
+It defines what the other backends are compared with, so it is written to be read from top to bottom. Rollouts come
+from the sampling engine, rewards from the benchmark's grader, the objective from ``boundary_bench.algorithms``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from boundary_bench import models, seeds
+from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
+from boundary_bench.algorithms.objective import Objective
+from boundary_bench.benchmarks.base import Kind, Problem
+from boundary_bench.errors import Interrupted, TrainingError
+from boundary_bench.files import atomic
+from boundary_bench.grading import Verdict, grade_all
+from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.sampling.torch_engine import Decoding, Responses, sample
+from boundary_bench.study import Training
+from boundary_bench.training import state
+
+#: Tokens in one forward and backward pass, padding included.
+MICRO_BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained: everything that a run's numbers depend on."""
+
+    objective: Objective
+    training: Training
+    kind: Kind
+    problems: list[Problem]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """One step's responses with their rewards. Axes: N = prompts x rollouts samples, T tokens (padded).
+
+    ``start_N`` is the prompt length of each sample; ``ids`` holds prompt and response tokens, right-padded.
+    """
+
+    ids: Tensor
+    start_N: Tensor
+    length_N: Tensor
+    old_logprob_NT: Tensor
+    mask_NT: Tensor
+    reward_N: Tensor
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One line of the step log; every backend writes the same keys.
+
+    Attributes:
+        reward: mean reward of the rollouts.
+        entropy: mean exact token entropy (nats) of the rollouts, at the rollout temperature.
+        clip_fraction: share of tokens (sequence ratio: of sequences) where the clip is active, over all updates.
+        gradient_norm: mean global norm before clipping.
+        response_length: mean tokens of a response.
+        truncated: share of responses cut off at max_tokens.
+        live_groups: share of prompts whose rollouts have different rewards.
+        positive_mass: mean over samples of max(A, 0), after the objective's signs.
+        negative_mass: the same of max(-A, 0).
+        updates: optimizer updates made.
+        seconds_rollout: wall time of sampling and grading.
+        seconds_update: wall time of the updates.
+    """
+
+    step: int
+    reward: float
+    entropy: float
+    clip_fraction: float
+    gradient_norm: float
+    response_length: float
+    truncated: float
+    live_groups: float
+    positive_mass: float
+    negative_mass: float
+    updates: int
+    seconds_rollout: float
+    seconds_update: float
+
+
+def prompts_of_step(job: Job, step: int) -> list[Problem]:
+    """The problems of a step: consecutive pieces of one random permutation an epoch."""
+    count, total = job.training.prompts, len(job.problems)
+    chosen = []
+    for position in range((step - 1) * count, step * count):
+        epoch, place = divmod(position, total)
+        chosen.append(job.problems[_permutation(job.seed, epoch, total)[place]])
+    return chosen
+
+
+def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
+    return np.random.default_rng(seeds.key("prompt order", seed, epoch)).permutation(total)
+
+
+def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: int) -> Rollouts:
+    """Sample and grade one step's responses; reward 1 for a correct one, else 0."""
+    settings, problems = job.training, prompts_of_step(job, step)
+    prompts = [tokenizer.encode(problem.prompt).ids for problem in problems]
+    index_G = np.arange(settings.rollouts)
+    seed_PG = np.stack(
+        [seeds.sample_seeds(seeds.key("rollout", job.seed, step, slot), index_G) for slot in range(len(prompts))]
+    )
+    decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, end)
+    drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))
+    texts = tokenizer.decode_batch(
+        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)], skip_special_tokens=True
+    )
+    rewards: list[float] = []
+    for slot, problem in enumerate(problems):
+        mine = slice(slot * settings.rollouts, (slot + 1) * settings.rollouts)
+        grades = grade_all(lambda text, p=problem: job.kind.grade(p, text), texts[mine], drawn.finished_S[mine])
+        rewards += [float(grade.verdict is Verdict.CORRECT) for grade in grades]
+    return _pack(drawn, prompts, torch.tensor(rewards), decoder.device)
+
+
+def join(parts: list[Responses]) -> Responses:
+    """Several groups of responses as one."""
+    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Responses.__annotations__}
+    return Responses(**fields)
+
+
+def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: torch.device) -> Rollouts:
+    length_N = torch.from_numpy(drawn.length_S)
+    start_N = torch.tensor([len(prompts[p]) for p in drawn.prompt_S])
+    width = int(length_N.max())
+    ids = torch.zeros(len(start_N), int((start_N + length_N).max()), dtype=torch.long)
+    for i, (p, n) in enumerate(zip(drawn.prompt_S, drawn.length_S, strict=True)):
+        ids[i, : len(prompts[p])] = torch.tensor(prompts[p])
+        ids[i, len(prompts[p]) : len(prompts[p]) + n] = torch.from_numpy(drawn.token_ST[i, :n])
+    mask_NT = torch.arange(width)[None] < length_N[:, None]
+    facts = {
+        "reward": float(reward_N.mean()),
+        "entropy": float(drawn.entropy_ST.sum(dtype=np.float64) / drawn.length_S.sum()),
+        "response_length": float(drawn.length_S.mean()),
+        "truncated": float(1 - drawn.finished_S.mean()),
+    }
+    old_logprob_NT = torch.from_numpy(drawn.logprob_ST[:, :width])
+    return Rollouts(
+        *(x.to(device) for x in (ids, start_N, length_N, old_logprob_NT, mask_NT, reward_N)), facts
+    )
+
+
+def response_logprobs(
+    model: nn.Module, rollouts: Rollouts, chosen: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the response tokens of the chosen samples, and the full distributions they come from.
+
+    Sequences are right-padded, so the causal mask alone keeps padding out of every prediction that is read.
+
+    Returns:
+        (n, T) of the drawn tokens (garbage where the mask is False, but finite), and (n, T, V).
+    """
+    start_n, length_n = rollouts.start_N[chosen], rollouts.length_N[chosen]
+    first, last = int(start_n.min()) - 1, int((start_n + length_n).max()) - 1
+    ids = rollouts.ids[chosen, : last + 1]
+    keep = torch.arange(first, last, device=ids.device)
+    logits = model(input_ids=ids[:, :-1], use_cache=False, logits_to_keep=keep).logits
+    place = (start_n[:, None] - 1 - first + torch.arange(int(length_n.max()), device=ids.device)).clamp_max(last - first - 1)
+    logits_nTV = logits.gather(1, place[..., None].expand(-1, -1, logits.shape[2])).float() / temperature
+    full_nTV = torch.log_softmax(logits_nTV, -1)
+    token_nT = ids.gather(1, place + first + 1)
+    return full_nTV.gather(2, token_nT[..., None])[..., 0], full_nTV
+
+
+def micro_batches(chosen: Tensor, rollouts: Rollouts) -> Iterator[Tensor]:
+    """The samples in pieces of like length, each of at most ``MICRO_BATCH_TOKENS`` tokens with padding."""
+    total_N = rollouts.start_N + rollouts.length_N
+    ordered = chosen[total_N[chosen].argsort(stable=True)]
+    rows = max(1, MICRO_BATCH_TOKENS // int(total_N.max()))
+    yield from ordered.split(rows)
+
+
+@dataclass
+class Updates:
+    """Sums over a step's optimizer updates."""
+
+    clipped: float = 0.0
+    counted: float = 0.0
+    norms: float = 0.0
+    made: int = 0
+
+
+def update(
+    job: Job,
+    model: nn.Module,
+    reference: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    rollouts: Rollouts,
+    step: int,
+) -> dict[str, float]:
+    """All optimizer updates of one step; returns the diagnostics of the log.
+
+    Samples with advantage 0 have an exactly zero gradient: they are counted in the denominators and skip the forward
+    pass, unless a KL term or an entropy bonus gives them one.
+    """
+    settings, objective = job.training, job.objective
+    advantage_N = advantages(rollouts.reward_N, settings.rollouts, objective)
+    present = contributing(advantage_N, objective).nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(seeds.key("minibatches", job.seed, step) >> 1)
+    sums, everyone = Updates(), objective.kl != "none" or objective.entropy_coefficient > 0
+    for _ in range(settings.epochs):
+        order = present[torch.randperm(len(present), generator=generator).to(present.device)]
+        for minibatch in order.tensor_split(settings.updates_per_rollout):
+            active = minibatch if everyone else minibatch[advantage_N[minibatch] != 0]
+            if len(active):
+                _one_update(job, model, reference, optimizer, rollouts, advantage_N, minibatch, active, step, sums)
+    reward_PG = rollouts.reward_N.view(-1, settings.rollouts)
+    return {
+        "clip_fraction": sums.clipped / max(sums.counted, 1.0),
+        "gradient_norm": sums.norms / max(sums.made, 1),
+        "live_groups": float((reward_PG != reward_PG[:, :1]).any(1).float().mean()),
+        "positive_mass": float(advantage_N.clamp(min=0).mean()),
+        "negative_mass": float((-advantage_N).clamp(min=0).mean()),
+        "updates": sums.made,
+    }
+
+
+def _one_update(
+    job: Job,
+    model: nn.Module,
+    reference: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    rollouts: Rollouts,
+    advantage_N: Tensor,
+    minibatch: Tensor,
+    active: Tensor,
+    step: int,
+    sums: Updates,
+) -> None:
+    settings, objective = job.training, job.objective
+    denominator = normalizer(rollouts.mask_NT[minibatch], objective)
+    for chosen in micro_batches(active, rollouts):
+        logprob_nT, full_nTV = response_logprobs(model, rollouts, chosen, settings.temperature)
+        width = logprob_nT.shape[1]
+        reference_nT = None
+        if reference is not None:
+            with torch.no_grad():
+                reference_nT = response_logprobs(reference, rollouts, chosen, settings.temperature)[0]
+        entropy_nT = -(full_nTV.exp() * full_nTV).sum(-1) if objective.entropy_coefficient else None
+        loss = policy_loss(
+            logprob_nT,
+            rollouts.old_logprob_NT[chosen, :width],
+            advantage_N[chosen],
+            rollouts.mask_NT[chosen, :width],
+            objective,
+            denominator,
+            reference_nT,
+            entropy_nT,
+        )
+        loss.value.backward()
+        sums.clipped += float(loss.clipped)
+        sums.counted += float(loss.counted)
+    norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
+    if not math.isfinite(norm):
+        optimizer.zero_grad(set_to_none=True)
+        raise TrainingError(
+            f"step {step}: the gradient norm is {norm}, expected a finite number; the checkpoints before this step are "
+            "kept. Lower training.lr or training.updates_per_rollout, or raise training.warmup"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = settings.lr * min(1.0, step / max(1, settings.warmup))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    sums.norms += norm
+    sums.made += 1
+
+
+def decoder_of(model: nn.Module) -> Decoder:
+    """The fastest decoder that computes this model exactly; it reads the weights as they are now."""
+    config = model.config.to_dict()
+    return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else HubDecoder(model)
+
+
+def train(
+    job: Job,
+    base: Path,
+    store: Path,
+    stop: int,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Train up to step ``stop`` and return the folder of that checkpoint; resumes from what the store holds.
+
+    The caller holds the store's lease.
+
+    Args:
+        base: the model folder of step 0.
+        stopped: asked after every step; True saves the state and raises.
+
+    Raises:
+        Interrupted: ``stopped`` said so; the state is saved.
+        TrainingError: a gradient is not finite, or the store has gone past ``stop`` without keeping it.
+    """
+    folder = state.step_folder(store, stop)
+    if folder.exists():
+        log(f"step {stop} is already in the store")
+        return folder
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config, _ = models.load_weights(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    model = model.to(job.training.device).eval()
+    reference = None
+    if job.objective.kl != "none":
+        reference = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+        reference = reference.to(job.training.device).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay
+    )
+    done = _resume(store, stop, model, optimizer, log)
+    tokenizer, end = models.load_tokenizer(base), models.end_token(base, config)
+    for step in range(done + 1, stop + 1):
+        row = _step(job, model, reference, optimizer, tokenizer, end, step)
+        with open(store / "steps.jsonl", "a") as lines:
+            lines.write(json.dumps(asdict(row)) + "\n")
+        if step % 10 == 0 or step == stop:
+            log(
+                f"step {step}/{stop}  reward {row.reward:.3f}  entropy {row.entropy:.3f}  clip {row.clip_fraction:.4f}  "
+                f"length {row.response_length:.1f}  {row.seconds_rollout + row.seconds_update:.2f} s/step"
+            )
+        interrupted = stopped()
+        if step % job.training.state_every == 0 or step == stop or interrupted:
+            state.save(store, step, model, optimizer)
+        if interrupted and step < stop:
+            raise Interrupted(f"stopped by a signal at step {step} of {stop}; saved, run the same command again to go on")
+    with atomic(folder) as temporary:
+        model.save_pretrained(temporary)
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            if (base / name).exists():
+                shutil.copy(base / name, temporary / name)
+    return folder
+
+
+def _resume(
+    store: Path, stop: int, model: nn.Module, optimizer: torch.optim.Optimizer, log: Callable[[str], None]
+) -> int:
+    """The step that the newest saved state has reached, loaded; 0 where there is none."""
+    saved = state.saved_steps(store)
+    if saved and saved[-1] > stop:
+        raise TrainingError(
+            f"{store} has been trained to step {saved[-1]} and step {stop} was not kept on the way, so it cannot be had "
+            f"from there: choose a kept step, or delete {store} to train this run again"
+        )
+    if not saved:
+        state.rewind_log(store, 0)
+        return 0
+    state.load(store, saved[-1], model, optimizer)
+    state.rewind_log(store, saved[-1])
+    log(f"resuming after step {saved[-1]}")
+    return saved[-1]
+
+
+def _step(
+    job: Job,
+    model: nn.Module,
+    reference: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    tokenizer: Tokenizer,
+    end: int,
+    step: int,
+) -> StepRow:
+    begun = time.perf_counter()
+    rollouts = roll_out(job, decoder_of(model), tokenizer, end, step)
+    rolled = time.perf_counter()
+    facts: dict[str, Any] = {**rollouts.facts, **update(job, model, reference, optimizer, rollouts, step)}
+    facts |= {"seconds_rollout": rolled - begun, "seconds_update": time.perf_counter() - rolled}
+    return StepRow(step=step, **{key: round(value, 6) if isinstance(value, float) else value for key, value in facts.items()})

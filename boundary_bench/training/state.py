@@ -1,0 +1,92 @@
+"""The trainer's own state on disk: weights and optimizer moments as safetensors, and the step log.
+
+Rollouts, prompt order and minibatches are functions of (seed, step), so the step number is all the randomness
+there is to save: a resumed run repeats an undisturbed one bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from boundary_bench.errors import ModelError
+from boundary_bench.files import atomic, write_text
+
+KEPT = 2
+
+
+def step_folder(parent: Path, step: int) -> Path:
+    """``parent/step-000050``: sorts by step."""
+    return parent / f"step-{step:06d}"
+
+
+def saved_steps(store: Path) -> list[int]:
+    """The steps whose trainer state is in the store, ascending."""
+    names = (re.fullmatch(r"step-(\d{6,})", path.name) for path in (store / "state").glob("step-*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def save(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Write the state of a step atomically, then remove all but the two newest."""
+    moments: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            moments[f"{key}:{name}"] = value.detach().contiguous()
+    with atomic(step_folder(store / "state", step)) as folder:
+        folder.mkdir()
+        save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, folder / "weights.safetensors")
+        save_file(moments, folder / "optimizer.safetensors")
+    for old in saved_steps(store)[:-KEPT]:
+        shutil.rmtree(step_folder(store / "state", old))
+
+
+def load(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the state of a step into model and optimizer.
+
+    Raises:
+        ModelError: a file of the state is missing or damaged.
+    """
+    folder = step_folder(store / "state", step)
+    try:
+        weights = load_file(folder / "weights.safetensors")
+        moments = load_file(folder / "optimizer.safetensors")
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+        for key, value in moments.items():
+            kind, name = key.split(":", 1)
+            device = "cpu" if kind == "step" else parameters[name].device
+            optimizer.state[parameters[name]][kind] = value.to(device)
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as fault:
+        raise ModelError(
+            f"the trainer state in {folder} is damaged ({fault}); delete that folder and run the same command again "
+            "to resume from the one before it"
+        ) from None
+
+
+def read_log(store: Path, until: int) -> list[dict[str, Any]]:
+    """The step log up to a step; a torn last line is dropped, as its step was never saved."""
+    path = store / "steps.jsonl"
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["step"] <= until:
+            rows.append(row)
+    return rows
+
+
+def rewind_log(store: Path, until: int) -> None:
+    """Forget the lines after a step: the resumed run writes them again."""
+    write_text(store / "steps.jsonl", "".join(json.dumps(row) + "\n" for row in read_log(store, until)))

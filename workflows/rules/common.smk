@@ -1,0 +1,50 @@
+"""The plan of the study, and the lists of files that the rules make."""
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from boundary_bench.errors import BoundaryBenchError
+from boundary_bench.plan import TRAINING_SET, make_plan
+from boundary_bench.provenance import fingerprint
+
+STARTED = time.time()
+
+# a study with a fault stops here, before any rule: Snakemake would answer an error in an input
+# function with "Nothing to be done" where the tables exist
+try:
+    PLAN = make_plan(config.get("study", "quickstart"), Path(config.get("results", "results")))
+except BoundaryBenchError as fault:
+    raise WorkflowError(str(fault)) from None
+
+# the command line of the environment that snakemake runs in, also where that is not activated
+shell.prefix(f"export PATH={os.path.dirname(sys.executable)}:$PATH OMP_NUM_THREADS=1; ")
+
+STUDY = f"{PLAN.path} --results {PLAN.results}"
+LOGS = f"{PLAN.root}/logs"
+
+
+def one_of(names):
+    """A wildcard constraint that allows exactly these names."""
+    return "|".join(re.escape(name) for name in names)
+
+
+CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
+SAMPLES = [PLAN.samples(policy, b) for policy in PLAN.policies for b in PLAN.study.benchmarks]
+MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "summary.csv"]
+MEASURES = [
+    PLAN.measures(policy, b) / name for policy in PLAN.policies for b in PLAN.study.benchmarks for name in MEASURE_FILES
+]
+COMPARISON_FILES = ["differences.csv", "coverage.csv"]
+COMPARISONS = [
+    PLAN.comparison(run, b) / name for run in PLAN.runs for b in PLAN.study.benchmarks for name in COMPARISON_FILES
+]
+REPORT = PLAN.root / "report.html"
+
+
+onsuccess:
+    print(f"{REPORT} ({(time.time() - STARTED) / 60:.1f} minutes)")

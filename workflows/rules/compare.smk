@@ -1,0 +1,19 @@
+def evaluated(wildcards):
+    """The measures of a run's evaluated policies, its base among them."""
+    policies = PLAN.policies_of(PLAN.run(wildcards.run))
+    return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
+
+
+rule compare:
+    input:
+        evaluated,
+    output:
+        [PLAN.root / "comparisons/{run}/{benchmark}" / name for name in COMPARISON_FILES],
+    log:
+        f"{LOGS}/compare/{{run}}/{{benchmark}}.log",
+    params:
+        study=STUDY,
+        settings=PLAN.analysis_settings("compare"),
+    shell:
+        "boundary-bench compare {params.study} --run {wildcards.run} --benchmark {wildcards.benchmark}"
+        " 2>&1 | tee -ia {log}"

@@ -1,0 +1,14 @@
+rule measure:
+    input:
+        samples=PLAN.root / "samples/{policy}/{benchmark}.json",
+        problems=PLAN.problems("{benchmark}"),
+    output:
+        [PLAN.root / "measures/{policy}/{benchmark}" / name for name in MEASURE_FILES],
+    log:
+        f"{LOGS}/measure/{{policy}}/{{benchmark}}.log",
+    params:
+        study=STUDY,
+        settings=PLAN.analysis_settings("measure"),
+    shell:
+        "boundary-bench measure {params.study} --policy {wildcards.policy} --benchmark {wildcards.benchmark}"
+        " 2>&1 | tee -ia {log}"

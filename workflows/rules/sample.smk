@@ -1,0 +1,15 @@
+rule sample:
+    input:
+        weights=lambda wildcards: PLAN.weights(PLAN.policy(wildcards.policy)),
+        problems=PLAN.problems("{benchmark}"),
+    output:
+        PLAN.root / "samples/{policy}/{benchmark}.json",
+    log:
+        f"{LOGS}/sample/{{policy}}/{{benchmark}}.log",
+    params:
+        study=STUDY,
+        settings=lambda wildcards: fingerprint(PLAN.sample_settings(wildcards.benchmark)),
+        n_max=PLAN.study.sampling.n_max,
+    shell:
+        "boundary-bench sample {params.study} --policy {wildcards.policy} --benchmark {wildcards.benchmark}"
+        " --settings {params.settings} 2>&1 | tee -ia {log}"

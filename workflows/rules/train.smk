@@ -1,0 +1,22 @@
+def before(wildcards):
+    """The checkpoint a segment starts from; its age is no reason to train again."""
+    run, step = PLAN.run(wildcards.run), PLAN.previous(int(wildcards.step))
+    return ancient(PLAN.checkpoint(run, step)) if step else []
+
+
+rule train:
+    input:
+        base=lambda wildcards: PLAN.model(PLAN.run(wildcards.run).model),
+        problems=PLAN.problems(TRAINING_SET),
+        before=before,
+    output:
+        PLAN.root / "checkpoints/{run}/step{step}/manifest.json",
+        PLAN.root / "checkpoints/{run}/step{step}/log.jsonl",
+    log:
+        f"{LOGS}/train/{{run}}/step{{step}}.log",
+    params:
+        study=STUDY,
+        settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
+    shell:
+        "boundary-bench train {params.study} --run {wildcards.run} --step {wildcards.step}"
+        " --settings {params.settings} 2>&1 | tee -ia {log}"
