@@ -1,0 +1,19 @@
+"""The report stage: every fragment of a study, checked, as tables, figures and one page."""
+
+from __future__ import annotations
+
+from boundary_bench.plan import Plan
+
+
+def report(plan: Plan) -> None:
+    """Write ``tables/``, ``figures/`` and ``report.html`` of a study.
+
+    Raises:
+        DataError: a fragment is missing, or does not fit the study.
+    """
+    from boundary_bench.report import figures, page, tables
+
+    collected = tables.collect(plan)
+    pivots = tables.make_pivots(plan, collected)
+    tables.write(plan, collected, pivots)
+    page.write(plan, tables.record(plan, collected), pivots, figures.draw_all(plan, collected))

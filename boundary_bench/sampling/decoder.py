@@ -30,8 +30,10 @@ class Decoder(Protocol):
             A cache, and the logits after each prompt (R, V) in float32.
         """
 
-    def extend(self, cache: Any, parent_R: Tensor | None, token_R: Tensor) -> Tensor:
-        """Grow the cache by one token a row; row i continues row ``parent_R[i]`` (None: every row itself).
+    def extend(self, cache: Any, parent_R: Tensor, token_R: Tensor) -> Tensor:
+        """Grow the cache by one token a row; row i continues what was row ``parent_R[i]``.
+
+        Rows may branch, end and move; what stays in place (``parent_R[i] == i``) should cost nothing.
 
         Returns:
             The logits after the new tokens (R, V) in float32.
@@ -40,23 +42,39 @@ class Decoder(Protocol):
 
 @dataclass
 class Cache:
-    """Keys and values of every layer (R, heads, room, D), of which ``filled`` positions are used."""
+    """Keys and values of every layer, of which ``rows`` rows and ``filled`` positions are used.
 
+    The tensors are (capacity, heads, room, D); rows beyond ``rows`` are spare, so that branching rarely reallocates.
+    """
+
+    rows: int
+    filled: int
+    position_R: Tensor
+    bias: Tensor | None = None
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
-    bias: Tensor | None = None
-    position_R: Tensor = field(default_factory=lambda: torch.empty(0))
-    filled: int = 0
 
-    def select(self, parent_R: Tensor) -> None:
-        """Let row i be a copy of row ``parent_R[i]``."""
-        for tensors in (self.keys, self.values):
-            for layer, old in enumerate(tensors):
-                new = old.new_empty(len(parent_R), *old.shape[1:])
-                torch.index_select(old[:, :, : self.filled], 0, parent_R, out=new[:, :, : self.filled])
-                tensors[layer] = new
+    def follow(self, parent_R: Tensor) -> None:
+        """Let row i hold what row ``parent_R[i]`` held; only rows that change are copied."""
+        rows = len(parent_R)
+        moved = (parent_R != torch.arange(rows, device=parent_R.device)).nonzero()[:, 0]
+        source = parent_R[moved]
+        if rows > len(self.keys[0]):
+            self.keys = [_grown(tensor, rows) for tensor in self.keys]
+            self.values = [_grown(tensor, rows) for tensor in self.values]
+        if len(moved):
+            for tensor in (*self.keys, *self.values):
+                tensor[moved, :, : self.filled] = tensor[source, :, : self.filled]
         self.position_R = self.position_R[parent_R]
         self.bias = None if self.bias is None else self.bias[parent_R]
+        self.rows = rows
+
+
+def _grown(tensor: Tensor, rows: int) -> Tensor:
+    """The tensor with room for at least twice as many rows."""
+    larger = tensor.new_empty(max(rows, 2 * len(tensor)), *tensor.shape[1:])
+    larger[: len(tensor)] = tensor
+    return larger
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,7 @@ class LlamaDecoder:
         causal = torch.ones(length, length, dtype=torch.bool, device=self.device).tril()
         # a padded row attends to itself, so that its softmax is defined; nothing reads it
         allowed = (causal & keep_RT[:, None]) | torch.eye(length, dtype=torch.bool, device=self.device)
-        cache = Cache(position_R=position_RT[:, -1] + 1, filled=length)
+        cache = Cache(rows, length, position_RT[:, -1] + 1)
         hidden = F.embedding(ids_RT, self.embedding)
         for layer in self.layers:
             qkv = self._qkv(layer, hidden).view(rows, length, -1, self.width).transpose(1, 2)
@@ -142,24 +160,22 @@ class LlamaDecoder:
         return cache, self._logits(hidden[:, -1])
 
     @torch.inference_mode()
-    def extend(self, cache: Cache, parent_R: Tensor | None, token_R: Tensor) -> Tensor:
+    def extend(self, cache: Cache, parent_R: Tensor, token_R: Tensor) -> Tensor:
         """See ``Decoder.extend``."""
-        if parent_R is not None:
-            cache.select(parent_R)
-        rows, now = len(token_R), cache.filled
+        cache.follow(parent_R)
+        rows, now = cache.rows, cache.filled
         cos, sin = (x[:, None] for x in self._rotation(cache.position_R))
         bias = None if cache.bias is None else cache.bias[..., : now + 1]
         hidden = F.embedding(token_R, self.embedding)
         for index, layer in enumerate(self.layers):
             qkv = self._qkv(layer, hidden).view(rows, -1, self.width)
             rotated = _rotate(qkv[:, : self.heads + self.groups], cos, sin)
-            cache.keys[index][:, :, now] = rotated[:, self.heads :]
-            cache.values[index][:, :, now] = qkv[:, self.heads + self.groups :]
+            keys, values = cache.keys[index][:rows, :, : now + 1], cache.values[index][:rows, :, : now + 1]
+            keys[:, :, now] = rotated[:, self.heads :]
+            values[:, :, now] = qkv[:, self.heads + self.groups :]
             # the queries that share a key head are treated as positions of one query: no copy of keys or values
             query = rotated[:, : self.heads].reshape(rows, self.groups, -1, self.width)
-            mixed = F.scaled_dot_product_attention(
-                query, cache.keys[index][:, :, : now + 1], cache.values[index][:, :, : now + 1], attn_mask=bias
-            )
+            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)
             hidden = self._finish(layer, hidden, mixed.reshape(rows, -1))
         cache.filled += 1
         cache.position_R = cache.position_R + 1
@@ -220,11 +236,10 @@ class HubDecoder:
         return cache, self._forward(cache, ids_RT, position_RT)
 
     @torch.inference_mode()
-    def extend(self, cache: dict[str, Any], parent_R: Tensor | None, token_R: Tensor) -> Tensor:
+    def extend(self, cache: dict[str, Any], parent_R: Tensor, token_R: Tensor) -> Tensor:
         """See ``Decoder.extend``."""
-        if parent_R is not None:
-            cache["past"].batch_select_indices(parent_R)
-            cache["keep"], cache["position"] = cache["keep"][parent_R], cache["position"][parent_R]
+        cache["past"].batch_select_indices(parent_R)
+        cache["keep"], cache["position"] = cache["keep"][parent_R], cache["position"][parent_R]
         cache["keep"] = F.pad(cache["keep"], (0, 1), value=True)
         logits = self._forward(cache, token_R[:, None], cache["position"][:, None])
         cache["position"] = cache["position"] + 1

@@ -18,7 +18,7 @@ from boundary_bench.sampling.decoder import Decoder
 from boundary_bench.seeds import uniforms
 
 #: Samples that are decoded together; a constant, so that the rounding of a batch never depends on the machine.
-GROUP = 8192
+GROUP = 1024
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,11 @@ def _sample_group(
         live_S, row_S, drawn_S = live_S[going_S], row_S[going_S], drawn_S[going_S]
         if not len(live_S) or t == limit - 1:
             break
-        parent_R, next_R, row_S = branch(row_S, drawn_S, logits_RV.shape[1], share_prefixes)
-        unchanged = len(parent_R) == len(logits_RV) and bool((parent_R[1:] > parent_R[:-1]).all())
-        logits_RV = decoder.extend(cache, None if unchanged else parent_R, next_R)
+        branch_S = drawn_S if share_prefixes else torch.arange(len(row_S), device=device)
+        parent_R, row_S = place(row_S, branch_S)
+        token_R = torch.empty_like(parent_R)
+        token_R[row_S] = drawn_S
+        logits_RV = decoder.extend(cache, parent_R, token_R)
     tokens = token_ST.numpy(force=True)
     finished_S = np.ones(count, dtype=bool)
     finished_S[live_S.numpy(force=True)] = False
@@ -164,11 +166,29 @@ def draw(logprob_RV: Tensor, row_S: Tensor, uniform_S: np.ndarray, decoding: Dec
     return place_S - row_S * logprob_RV.shape[1]
 
 
-def branch(
-    row_S: Tensor, token_S: Tensor, vocabulary: int, share_prefixes: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The next set of prefixes: parent row and token of each, and the row every sample sits on."""
-    if not share_prefixes:
-        return row_S, token_S, torch.arange(len(row_S), device=row_S.device)
-    code_R, row_S = torch.unique(row_S * vocabulary + token_S, return_inverse=True)
-    return code_R // vocabulary, code_R % vocabulary, row_S
+def place(row_S: Tensor, branch_S: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the next step: samples on one row with one branch share a row, and as few rows as possible move.
+
+    The first branch of a row stays in the row's place; its other branches, and rows beyond the new number of rows,
+    fill the places of rows that have ended. A cache then copies what branches, not what merely goes on.
+
+    Returns:
+        The parent of each new row, and the new row of each sample.
+
+    >>> place(torch.tensor([0, 0, 2, 2]), torch.tensor([5, 5, 1, 7]))
+    (tensor([0, 2, 2]), tensor([0, 0, 2, 1]))
+    """
+    width = int(branch_S.max()) + 1
+    code_C, child_S = torch.unique(row_S * width + branch_S, return_inverse=True)
+    parent_C = code_C // width
+    rows = len(parent_C)
+    first_C = torch.ones_like(parent_C, dtype=torch.bool)
+    first_C[1:] = parent_C[1:] != parent_C[:-1]
+    staying_C = first_C & (parent_C < rows)
+    free_R = torch.ones(rows, dtype=torch.bool, device=row_S.device)
+    free_R[parent_C[staying_C]] = False
+    place_C = parent_C.clone()
+    place_C[~staying_C] = free_R.nonzero()[:, 0]
+    parent_R = torch.empty_like(parent_C)
+    parent_R[place_C] = parent_C
+    return parent_R, place_C[child_S]

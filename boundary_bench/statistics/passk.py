@@ -14,8 +14,8 @@ def pass_at_k(samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> 
     """The unbiased estimate of pass@k of every problem.
 
     1 - C(n-c, k) / C(n, k), with n samples of which c are correct (Chen et al. 2021, arXiv 2107.03374, equation 1).
-    Computed as 1 - prod_{i<c} (1 - k / (n-i)), summed in logarithms: the error stays near 1e-13 at n = 16384, also
-    where the estimate is tiny.
+    Computed as 1 - prod_{i<c} (1 - k / (n-i)), summed in logarithms: the relative error stays below 1e-12 at n = 16384,
+    also where the estimate is tiny.
 
     Args:
         samples_P: n of each problem; they may differ, a problem is never padded.

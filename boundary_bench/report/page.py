@@ -1,0 +1,114 @@
+"""The page: one HTML file that needs nothing else, with every figure and the compact tables in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from boundary_bench import __version__
+from boundary_bench.files import write_text
+from boundary_bench.plan import Plan
+from boundary_bench.report.figures import Figure
+from boundary_bench.report.tables import Pivot
+from boundary_bench.statistics.coverage import detection_limit
+
+
+def write(plan: Plan, record: dict[str, Any], pivots: dict[str, list[Pivot]], figures: list[Figure]) -> None:
+    """Write ``report.html``; everything that comes from a name or a file is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    inline = [(figure, Markup(_inline(figure, f"f{place}"))) for place, figure in enumerate(figures)]
+    text = environment.get_template("report.html.j2").render(
+        study=plan.study,
+        version=__version__,
+        groups=[(name, [pair for pair in inline if pair[0].stem.startswith(name)]) for name in SECTIONS],
+        sections=SECTIONS,
+        pivots=pivots,
+        settings=yaml.safe_dump(record["study"], sort_keys=False, allow_unicode=True),
+        record=record,
+        limits=limits(plan),
+    )
+    write_text(plan.root / "report.html", text)
+
+
+#: Figure stems in the order of the page: heading and how to read them.
+SECTIONS = {
+    "boundary_map": (
+        "The boundary map",
+        "Every cell compares one checkpoint with the base model at one k, on the same problems. Red: fewer problems are "
+        "solved within k attempts than before training, so the boundary shrinks. Blue: more, so it expands. The grey "
+        "column is the base model itself. Hatched cells are those whose interval contains no change. Inside the lines "
+        "the comparison is with guessing: uniformly random valid responses solve more than the checkpoint does (dotted), "
+        "or more than both (solid).",
+    ),
+    "pass_at_k": (
+        "pass@k curves",
+        "The same numbers as curves. Small k is what a user sees, large k is what could be found by search. Where the "
+        "curves of a checkpoint and the base cross, training has moved problems from rarely solved to either often or "
+        "never. The dashed line is what random valid responses reach.",
+    ),
+    "dynamics": (
+        "Dynamics of training",
+        "Reward and token entropy of the rollouts at every step, token entropy and greedy accuracy of the evaluated "
+        "checkpoints on each benchmark.",
+    ),
+}
+
+
+def _inline(figure: Figure, prefix: str) -> str:
+    """The SVG element of a figure, with names of its own: two figures of a page must not share an id."""
+    text = figure.svg[figure.svg.index("<svg") :]
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt" |(?<=svg )width="[\d.]+pt"', "", text, count=2)
+
+
+def limits(plan: Plan) -> list[str]:
+    """What the results of this study cannot show, each as a paragraph."""
+    study, n = plan.study, plan.study.sampling.n_max
+    limit, thrice = detection_limit(n), detection_limit(n, min(3, n))
+    seeds = len(study.seeds)
+    made = [name for name, model in study.models.items() if model.pretrain]
+    sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in study.benchmarks)
+    found = [
+        f"No success is not impossible. With n = {n} samples and no correct one, the success rate of a problem is only "
+        f"known to be below {limit:.2g} (95 % confidence, 1 - 0.05^(1/n)); a rule of three hits misses rates up to "
+        f"{thrice:.2g} as often. Problems that are rarer than that look unsolvable here. Counts of newly or no longer "
+        "solved problems near that rate change from one draw to the next.",
+        f"{'One training seed' if seeds == 1 else f'{seeds} training seeds'} per algorithm. "
+        + (
+            "Nothing here says how much a repeat of the training would differ."
+            if seeds == 1
+            else "The curves are means over them; the intervals do not hold what the choice of seeds adds."
+        ),
+        f"Intervals are {100 * study.analysis.level:g} % percentile bootstraps over problems, each for one k and one "
+        "checkpoint: they speak of other problems of the same kind, for these policies. A map of many cells holds some "
+        "that miss by chance. Intervals of fewer than some twenty problems, or of problems that are all alike, are too "
+        "narrow.",
+        "The null line is what uniformly random valid responses reach (known where the benchmark knows its chance "
+        "rates). Near or below it a large-k difference is one of coverage, of how many different responses are drawn, "
+        "and no evidence of skill gained or lost.",
+        f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of at most "
+        f"{study.sampling.max_tokens} tokens. Truncated responses count as not solved in pass@k, and are counted apart "
+        "in the summary.",
+    ]
+    if made:
+        verb = "is a tiny model" if len(made) == 1 else "are tiny models"
+        found.insert(
+            0,
+            f"{', '.join(made)} {verb} made from scratch on a synthetic task. What happens here shows that the "
+            "measurement works and what these objectives do to such a model; it does not carry over to large language "
+            "models by itself.",
+        )
+    return found
