@@ -212,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors a user can cause are printed without a traceback."""
     arguments = parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the stages print their own progress
     try:
         if arguments.command == "doctor":
             from boundary_bench.doctor import doctor

@@ -15,7 +15,7 @@ from boundary_bench.statistics.intervals import INTERVAL, bootstrap_weights, mea
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.store import read_table
 
-#: How many correct samples make a problem solved: one is the usual rule, three is the one that luck moves less.
+#: Correct samples that make a problem solved: one is the usual rule, three is the one that luck moves less.
 HITS = (1, 3)
 COUNTS = ["problem_id", "stratum", "chance", "n", "correct"]
 
@@ -55,7 +55,9 @@ def problem_counts(plan: Plan, policy: Policy, benchmark: str) -> dict[str, np.n
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COUNTS}
 
 
-def check_paired(base: dict[str, np.ndarray], other: dict[str, np.ndarray], policy: Policy, benchmark: str) -> None:
+def check_paired(
+    base: dict[str, np.ndarray], other: dict[str, np.ndarray], policy: Policy, benchmark: str
+) -> None:
     """Make sure that two measures are of the same problems in the same order.
 
     Raises:
@@ -63,10 +65,13 @@ def check_paired(base: dict[str, np.ndarray], other: dict[str, np.ndarray], poli
     """
     base_ids, other_ids = base["problem_id"].tolist(), other["problem_id"].tolist()
     if base_ids != other_ids:
-        odd = sorted(set(base_ids) ^ set(other_ids)) or [a for a, b in zip(base_ids, other_ids, strict=True) if a != b]
+        odd = sorted(set(base_ids) ^ set(other_ids)) or [
+            a for a, b in zip(base_ids, other_ids, strict=True) if a != b
+        ]
         raise StatisticsError(
-            f"{policy.name} and its base were measured on other problems of {benchmark} ({len(odd)} differ, e.g. "
-            f"{odd[0]}), and a paired comparison needs the same in the same order; run the measure stage again for both"
+            f"{policy.name} and its base were measured on other problems of {benchmark} ({len(odd)} differ, "
+            f"e.g. {odd[0]}), and a paired comparison needs the same in the same order; run the measure "
+            "stage again for both"
         )
 
 
@@ -78,7 +83,9 @@ def _difference_rows(
     where: dict[str, Any],
 ) -> list[dict[str, Any]]:
     analysis, ks = plan.study.analysis, plan.study.ks
-    base_PK, checkpoint_PK = (pass_at_k(counts["n"][part_P], counts["correct"][part_P], ks) for counts in (base, checkpoint))
+    base_PK, checkpoint_PK = (
+        pass_at_k(counts["n"][part_P], counts["correct"][part_P], ks) for counts in (base, checkpoint)
+    )
     weight_BP = bootstrap_weights(len(part_P), analysis.resamples, analysis.seed)
     base_K, checkpoint_K = base_PK.mean(0), checkpoint_PK.mean(0)
     difference_K, low_K, high_K = mean_interval(checkpoint_PK - base_PK, weight_BP, analysis.level)
@@ -112,7 +119,9 @@ def coverage_rows(
             "problems": len(part_P),
             "n": n,
             "detection_limit": detection_limit(n, hits),
-            **asdict(coverage(solved(base["correct"][part_P], hits), solved(checkpoint["correct"][part_P], hits))),
+            **asdict(
+                coverage(solved(base["correct"][part_P], hits), solved(checkpoint["correct"][part_P], hits))
+            ),
         }
         for hits in HITS
         if hits <= n

@@ -1,7 +1,7 @@
 """The measure stage: what the samples of one policy on one benchmark say, as tables.
 
-Reads only the columns it needs, block by block, and keeps sums: the memory does not grow with the responses' length.
-Nothing is padded or dropped: a missing, repeated or altered sample is an error.
+Reads only the columns it needs, block by block, and keeps sums: the memory does not grow with the responses'
+length. Nothing is padded or dropped: a missing, repeated or altered sample is an error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,23 @@ def measure(plan: Plan, policy: Policy, benchmark: str) -> None:
     greedy = _greedy(files["greedy.parquet"], problems)
     folder, identity = plan.measures(policy, benchmark), identify(policy, benchmark)
     table = _problem_table(tally, problems, n, greedy)
-    facts = {"policy": policy.name, "benchmark": benchmark, "n": n, "settings": plan.analysis_settings("measure")}
+    facts = {
+        "policy": policy.name,
+        "benchmark": benchmark,
+        "n": n,
+        "settings": plan.analysis_settings("measure"),
+    }
     write_table(folder / "problems.parquet", table, facts)
     rows = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
     parts = strata(rows["stratum"])
     study = plan.study
     write_csv(
         folder / "pass_at_k.csv",
-        [row for name, part_P in parts.items() for row in _pass_rows(rows, part_P, name, identity, study.ks, study.analysis)],
+        [
+            row
+            for name, part_P in parts.items()
+            for row in _pass_rows(rows, part_P, name, identity, study.ks, study.analysis)
+        ],
     )
     write_csv(
         folder / "summary.csv",
@@ -97,9 +107,9 @@ def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
 
 
 def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
-    """Positions of the problems of "all" and of each stratum, sorted by name; unnamed and single strata are left out.
+    """Positions of the problems of "all", and of each stratum in the order of their names.
 
-    A single stratum would only repeat "all".
+    Unnamed strata are left out, and a single one, which would only repeat "all".
     """
     labels_P = np.asarray(stratum_P, str)
     names = sorted({str(name) for name in labels_P} - {""})
@@ -120,11 +130,14 @@ def sample_files(manifest: Path, n: int) -> dict[str, Path]:
     try:
         folder, hashes, declared = manifest.parent / found["folder"], dict(found["files"]), found["n"]
     except (KeyError, TypeError, ValueError) as fault:
-        raise DataError(f"{manifest} is no sample manifest ({fault}); delete it and run the sample stage again") from None
+        raise DataError(
+            f"{manifest} is no sample manifest ({fault}); delete it and run the sample stage again"
+        ) from None
     if declared != n or "greedy.parquet" not in hashes or len(hashes) < 2:
         raise DataError(
-            f"{manifest}: found n = {declared} and {len(hashes)} files, expected n = {n} (sampling.n_max), the greedy "
-            "responses and at least one block; run the sample stage again, which keeps every stored block"
+            f"{manifest}: found n = {declared} and {len(hashes)} files, expected n = {n} (sampling.n_max), "
+            "the greedy responses and at least one block; run the sample stage again, which keeps every "
+            "stored block"
         )
     for name, expected in hashes.items():
         file = folder / name
@@ -132,8 +145,8 @@ def sample_files(manifest: Path, n: int) -> dict[str, Path]:
             raise StoreError(f"{file} is missing and {manifest} declares it; run the sample stage again")
         if (actual := file_sha256(file)) != expected:
             raise StoreError(
-                f"{file} has hash {actual[:12]}, {manifest} declares {str(expected)[:12]}: it was altered or torn; "
-                "delete that file and the manifest, and run the sample stage again"
+                f"{file} has hash {actual[:12]}, {manifest} declares {str(expected)[:12]}: it was altered "
+                "or torn; delete that file and the manifest, and run the sample stage again"
             )
     return {name: folder / name for name in hashes}
 
@@ -150,7 +163,9 @@ def _tally(blocks: list[Path], problems: list[Problem], n: int) -> Tally:
         sample_S = rows.column("sample").to_numpy()
         beyond = np.flatnonzero((sample_S < 0) | (sample_S >= n))
         if len(beyond):
-            raise DataError(f"{file}: found sample index {sample_S[beyond[0]]}, expected 0 to {n - 1} (sampling.n_max)")
+            raise DataError(
+                f"{file}: found sample index {sample_S[beyond[0]]}, expected 0 to {n - 1} (sampling.n_max)"
+            )
         np.add.at(seen_PN, (place_S, sample_S), 1)
         for code, name in enumerate(VERDICTS):
             verdicts[name] += np.bincount(place_S[verdict_S == code], minlength=total)
@@ -171,8 +186,9 @@ def _check_complete(seen_PN: np.ndarray, problems: list[Problem], folder: Path) 
     if len(wrong):
         place, index = (int(i) for i in wrong[0])
         raise DataError(
-            f"{folder}: problem {problems[place].id} has sample {index} {seen_PN[place, index]} times, expected once "
-            f"({len(wrong)} such samples); delete the blocks there and their manifest, and run the sample stage again"
+            f"{folder}: problem {problems[place].id} has sample {index} {seen_PN[place, index]} times, "
+            f"expected once ({len(wrong)} such samples); delete the blocks there and their manifest, and "
+            "run the sample stage again"
         )
 
 
@@ -182,8 +198,8 @@ def _places(rows: pa.Table, ids: pa.Array, file: Path) -> np.ndarray:
     if place.null_count:
         stranger = rows.column("problem_id").filter(pc.is_null(place))[0].as_py()
         raise DataError(
-            f"{file}: found problem {stranger}, which is not in the problem file; it was sampled from other problems: "
-            "run the sample stage again"
+            f"{file}: found problem {stranger}, which is not in the problem file; it was sampled from other "
+            "problems: run the sample stage again"
         )
     return place.to_numpy().astype(np.int64)
 
@@ -192,7 +208,9 @@ def _verdicts(rows: pa.Table, file: Path) -> np.ndarray:
     code = pc.index_in(rows.column("verdict"), pa.array(VERDICTS))
     if code.null_count:
         found = rows.column("verdict").filter(pc.is_null(code))[0].as_py()
-        raise DataError(f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again")
+        raise DataError(
+            f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again"
+        )
     return code.to_numpy()
 
 
@@ -214,7 +232,7 @@ def _problem_table(tally: Tally, problems: list[Problem], n: int, greedy: list[s
     place_A, count_A = answers.column("place").to_numpy(), answers.column("count_all_sum").to_numpy()
     count_A, place_A = count_A[order := np.lexsort((count_A, place_A))], place_A[order]
     edges = np.searchsorted(place_A, np.arange(total + 1))
-    counts = [count_A[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    counts = [count_A[first:last] for first, last in pairwise(edges)]
     return pa.table(
         {
             "problem_id": [problem.id for problem in problems],
@@ -266,14 +284,18 @@ def _pass_rows(
 
 
 def null_line(chance_P: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """pass@k of uniformly random valid responses, mean over the problems; NaN where any problem's chance is unknown."""
+    """pass@k of uniformly random valid responses, mean over the problems; NaN where a chance is unknown."""
     if np.isnan(chance_P).any():
         return np.full(len(ks), np.nan)
     return random_pass_at_k(chance_P, ks).mean(0)
 
 
 def _summary_row(
-    rows: dict[str, np.ndarray], part_P: np.ndarray, stratum: str, identity: dict[str, Any], analysis: Analysis
+    rows: dict[str, np.ndarray],
+    part_P: np.ndarray,
+    stratum: str,
+    identity: dict[str, Any],
+    analysis: Analysis,
 ) -> dict[str, Any]:
     part = {name: values[part_P] for name, values in rows.items()}
     samples, tokens = int(part["n"].sum()), part["tokens"]

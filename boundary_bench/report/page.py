@@ -46,22 +46,22 @@ def write(plan: Plan, record: dict[str, Any], pivots: dict[str, list[Pivot]], fi
 SECTIONS = {
     "boundary_map": (
         "The boundary map",
-        "Every cell compares one checkpoint with the base model at one k, on the same problems. Red: fewer problems are "
-        "solved within k attempts than before training, so the boundary shrinks. Blue: more, so it expands. The grey "
-        "column is the base model itself. Hatched cells are those whose interval contains no change. Inside the lines "
-        "the comparison is with guessing: uniformly random valid responses solve more than the checkpoint does (dotted), "
-        "or more than both (solid).",
+        "Every cell compares one checkpoint with the base model at one k, on the same problems. Red: fewer "
+        "problems are solved within k attempts than before training, so the boundary shrinks. Blue: more, "
+        "so it expands. The grey column is the base model itself. Hatched cells are those whose interval "
+        "includes zero. Inside the lines the comparison is with guessing: uniformly random valid "
+        "responses solve more than the checkpoint does (dotted), or more than both (solid).",
     ),
     "pass_at_k": (
         "pass@k curves",
-        "The same numbers as curves. Small k is what a user sees, large k is what could be found by search. Where the "
-        "curves of a checkpoint and the base cross, training has moved problems from rarely solved to either often or "
-        "never. The dashed line is what random valid responses reach.",
+        "The same numbers as curves. Small k is what a user sees, large k is what could be found by "
+        "search. Where the curves of a checkpoint and the base cross, training has moved problems from "
+        "rarely solved to either often or never. The dashed line is what random valid responses reach.",
     ),
     "dynamics": (
         "Dynamics of training",
-        "Reward and token entropy of the rollouts at every step, token entropy and greedy accuracy of the evaluated "
-        "checkpoints on each benchmark.",
+        "Reward and token entropy of the rollouts at every step, token entropy and greedy accuracy of the "
+        "evaluated checkpoints on each benchmark.",
     ),
 }
 
@@ -71,7 +71,7 @@ def _inline(figure: Figure, prefix: str) -> str:
     text = figure.svg[figure.svg.index("<svg") :]
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt" |(?<=svg )width="[\d.]+pt"', "", text, count=2)
+    return re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)  # the page scales it
 
 
 def limits(plan: Plan) -> list[str]:
@@ -82,33 +82,34 @@ def limits(plan: Plan) -> list[str]:
     made = [name for name, model in study.models.items() if model.pretrain]
     sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in study.benchmarks)
     found = [
-        f"No success is not impossible. With n = {n} samples and no correct one, the success rate of a problem is only "
-        f"known to be below {limit:.2g} (95 % confidence, 1 - 0.05^(1/n)); a rule of three hits misses rates up to "
-        f"{thrice:.2g} as often. Problems that are rarer than that look unsolvable here. Counts of newly or no longer "
-        "solved problems near that rate change from one draw to the next.",
+        f"No success is not impossible. With n = {n} samples and no correct one, the success rate of a "
+        f"problem is only known to be below {limit:.2g} (95 % confidence, 1 - 0.05^(1/n)); a rule of three "
+        f"hits misses rates up to {thrice:.2g} as often. Problems that are rarer than that look unsolvable "
+        "here. Counts of newly or no longer solved problems near that rate change from one draw to the "
+        "next.",
         f"{'One training seed' if seeds == 1 else f'{seeds} training seeds'} per algorithm. "
         + (
             "Nothing here says how much a repeat of the training would differ."
             if seeds == 1
             else "The curves are means over them; the intervals do not hold what the choice of seeds adds."
         ),
-        f"Intervals are {100 * study.analysis.level:g} % percentile bootstraps over problems, each for one k and one "
-        "checkpoint: they speak of other problems of the same kind, for these policies. A map of many cells holds some "
-        "that miss by chance. Intervals of fewer than some twenty problems, or of problems that are all alike, are too "
-        "narrow.",
-        "The null line is what uniformly random valid responses reach (known where the benchmark knows its chance "
-        "rates). Near or below it a large-k difference is one of coverage, of how many different responses are drawn, "
-        "and no evidence of skill gained or lost.",
-        f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of at most "
-        f"{study.sampling.max_tokens} tokens. Truncated responses count as not solved in pass@k, and are counted apart "
-        "in the summary.",
+        f"Intervals are {100 * study.analysis.level:g} % percentile bootstraps over problems, each for one "
+        "k and one checkpoint: they speak of other problems of the same kind, for these policies. A map of "
+        "many cells holds some that miss by chance. Intervals of fewer than some twenty problems, or of "
+        "problems that are all alike, are too narrow.",
+        "The null line is what uniformly random valid responses reach (known where the benchmark knows its "
+        "chance rates). Near or below it a large-k difference is one of coverage, of how many different "
+        "responses are drawn, and no evidence of skill gained or lost.",
+        f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of "
+        f"at most {study.sampling.max_tokens} tokens. Truncated responses count as not solved in pass@k, "
+        "and are counted apart in the summary.",
     ]
     if made:
         verb = "is a tiny model" if len(made) == 1 else "are tiny models"
         found.insert(
             0,
-            f"{', '.join(made)} {verb} made from scratch on a synthetic task. What happens here shows that the "
-            "measurement works and what these objectives do to such a model; it does not carry over to large language "
-            "models by itself.",
+            f"{', '.join(made)} {verb} made from scratch on a synthetic task. What happens here shows that "
+            "the measurement works and what these objectives do to such a model; it does not carry over to "
+            "large language models by itself.",
         )
     return found

@@ -61,8 +61,8 @@ def collect(plan: Plan) -> Tables:
     """Read all fragments of a study.
 
     Raises:
-        DataError: a file is missing, or holds other policies, benchmarks, problems, strata, k or n than the study
-            asks for.
+        DataError: a file is missing, or holds other policies, benchmarks, problems, strata, k or n than the
+            study asks for.
     """
     tables = Tables([], [], [], [], [], {}, {}, {})
     for benchmark in plan.study.benchmarks:
@@ -88,7 +88,9 @@ def collect(plan: Plan) -> Tables:
 def _field(path: Path, name: str) -> Any:
     found = read_json(path)
     if name not in found:
-        raise DataError(f"{path}: found no {name!r}, expected a manifest; delete it and run the same command again")
+        raise DataError(
+            f"{path}: found no {name!r}, expected a manifest; delete it and run the same command again"
+        )
     return found[name]
 
 
@@ -96,9 +98,14 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
     path = plan.measures(policy, benchmark) / "problems.parquet"
     table, facts = read_table(path)
     if facts.get("settings") != (settings := plan.analysis_settings("measure")):
-        raise DataError(f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage again")
+        raise DataError(
+            f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage "
+            "again"
+        )
     if table.column("problem_id").to_pylist() != ids:
-        raise DataError(f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again")
+        raise DataError(
+            f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again"
+        )
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COUNTS}
 
 
@@ -118,7 +125,9 @@ def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tabl
     folder = plan.comparison(run, benchmark)
     expected = [{**place, "k": k} for place in places for k in plan.study.ks]
     tables.differences.extend(read_rows(folder / "differences.csv", expected))
-    expected = [{**place, "hits": hits} for place in places for hits in HITS if hits <= plan.study.sampling.n_max]
+    expected = [
+        {**place, "hits": hits} for place in places for hits in HITS if hits <= plan.study.sampling.n_max
+    ]
     tables.coverage.extend(read_rows(folder / "coverage.csv", expected))
 
 
@@ -140,12 +149,14 @@ def read_rows(path: Path, expected: Sequence[dict[str, Any]]) -> list[Row]:
     for place, (row, key) in enumerate(zip(found, wanted, strict=False), 1):
         if row != key:
             raise DataError(
-                f"{path}, row {place}: found {row}, expected {key}; the study has changed since: delete the file and "
-                "run the same command again"
+                f"{path}, row {place}: found {row}, expected {key}; the study has changed since: delete the "
+                "file and run the same command again"
             )
-    if len(rows) != len(wanted):
+    torn = [place for place, row in enumerate(rows, 1) if None in row or None in row.values()]
+    if torn or len(rows) != len(wanted):
         raise DataError(
-            f"{path}: found {len(rows)} rows, expected {len(wanted)}; delete the file and run the same command again"
+            f"{path}: found {len(rows)} rows, {len(torn)} of them torn, expected {len(wanted)}; "
+            "delete the file and run the same command again"
         )
     return rows
 
@@ -159,8 +170,9 @@ def _check_agreement(tables: Tables) -> None:
         base = (row["model"], "base", "", "0", *key[4:])
         if (row["base"], row["checkpoint"]) != (estimates[base], estimates[key]):
             raise DataError(
-                f"differences of {'/'.join(key)}: found base {row['base']} and checkpoint {row['checkpoint']}, expected "
-                f"{estimates[base]} and {estimates[key]} as measured; run the compare stage again"
+                f"differences of {'/'.join(key)}: found base {row['base']} and checkpoint "
+                f"{row['checkpoint']}, expected {estimates[base]} and {estimates[key]} as measured; run the "
+                "compare stage again"
             )
 
 
@@ -175,20 +187,22 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
         except FileNotFoundError:
             raise DataError(f"{path} is missing; run the train stage again (snakemake does)") from None
         except (ValueError, KeyError, TypeError) as fault:
-            raise DataError(f"{path} is no step log ({fault!r}); delete it and run the train stage again") from None
+            raise DataError(
+                f"{path} is no step log ({fault!r}); delete it and run the train stage again"
+            ) from None
         expected = list(range(plan.previous(stop) + 1, stop + 1))
         if steps != expected:
             odd = sorted(set(steps) ^ set(expected))[:3] or "another order"
             raise DataError(
-                f"{path}: found {len(steps)} steps, expected {expected[0]} to {expected[-1]}, each once in order "
-                f"(differing: {odd}); delete it and run the train stage again"
+                f"{path}: found {len(steps)} steps, expected {expected[0]} to {expected[-1]}, each once in "
+                f"order (differing: {odd}); delete it and run the train stage again"
             )
         whose = {"model": run.model, "algorithm": run.algorithm, "seed": str(run.seed)}
         yield from ({**whose, **{name: number(value) for name, value in row.items()}} for row in cells)
 
 
 def record(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Where the results come from: settings and their fingerprints, code, packages, machine, weights and samples."""
+    """Where the results come from: settings, code, packages, machine, and hashes of weights and samples."""
     study = plan.study
     fingerprints = {
         "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
@@ -210,7 +224,7 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
 
 
 def write(plan: Plan, tables: Tables, pivots: dict[str, list[Pivot]]) -> None:
-    """Write the CSV tables, their readable versions and ``provenance.json``; the same results give the same bytes."""
+    """Write the CSV tables, their readable versions and ``provenance.json``: same results, same bytes."""
     folder = plan.root / "tables"
     for name, parts in pivots.items():
         write_csv(folder / f"{name}.csv", getattr(tables, name))
@@ -258,10 +272,14 @@ def _over_k(title: str, rows: list[Row], benchmark: str, who: list[str], value: 
     ks = list(dict.fromkeys(row["k"] for row in chosen))
     lines: dict[tuple[str, ...], list[str]] = {}
     for row in chosen:
-        lines.setdefault(tuple(row[name] for name in who), []).append(_interval(row[value], row["low"], row["high"]))
+        lines.setdefault(tuple(row[name] for name in who), []).append(
+            _interval(row[value], row["low"], row["high"])
+        )
     if "null" in chosen[0] and chosen[0]["null"]:
         lines["", "random valid responses", "", ""] = [_short(row["null"]) for row in chosen[: len(ks)]]
-    return Pivot(title, [*who, *(f"k={k}" for k in ks)], [[*key, *cells] for key, cells in lines.items()], len(who))
+    return Pivot(
+        title, [*who, *(f"k={k}" for k in ks)], [[*key, *cells] for key, cells in lines.items()], len(who)
+    )
 
 
 def _summary(rows: list[Row], benchmark: str, who: list[str], level: str) -> Pivot:
@@ -293,7 +311,9 @@ def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
     names = [name for name in TRAINING_COLUMNS if name not in ("step", "updates")]
     body = []
     for run in plan.runs:
-        mine = [row for row in rows if [row[name] for name in ("model", "algorithm", "seed")] == _run_key(run)]
+        mine = [
+            row for row in rows if [row[name] for name in ("model", "algorithm", "seed")] == _run_key(run)
+        ]
         for stop in plan.study.training.segments:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
@@ -308,7 +328,7 @@ def _run_key(run: Run) -> list[str]:
 
 
 def _short(value: str, digits: int = 2) -> str:
-    return f"{float(value):.{digits}f}" if value else "–"
+    return f"{float(value):z.{digits}f}" if value else "–"
 
 
 def _interval(value: str, low: str, high: str) -> str:
@@ -319,5 +339,8 @@ def markdown(pivot: Pivot) -> str:
     """A GitHub-flavoured table under a heading, numbers to the right."""
     numbers = len(pivot.header) - pivot.labels
     lines = [pivot.header, ["---"] * pivot.labels + ["---:"] * numbers, *pivot.rows]
-    body = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines]
+    body = [
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    ]
     return f"## {pivot.title}\n\n" + "\n".join(body) + "\n"

@@ -43,7 +43,9 @@ def coverage(base_solved_P: ArrayLike, checkpoint_solved_P: ArrayLike) -> Covera
     """
     base_P, checkpoint_P = np.asarray(base_solved_P, bool), np.asarray(checkpoint_solved_P, bool)
     if base_P.shape != checkpoint_P.shape or base_P.ndim != 1 or not len(base_P):
-        raise StatisticsError(f"found {base_P.shape} and {checkpoint_P.shape} problems, expected as many, at least one")
+        raise StatisticsError(
+            f"found {base_P.shape} and {checkpoint_P.shape} problems, expected as many, at least one"
+        )
     sets = (base_P & checkpoint_P, base_P & ~checkpoint_P, ~base_P & checkpoint_P, ~base_P & ~checkpoint_P)
     return Coverage(*(int(part_P.sum()) for part_P in sets))
 
@@ -51,14 +53,16 @@ def coverage(base_solved_P: ArrayLike, checkpoint_solved_P: ArrayLike) -> Covera
 def detection_limit(samples: int, hits: int = 1, miss: float = 0.05) -> float:
     """The success rate that the rule "at least ``hits`` of n" misses with probability ``miss``.
 
-    The p with P(Binomial(n, p) < hits) = miss; for one hit it is 1 - miss^(1/n), about 3/n at 5 %. So "not solved"
-    says, with 95 % confidence, that p is below this number, and nothing more.
+    The p with P(Binomial(n, p) < hits) = miss; for one hit it is 1 - miss^(1/n), about 3/n at 5 %. So "not
+    solved" says, with 95 % confidence, that p is below this number, and nothing more.
 
     Raises:
         StatisticsError: not 1 <= hits <= n, or ``miss`` outside (0, 1).
     """
     if not 1 <= hits <= samples or not 0 < miss < 1:
-        raise StatisticsError(f"found n = {samples}, hits = {hits}, miss = {miss}, expected 1 <= hits <= n, 0 < miss < 1")
+        raise StatisticsError(
+            f"found n = {samples}, hits = {hits}, miss = {miss}, expected 1 <= hits <= n, 0 < miss < 1"
+        )
     if hits == 1:
         return float(-np.expm1(np.log(miss) / samples))
     from scipy.special import betaincinv

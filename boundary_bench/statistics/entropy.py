@@ -28,7 +28,9 @@ def answer_entropy(count_A: ArrayLike) -> float:
 
 
 def miller_madow(count_A: ArrayLike) -> float:
-    """The plug-in entropy plus (A-1) / (2m), its first-order bias (Miller 1955), for m answers of which A differ.
+    """The plug-in entropy of m answers, A of them distinct, plus (A-1) / (2m), its first-order bias.
+
+    Miller 1955, "Note on the bias of information estimates".
 
     Returns:
         Nats; NaN where no response held an answer.
@@ -37,15 +39,17 @@ def miller_madow(count_A: ArrayLike) -> float:
         StatisticsError: a count is negative.
     """
     count_A = _counts(count_A)
-    return answer_entropy(count_A) + (len(count_A) - 1) / (2 * count_A.sum()) if len(count_A) else float("nan")
+    return (
+        answer_entropy(count_A) + (len(count_A) - 1) / (2 * count_A.sum()) if len(count_A) else float("nan")
+    )
 
 
 def per_token(sum_P: ArrayLike, tokens_P: ArrayLike) -> float:
     """A mean over tokens of what was summed over responses: sum of the sums / sum of the tokens.
 
-    Of ``entropy`` it is the token entropy, the mean entropy of the next-token distribution along the policy's own
-    responses. Of ``-logprob`` it is the negative log-likelihood of the sampled tokens, which estimates the same
-    number from the draws alone. Long responses weigh more than short ones.
+    Of ``entropy`` it is the token entropy, the mean entropy of the next-token distribution along the policy's
+    own responses. Of ``-logprob`` it is the negative log-likelihood of the sampled tokens, which estimates
+    the same number from the draws alone. Long responses weigh more than short ones.
 
     Returns:
         Nats per token; NaN where there is no token.
@@ -57,5 +61,7 @@ def per_token(sum_P: ArrayLike, tokens_P: ArrayLike) -> float:
 def _counts(count_A: ArrayLike) -> np.ndarray:
     found = np.atleast_1d(np.asarray(count_A, np.float64))
     if len(found) and found.min() < 0:
-        raise StatisticsError(f"answer {int(found.argmin())}: found count {found.min():g}, expected 0 or more")
+        raise StatisticsError(
+            f"answer {int(found.argmin())}: found count {found.min():g}, expected 0 or more"
+        )
     return found[found > 0]

@@ -1,0 +1,283 @@
+"""The statistics against enumeration, exact integers and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boundary_bench.errors import StatisticsError
+from boundary_bench.statistics.coverage import Coverage, coverage, detection_limit, solved
+from boundary_bench.statistics.entropy import answer_entropy, miller_madow, per_token
+from boundary_bench.statistics.intervals import bootstrap_weights, mean_interval
+from boundary_bench.statistics.passk import pass_at_k, random_pass_at_k
+
+
+def exact(n: int, c: int, k: int) -> Fraction:
+    return 1 - Fraction(math.comb(n - c, k), math.comb(n, k))
+
+
+@st.composite
+def problems(draw: st.DrawFn, largest: int = 60) -> tuple[list[int], list[int], list[int]]:
+    """Ragged n, correct counts, and values of k that every problem can serve."""
+    samples = draw(st.lists(st.integers(1, largest), min_size=1, max_size=8))
+    correct = [draw(st.integers(0, n)) for n in samples]
+    ks = draw(st.lists(st.integers(1, min(samples)), min_size=1, max_size=5, unique=True).map(sorted))
+    return samples, correct, ks
+
+
+# pass@k
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_pass_at_k_is_the_share_of_subsets_with_a_success(n: int) -> None:
+    for c, k in itertools.product(range(n + 1), range(1, n + 1)):
+        draws = list(itertools.combinations([i < c for i in range(n)], k))
+        assert pass_at_k([n], [c], [k])[0, 0] == pytest.approx(sum(map(any, draws)) / len(draws), abs=1e-14)
+
+
+@given(problems())
+def test_pass_at_k_equals_exact_integers(case: tuple[list[int], list[int], list[int]]) -> None:
+    samples, correct, ks = case
+    pass_PK = pass_at_k(samples, correct, ks)
+    assert pass_PK.shape == (len(samples), len(ks))
+    for i, (n, c) in enumerate(zip(samples, correct, strict=True)):
+        for j, k in enumerate(ks):
+            assert pass_PK[i, j] == pytest.approx(float(exact(n, c, k)), rel=1e-12, abs=0)
+
+
+def test_pass_at_k_keeps_its_digits_at_16384() -> None:
+    n, ks = 16384, [2**i for i in range(15)]
+    correct = [0, 1, 2, 7, 100, 5000, 8192, 8193, 16000, 16383, 16384]
+    pass_PK = pass_at_k([n] * len(correct), correct, ks)
+    for i, c in enumerate(correct):
+        for j, k in enumerate(ks):
+            assert pass_PK[i, j] == pytest.approx(float(exact(n, c, k)), rel=1e-12, abs=0)
+
+
+@given(problems())
+def test_pass_at_k_is_a_probability_and_pass_at_1_the_share_of_correct(
+    case: tuple[list[int], list[int], list[int]],
+) -> None:
+    samples, correct, ks = case
+    pass_PK = pass_at_k(samples, correct, ks)
+    assert np.all((pass_PK >= 0) & (pass_PK <= 1))
+    np.testing.assert_allclose(
+        pass_at_k(samples, correct, [1])[:, 0], np.divide(correct, samples), rtol=1e-13
+    )
+    assert np.all(pass_PK[np.array(correct) == 0] == 0)
+    assert np.all(pass_PK[np.array(correct) == np.array(samples)] == 1)
+
+
+@given(st.integers(1, 400))
+def test_pass_at_k_grows_with_k_and_with_correct(n: int) -> None:
+    pass_CK = pass_at_k([n] * (n + 1), range(n + 1), range(1, n + 1))
+    assert np.all(np.diff(pass_CK, axis=0) >= 0)
+    assert np.all(np.diff(pass_CK, axis=1) >= 0)
+
+
+@given(problems(), st.randoms())
+def test_pass_at_k_does_not_depend_on_the_order_or_the_company_of_problems(
+    case: tuple[list[int], list[int], list[int]], random: object
+) -> None:
+    samples, correct, ks = case
+    order = list(range(len(samples)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    together = pass_at_k(samples, correct, ks)
+    shuffled = pass_at_k([samples[i] for i in order], [correct[i] for i in order], ks)
+    np.testing.assert_array_equal(together[order], shuffled)
+    for i, (n, c) in enumerate(zip(samples, correct, strict=True)):
+        np.testing.assert_array_equal(together[i : i + 1], pass_at_k([n], [c], ks))
+
+
+def test_pass_at_k_of_all_subsets_is_unbiased() -> None:
+    """Averaged over the binomial counts that a known p gives, the estimate is 1 - (1-p)^k."""
+    n, p = 12, 0.13
+    weight = [math.comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1)]
+    mean_K = np.array(weight) @ pass_at_k([n] * (n + 1), range(n + 1), range(1, n + 1))
+    np.testing.assert_allclose(mean_K, [1 - (1 - p) ** k for k in range(1, n + 1)], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("samples", "correct", "ks", "message"),
+    [
+        ([8, 4], [1, 1], [1, 8], r"problem 1: found 4 samples, expected at least k = 8"),
+        ([8, 8], [1, 9], [1], r"problem 1: found 9 correct of 8 samples"),
+        ([8, 8], [-1, 1], [1], r"problem 0: found -1 correct"),
+        ([-8], [0], [1], r"problem 0"),
+        ([0], [0], [1], r"problem 0: found 0 samples"),
+        ([], [], [1], r"at least one"),
+        ([8], [1], [], r"k = \[\]"),
+        ([8], [1], [0], r"k = \[0\]"),
+        ([8], [1, 2], [1], r"as many"),
+        ([8], [1.5], [1], r"whole numbers"),
+        ([8], [math.nan], [1], r"whole numbers"),
+    ],
+)
+def test_pass_at_k_refuses_what_it_cannot_estimate(
+    samples: list[int], correct: list[float], ks: list[int], message: str
+) -> None:
+    with pytest.raises(StatisticsError, match=message):
+        pass_at_k(samples, correct, ks)
+
+
+# the null line
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(1, 10_000))
+def test_null_line_is_the_chance_of_a_hit_in_k_draws(chance: list[float], k: int) -> None:
+    null_P1 = random_pass_at_k(chance, [k])
+    np.testing.assert_allclose(null_P1[:, 0], [1 - (1 - p) ** k for p in chance], atol=1e-11)
+
+
+def test_null_line_keeps_tiny_chances_and_both_ends() -> None:
+    assert random_pass_at_k([1e-18], [4])[0, 0] == pytest.approx(4e-18, rel=1e-12)
+    np.testing.assert_array_equal(random_pass_at_k([0, 1], [1, 1024]), [[0, 0], [1, 1]])
+
+
+@pytest.mark.parametrize("chance", [[0.1, -0.1], [0.1, 1.1], [0.1, math.nan], []])
+def test_null_line_refuses_what_is_no_chance(chance: list[float]) -> None:
+    with pytest.raises(StatisticsError, match=r"problem 1|0 problems"):
+        random_pass_at_k(chance, [1])
+
+
+# intervals
+
+
+def test_bootstrap_weights_are_resamples_and_repeat() -> None:
+    weight_BP = bootstrap_weights(7, 50, seed=3)
+    assert weight_BP.shape == (50, 7)
+    np.testing.assert_allclose(weight_BP.sum(1), 1)
+    np.testing.assert_allclose(weight_BP * 7, np.round(weight_BP * 7))
+    np.testing.assert_array_equal(weight_BP, bootstrap_weights(7, 50, seed=3))
+    assert not np.array_equal(weight_BP, bootstrap_weights(7, 50, seed=4))
+
+
+def test_interval_of_a_pair_is_that_of_its_differences() -> None:
+    rng = np.random.default_rng(0)
+    base_PK = rng.random((40, 3))
+    weight_BP = bootstrap_weights(40, 500, 0)
+    estimate, low, high = mean_interval((base_PK + 0.1) - base_PK, weight_BP, 0.95)
+    np.testing.assert_allclose([estimate, low, high], 0.1)
+
+
+@given(st.integers(2, 30), st.integers(0, 100))
+def test_interval_holds_its_quantiles_in_order(total: int, seed: int) -> None:
+    value_PK = np.random.default_rng(seed).random((total, 2))
+    weight_BP = bootstrap_weights(total, 200, seed)
+    estimate, low, high = mean_interval(value_PK, weight_BP, 0.9)
+    _, wider_low, wider_high = mean_interval(value_PK, weight_BP, 0.99)
+    np.testing.assert_allclose(estimate, value_PK.mean(0))
+    assert np.all((wider_low <= low) & (low <= high) & (high <= wider_high))
+    assert np.all((wider_low >= value_PK.min(0) - 1e-12) & (wider_high <= value_PK.max(0) + 1e-12))
+
+
+def test_interval_of_one_problem_is_undefined() -> None:
+    estimate, low, high = mean_interval(np.array([[0.25]]), bootstrap_weights(1, 100, 0), 0.95)
+    assert estimate[0] == 0.25
+    assert np.isnan(low[0]) and np.isnan(high[0])
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    weight_BP = bootstrap_weights(50, 400, 0)
+    value_RP = rng.beta(0.5, 1.5, (400, 50))  # mean 0.25
+    _, low, high = mean_interval(value_RP.T, weight_BP, 0.9)
+    covered = np.mean((low <= 0.25) & (high >= 0.25))
+    assert 0.84 < covered < 0.94  # 0.9 less the percentile bootstrap's small-sample shortfall, 400 repeats
+
+
+def test_interval_refuses_what_does_not_fit() -> None:
+    weight_BP = bootstrap_weights(3, 10, 0)
+    for value_PK, level, message in [
+        (np.zeros((4, 1)), 0.95, "do not fit"),
+        (np.zeros((0, 1)), 0.95, "do not fit"),
+        (np.array([[0.0], [math.nan], [0.0]]), 0.95, "problem 1: found NaN"),
+        (np.zeros((3, 1)), 1.0, "level"),
+    ]:
+        with pytest.raises(StatisticsError, match=message):
+            mean_interval(value_PK, weight_BP, level)
+    with pytest.raises(StatisticsError, match="0 problems"):
+        bootstrap_weights(0, 10, 0)
+
+
+# entropy
+
+
+def test_answer_entropy_closed_forms() -> None:
+    assert answer_entropy([5]) == 0
+    assert answer_entropy([3, 3, 0, 3]) == pytest.approx(math.log(3))
+    assert answer_entropy([1, 3]) == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
+    assert miller_madow([1, 3]) == pytest.approx(answer_entropy([1, 3]) + 1 / 8)
+    assert miller_madow([5]) == 0
+    assert math.isnan(answer_entropy([])) and math.isnan(miller_madow([0, 0]))
+    with pytest.raises(StatisticsError, match="answer 1"):
+        answer_entropy([1, -1])
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=10), st.randoms())
+def test_answer_entropy_is_bounded_and_ignores_order(counts: list[int], random: object) -> None:
+    entropy = answer_entropy(counts)
+    assert -1e-12 <= entropy <= math.log(len(counts)) + 1e-12
+    random.shuffle(counts)  # type: ignore[attr-defined]
+    assert answer_entropy(counts) == pytest.approx(entropy, abs=1e-12)
+
+
+def test_miller_madow_removes_most_of_the_bias() -> None:
+    rng = np.random.default_rng(0)
+    truth = math.log(8)
+    counts = rng.multinomial(40, np.full(8, 1 / 8), 2000)
+    plug_in = np.mean([answer_entropy(c) for c in counts]) - truth
+    corrected = np.mean([miller_madow(c) for c in counts]) - truth
+    assert abs(corrected) < 0.2 * abs(plug_in)
+
+
+def test_per_token_weighs_tokens_alike() -> None:
+    assert per_token([1.0, 9.0], [1, 3]) == 2.5
+    assert math.isnan(per_token([0.0], [0]))
+
+
+# coverage
+
+
+def test_the_four_sets_add_up() -> None:
+    base, checkpoint = solved([0, 1, 3, 5], 1), solved([2, 0, 3, 0], 1)
+    assert coverage(base, checkpoint) == Coverage(both=1, base_only=2, checkpoint_only=1, neither=0)
+    assert coverage(solved([0, 1, 3, 5], 3), solved([2, 0, 3, 0], 3)) == Coverage(1, 1, 0, 2)
+    with pytest.raises(StatisticsError, match="as many"):
+        coverage(base, checkpoint[:3])
+    with pytest.raises(StatisticsError, match="hits"):
+        solved([1], 0)
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 4096), st.integers(1, 5))
+def test_detection_limit_is_missed_with_five_percent(n: int, hits: int) -> None:
+    if hits > n:
+        with pytest.raises(StatisticsError, match="hits"):
+            detection_limit(n, hits)
+        return
+    p = detection_limit(n, hits)
+    missed = sum(math.comb(n, c) * p**c * math.exp((n - c) * math.log1p(-p)) for c in range(hits))
+    assert missed == pytest.approx(0.05, rel=1e-8)
+
+
+def test_detection_limit_of_one_hit_in_closed_form() -> None:
+    assert detection_limit(1024) == pytest.approx(1 - 0.05 ** (1 / 1024), rel=1e-12)
+
+
+def test_measuring_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, boundary_bench.measure, boundary_bench.compare, boundary_bench.report;"
+        "heavy = ('torch', 'transformers', 'scipy', 'matplotlib', 'jinja2', 'pandas');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
