@@ -1,7 +1,7 @@
 """boundary-bench: an index. The stages are in workflows/rules/, the study in workflows/studies/.
 
-    snakemake --cores all                         the quickstart
-    snakemake --cores all --config study=NAME     another shipped study, or a .yaml file
+snakemake --cores all                         the quickstart
+snakemake --cores all --config study=NAME     another shipped study, or a .yaml file
 """
 
 from snakemake.utils import min_version
@@ -34,6 +34,7 @@ include: "workflows/rules/report.smk"
 rule all:
     default_target: True
     input:
+        NAMED,
         CHECKPOINTS,
         SAMPLES,
         MEASURES,

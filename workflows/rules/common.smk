@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
@@ -21,10 +22,13 @@ try:
 except BoundaryBenchError as fault:
     raise WorkflowError(str(fault)) from None
 
-# the command line of the environment that snakemake runs in, also where that is not activated
-shell.prefix(f"export PATH={os.path.dirname(sys.executable)}:$PATH OMP_NUM_THREADS=1; ")
+# the command line of the environment that snakemake runs in, also where that is not activated; and
+# the study as shell variables, since a parameter would make moving the file a reason to run again
+shell.prefix(
+    f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH OMP_NUM_THREADS=1;"
+    f" STUDY={quote(str(PLAN.path))} RESULTS={quote(str(PLAN.results))}; "
+)
 
-STUDY = f"{PLAN.path} --results {PLAN.results}"
 LOGS = f"{PLAN.root}/logs"
 
 
@@ -37,13 +41,22 @@ CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.
 SAMPLES = [PLAN.samples(policy, b) for policy in PLAN.policies for b in PLAN.study.benchmarks]
 MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "summary.csv"]
 MEASURES = [
-    PLAN.measures(policy, b) / name for policy in PLAN.policies for b in PLAN.study.benchmarks for name in MEASURE_FILES
+    PLAN.measures(policy, b) / name
+    for policy in PLAN.policies
+    for b in PLAN.study.benchmarks
+    for name in MEASURE_FILES
 ]
 COMPARISON_FILES = ["differences.csv", "coverage.csv"]
 COMPARISONS = [
-    PLAN.comparison(run, b) / name for run in PLAN.runs for b in PLAN.study.benchmarks for name in COMPARISON_FILES
+    PLAN.comparison(run, b) / name
+    for run in PLAN.runs
+    for b in PLAN.study.benchmarks
+    for name in COMPARISON_FILES
 ]
 REPORT = PLAN.root / "report.html"
+# files that the study names: leaves too, so that a missing one is an error and not stale tables
+NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
+NAMED += [model.path for model in PLAN.study.models.values() if model.path]
 
 
 onsuccess:

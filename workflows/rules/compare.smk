@@ -12,8 +12,7 @@ rule compare:
     log:
         f"{LOGS}/compare/{{run}}/{{benchmark}}.log",
     params:
-        study=STUDY,
         settings=PLAN.analysis_settings("compare"),
     shell:
-        "boundary-bench compare {params.study} --run {wildcards.run} --benchmark {wildcards.benchmark}"
+        'boundary-bench compare "$STUDY" --results "$RESULTS" --run {wildcards.run} --benchmark {wildcards.benchmark}'
         " 2>&1 | tee -ia {log}"

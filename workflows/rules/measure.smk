@@ -7,8 +7,7 @@ rule measure:
     log:
         f"{LOGS}/measure/{{policy}}/{{benchmark}}.log",
     params:
-        study=STUDY,
         settings=PLAN.analysis_settings("measure"),
     shell:
-        "boundary-bench measure {params.study} --policy {wildcards.policy} --benchmark {wildcards.benchmark}"
+        'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy} --benchmark {wildcards.benchmark}'
         " 2>&1 | tee -ia {log}"

@@ -6,8 +6,7 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{benchmark}}.log",
     params:
-        study=STUDY,
         settings=lambda wildcards: fingerprint(PLAN.problem_settings(wildcards.benchmark)),
     shell:
-        "boundary-bench prepare {params.study} --benchmark {wildcards.benchmark}"
+        'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"

@@ -5,10 +5,9 @@ rule pretrain:
         PLAN.model("{model}"),
     log:
         f"{LOGS}/pretrain/{{model}}.log",
-    params:
-        study=STUDY,
-        settings=lambda wildcards: fingerprint(PLAN.model_settings(wildcards.model)),
     threads: 2
+    params:
+        settings=lambda wildcards: fingerprint(PLAN.model_settings(wildcards.model)),
     shell:
-        "OMP_NUM_THREADS={threads} boundary-bench pretrain {params.study} --model {wildcards.model}"
+        'OMP_NUM_THREADS={threads} boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"

@@ -9,7 +9,6 @@ rule report:
     log:
         f"{LOGS}/report.log",
     params:
-        study=STUDY,
         settings=PLAN.analysis_settings("report"),
     shell:
-        "boundary-bench report {params.study} 2>&1 | tee -ia {log}"
+        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | tee -ia {log}'

@@ -7,9 +7,8 @@ rule sample:
     log:
         f"{LOGS}/sample/{{policy}}/{{benchmark}}.log",
     params:
-        study=STUDY,
         settings=lambda wildcards: fingerprint(PLAN.sample_settings(wildcards.benchmark)),
         n_max=PLAN.study.sampling.n_max,
     shell:
-        "boundary-bench sample {params.study} --policy {wildcards.policy} --benchmark {wildcards.benchmark}"
+        'boundary-bench sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy} --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"

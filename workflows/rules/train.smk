@@ -15,8 +15,7 @@ rule train:
     log:
         f"{LOGS}/train/{{run}}/step{{step}}.log",
     params:
-        study=STUDY,
         settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
     shell:
-        "boundary-bench train {params.study} --run {wildcards.run} --step {wildcards.step}"
+        'boundary-bench train "$STUDY" --results "$RESULTS" --run {wildcards.run} --step {wildcards.step}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"

@@ -1,0 +1,419 @@
+"""Study files and model folders: what is shipped loads, and every fault is a message that says what to write."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from boundary_bench.cli import main
+from boundary_bench.errors import EXIT_USER_ERROR, ModelError, StudyError, did_you_mean
+from boundary_bench.plan import SHIPPED, make_plan
+from boundary_bench.study import Study, load_study, schema
+
+STUDIES = sorted(SHIPPED.glob("*.yaml"))
+Change = Callable[[dict[str, Any]], object]
+Folder = Callable[[Path], object]
+
+
+def put(where: str, value: Any) -> Change:
+    """A change of one key, given by its path with dots."""
+    *parents, last = where.split(".")
+
+    def change(study: dict[str, Any]) -> None:
+        for parent in parents:
+            study = study[parent]
+        study[last] = value
+
+    return change
+
+
+def drop(key: str) -> Change:
+    return lambda study: study.pop(key)
+
+
+#: The smoke study with one fault, and what the message must hold: found, expected, suggestion.
+BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
+    "unknown top key": (put("sampilng", {}), ["sampilng: unknown key", "did you mean 'sampling'", "seeds"]),
+    "unknown nested key": (put("training.lrr", 1), ["training.lrr: unknown key", "did you mean 'lr'", "max_grad_norm"]),
+    "unknown sampling key": (put("sampling.n", 8), ["sampling.n: unknown key", "n_max"]),
+    "unknown model key": (put("models.countdown-base.pth", "x"), ["pth: unknown key", "did you mean 'path'"]),
+    "unknown pretrain key": (put("models.countdown-base.pretrain.stpes", 1), ["stpes: unknown key", "did you mean 'steps'"]),
+    "unknown benchmark key": (put("benchmarks.countdown.splt", "test"), ["splt: unknown key", "did you mean 'split'"]),
+    "unknown option": (put("benchmarks.countdown.options", {"problms": {}}), ["'problms'", "did you mean 'problems'"]),
+    "missing key": (drop("training"), ["training: missing", "required"]),
+    "unknown algorithm": (put("algorithms", ["grop"]), ["'grop'", "did you mean 'grpo'", "like"]),
+    "unknown algorithm setting": (put("algorithms", {"grpo": {"clip": 1}}), ["'clip'", "did you mean 'clip_", "dual_clip"]),
+    "wrong algorithm setting": (put("algorithms", {"grpo": {"clip_low": 0}}), ["clip_low", "greater than 0", "found 0"]),
+    "algorithm twice": (put("algorithms", ["grpo", "grpo"]), ["algorithms", "twice", "grpo"]),
+    "algorithm as a mapping in a list": (put("algorithms", ["grpo", {"mine": {"like": "grpo"}}]), ["algorithms", "mine"]),
+    "like a list": (put("algorithms", {"mine": {"like": ["grpo"]}}), ["algorithms.mine", "grpo"]),
+    "like a number": (put("algorithms", {"mine": {"like": 5}}), ["algorithms.mine", "5"]),
+    "unknown benchmark": (put("benchmarks", {"countdwn": {}}), ["'countdwn'", "did you mean 'countdown'"]),
+    "unknown benchmark kind": (put("benchmarks.countdown.kind", "cd"), ["benchmarks.countdown", "'cd'", "countdown-hard"]),
+    "unknown training benchmark": (put("training.benchmark", "coutdown"), ["training", "'coutdown'", "did you mean 'countdown'"]),
+    "unknown pretraining benchmark": (
+        put("models.countdown-base.pretrain.benchmark", "x"),
+        ["models.countdown-base.pretrain.benchmark", "'x'", "countdown"],
+    ),
+    "a benchmark with the name of the training set": (
+        put("benchmarks", {"training": {"kind": "countdown"}}),
+        ["benchmarks.training", "choose another"],
+    ),
+    "step beyond training": (put("evaluate.steps", [0, 2, 9]), ["evaluate.steps", "[9]", "[0, 2, 4]", "training.segments"]),
+    "step between segments": (put("evaluate.steps", [0, 3]), ["[3]", "[0, 2, 4]"]),
+    "no step 0": (put("evaluate.steps", [2, 4]), ["evaluate.steps", "step 0", "add it"]),
+    "steps that go down": (put("evaluate.steps", [0, 4, 2]), ["evaluate.steps", "[0, 4, 2]", "[0, 2, 4]"]),
+    "segments that go down": (put("training.segments", [4, 2]), ["training.segments", "[4, 2]", "[2, 4]"]),
+    "segment 0": (put("training.segments", [0, 2, 4]), ["training.segments", "step 0", "1 or more"]),
+    "no segments": (put("training.segments", []), ["training.segments", "at least 1"]),
+    "k beyond n": (put("analysis.ks", [1, 128]), ["analysis.ks", "[128]", "1..64", "sampling.n_max"]),
+    "k of 0": (put("analysis.ks", [0, 1]), ["analysis.ks", "0", "1..64"]),
+    "n no multiple of block": (put("sampling.block", 48), ["n_max: 64", "block: 48", "n_max: 48", "n_max: 96"]),
+    "n below block": (put("sampling.n_max", 8), ["n_max: 8", "block: 32", "n_max: 32"]),
+    "negative learning rate": (put("training.lr", -1e-4), ["training.lr", "greater than 0", "-0.0001"]),
+    "learning rate that is no number": (put("training.lr", "fast"), ["training.lr", "valid number", "'fast'"]),
+    "learning rate nan": (put("training.lr", math.nan), ["training.lr", "nan"]),
+    "infinite learning rate": (put("training.lr", math.inf), ["training.lr", "inf"]),
+    "infinite temperature": (put("sampling.temperature", math.inf), ["sampling.temperature", "inf"]),
+    "temperature 0": (put("sampling.temperature", 0), ["sampling.temperature", "greater than 0"]),
+    "top_p above 1": (put("sampling.top_p", 1.5), ["sampling.top_p", "1.5"]),
+    "updates that do not divide": (put("training.updates_per_rollout", 3), ["updates_per_rollout: 3", "4 x 8", "divisor"]),
+    "one rollout a prompt": (put("training.rollouts", 1), ["training.rollouts", "2", "found 1"]),
+    "no source of a model": (put("models", {"m": {}}), ["models.m", "no source", "pretrain, path, hub"]),
+    "two sources of a model": (put("models.countdown-base.path", "x"), ["['pretrain', 'path']", "exactly one of"]),
+    "hub without revision": (put("models", {"m": {"hub": "org/name"}}), ["models.m", "revision", "pin the commit"]),
+    "heads that do not divide": (put("models.countdown-base.pretrain.heads", 5), ["pretrain", "heads", "5"]),
+    "no problem size to pretrain on": (put("models.countdown-base.pretrain.numbers", {}), ["pretrain", "numbers"]),
+    "one number to pretrain on": (put("models.countdown-base.pretrain.numbers", {1: 1}), ["pretrain", "numbers"]),
+    "weights of 0 to pretrain on": (put("models.countdown-base.pretrain.numbers", {3: 0}), ["pretrain", "numbers"]),
+    "negative number of problems": (put("benchmarks.countdown.options", {"problems": {3: -5}}), ["problems", "-5"]),
+    "no problems": (put("benchmarks.countdown.options", {"problems": {}}), ["problems", "at least 1"]),
+    "repeated seeds": (put("seeds", [0, 1, 0]), ["seeds", "[0, 1, 0]", "once"]),
+    "negative seed": (put("seeds", [-1]), ["seeds.0", "-1"]),
+    "no seeds": (put("seeds", []), ["seeds", "at least 1"]),
+    "no algorithms": (put("algorithms", []), ["algorithms", "at least 1"]),
+    "no benchmarks": (put("benchmarks", {}), ["benchmarks", "at least 1"]),
+    "benchmarks as a list": (put("benchmarks", ["countdown"]), ["benchmarks", "dictionary"]),
+    "model name with --": (put("models", {"a--b": {"path": "x"}}), ["a--b", "single '-'"]),
+    "study name with a path": (put("study", "../x"), ["study", "letters, digits"]),
+    "study name empty": (put("study", ""), ["study", "letters, digits"]),
+    "study name with a newline": (put("study", "smoke\n"), ["study", "letters, digits"]),
+    "study name that is a number": (put("study", 7), ["study", "string", "7"]),
+    "algorithm name with a slash": (put("algorithms", {"a/b": {"like": "grpo"}}), ["a/b", "letters, digits"]),
+    "benchmark name with a space": (put("benchmarks", {"a b": {"kind": "countdown"}}), ["a b", "letters, digits"]),
+    "unknown engine": (put("sampling.engine", "vlm"), ["sampling.engine", "'torch'", "'vlm'"]),
+    "unknown split": (put("benchmarks.countdown.split", "tset"), ["benchmarks.countdown.split", "'test'", "'tset'"]),
+}
+
+BAD_FILES = {
+    "empty": ("", ["NoneType", "study: NAME"]),
+    "only a comment": ("# nothing\n", ["NoneType", "study: NAME"]),
+    "a list": ("- study: x\n", ["list", "mapping"]),
+    "a word": ("study\n", ["str", "mapping"]),
+    "no YAML": ("study: [x\n", ["not readable as YAML", "line"]),
+    "a tab": ("study:\n\t- x\n", ["not readable as YAML", "line 2"]),
+    "a NUL byte": ("study: \0", ["not readable as YAML"]),
+    "a Python object": ("study: !!python/object/apply:os.getcwd []\n", ["not readable as YAML", "python/object"]),
+    "a date that is none": ("study: 2001-99-99\n", ["not readable as YAML"]),
+    "a number of 5000 digits": ("study: " + "1" * 5000, ["not readable as YAML"]),
+    "deep nesting": ("[" * 20_000, ["not readable as YAML"]),
+    "a key that is no text": ("5: x\n", ["5", "strings"]),
+}
+
+
+@pytest.fixture
+def smoke() -> dict[str, Any]:
+    return copy.deepcopy(yaml.safe_load((SHIPPED / "smoke.yaml").read_text()))
+
+
+def write(folder: Path, study: object) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(study if isinstance(study, str) else yaml.safe_dump(study))
+    return path
+
+
+def refused(study: object, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The message of a study that must be refused, by the plan and by the command line, before anything is done."""
+    path, results = write(folder, study), folder / "results"
+    with pytest.raises(StudyError) as caught:
+        make_plan(str(path), results)
+    code = main(["prepare", str(path), "--results", str(results), "--benchmark", "countdown"])
+    printed = capsys.readouterr()
+    assert code == EXIT_USER_ERROR == 2
+    assert printed.err == f"boundary-bench: {caught.value}\n" and printed.out == ""
+    assert "Traceback" not in printed.err and not results.exists()
+    return str(caught.value)
+
+
+# studies
+
+
+def test_there_are_shipped_studies() -> None:
+    assert {path.stem for path in STUDIES} >= {"quickstart", "smoke"}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies_load_under_their_own_name(path: Path) -> None:
+    plan = make_plan(path.stem)
+    assert plan.study == load_study(path) and plan.study.study == path.stem and plan.path == path
+    assert len({run.name for run in plan.runs}) == len(plan.runs) > 0
+    assert len({policy.name for policy in plan.policies}) == len(plan.policies) > len(plan.runs)
+
+
+def test_the_schema_file_is_the_schema_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == schema()
+    stale = "workflows/studies/schema.json is stale; write it with: boundary-bench schema > workflows/studies/schema.json"
+    assert (SHIPPED / "schema.json").read_text() == printed, stale
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_editors_that_use_the_schema_accept_the_shipped_studies(path: Path) -> None:
+    found = list(jsonschema.Draft202012Validator(json.loads(schema())).iter_errors(yaml.safe_load(path.read_text())))
+    assert not found, [f"{list(fault.path)}: {fault.message}" for fault in found]
+
+
+@pytest.mark.parametrize("name", BAD_STUDIES)
+def test_a_fault_in_a_study_says_what_was_found_and_what_to_write(
+    name: str, smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, parts = BAD_STUDIES[name]
+    change(smoke)
+    message = refused(smoke, tmp_path, capsys)
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_is_no_study_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, parts = BAD_FILES[name]
+    message = refused(text, tmp_path, capsys)
+    assert all(part in message for part in ["mine.yaml", *parts]), message
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"study: \xff\xfe\n")
+    with pytest.raises(StudyError, match="not readable as YAML"):
+        make_plan(str(path))
+
+
+def test_a_key_that_is_written_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """YAML readers that keep the last one would run another study than the one that is read."""
+    text = (SHIPPED / "smoke.yaml").read_text() + "seeds: [5]\n"
+    assert "seeds" in refused(text, tmp_path, capsys)
+
+
+def test_every_fault_is_listed_at_once(smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    smoke["training"]["lr"], smoke["seeds"], smoke["sampling"]["engin"] = 0, [0, 0], "torch"
+    message = refused(smoke, tmp_path, capsys)
+    assert "3 fault(s)" in message
+    assert all(part in message for part in ("training.lr", "seeds", "sampling.engin"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("smok", ["no shipped study 'smok'", "did you mean 'smoke'", ".yaml"]),
+        ("nowhere/mine.yaml", ["no study file at nowhere/mine.yaml"]),
+        ("", ["no shipped study"]),
+        ("../studies/smoke", ["no shipped study"]),
+    ],
+)
+def test_a_study_that_is_not_there_is_refused(name: str, parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", name, "--benchmark", "countdown"]) == EXIT_USER_ERROR
+    message = capsys.readouterr().err
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        (["prepare", "--benchmark", "countdwn"], ["countdwn"]),
+        (["pretrain", "--model", "nobody"], ["nobody"]),
+        (["prepare", "--benchmark", "countdown", "--settings", "000000000000"], ["has changed", "start snakemake again"]),
+    ],
+)
+def test_names_and_settings_of_a_command_are_checked(
+    command: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command[0], "smoke", "--results", str(tmp_path / "results"), *command[1:]]) == EXIT_USER_ERROR
+    message = capsys.readouterr().err
+    assert all(part in message for part in parts), message
+
+
+def test_a_list_of_algorithms_and_a_mapping_mean_the_same(smoke: dict[str, Any]) -> None:
+    smoke["algorithms"] = ["grpo", "gspo-n"]
+    listed = Study.model_validate(smoke)
+    smoke["algorithms"] = {"grpo": {}, "gspo-n": {}}
+    assert Study.model_validate(smoke) == listed
+
+
+def test_values_of_k_are_powers_of_two_up_to_n_unless_given(smoke: dict[str, Any]) -> None:
+    assert Study.model_validate(smoke).ks == [1, 2, 4, 8, 16, 32, 64]
+    put("analysis.ks", [1, 10, 64])(smoke)
+    assert Study.model_validate(smoke).ks == [1, 10, 64]
+
+
+def test_suggestions_name_the_nearest_word_or_all() -> None:
+    assert did_you_mean("lrr", ["lr", "steps"]) == "did you mean 'lr'? Known: lr, steps"
+    assert did_you_mean("zzz", ["lr", "steps"]) == "Known: lr, steps"
+
+
+# model folders
+
+
+def cut(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def change_weights(change: Callable[[dict[str, Any]], object]) -> Folder:
+    def apply(folder: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    return apply
+
+
+def change_config(**changes: Any) -> Folder:
+    def apply(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **changes}))
+        (folder / "generation_config.json").unlink(missing_ok=True)
+
+    return apply
+
+
+class Trap:
+    """A pickle that leaves a mark where it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+def only_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "opened")))
+
+
+def remove(name: str) -> Folder:
+    return lambda folder: (folder / name).unlink()
+
+
+def overwrite(name: str, text: str) -> Folder:
+    return lambda folder: (folder / name).write_text(text)
+
+
+BAD_FOLDERS: dict[str, tuple[Folder, list[str]]] = {
+    "truncated weights": (cut, ["model.safetensors is damaged", "bytes", "again"]),
+    "empty weights": (overwrite("model.safetensors", ""), ["model.safetensors is damaged", "0 bytes"]),
+    "NaN weights": (change_weights(lambda w: w["model.norm.weight"].fill_(math.nan)), ["model.norm.weight", "NaN"]),
+    "infinite weights": (change_weights(lambda w: w["lm_head.weight"][3].fill_(math.inf)), ["lm_head.weight", "infinity"]),
+    "a tensor missing": (
+        change_weights(lambda w: w.pop("model.layers.1.mlp.down_proj.weight")),
+        ["model.layers.1.mlp.down_proj.weight"],
+    ),
+    "only a pickle": (only_pickle, ["expected *.safetensors", "pytorch_model.bin", "can run code", "save_pretrained"]),
+    "no weights": (remove("model.safetensors"), ["expected *.safetensors", "none"]),
+    "no config": (remove("config.json"), ["config.json", "Hugging Face format"]),
+    "a config of no known type": (overwrite("config.json", '{"eos_token_id": 1}'), ["config.json", "model_type"]),
+    "no tokenizer": (remove("tokenizer.json"), ["tokenizer.json", "save"]),
+    "a torn tokenizer": (overwrite("tokenizer.json", '{"version"'), ["tokenizer.json", "not a tokenizer"]),
+    "no end token": (change_config(eos_token_id=None), ["eos_token_id", "add it"]),
+    "no folder": (shutil.rmtree, ["no model folder", "config.json, tokenizer.json"]),
+}
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", BAD_FOLDERS)
+def test_a_fault_in_a_model_folder_is_a_model_error(name: str, folder: Path) -> None:
+    from boundary_bench.sampling.campaign import load_engine
+
+    fault, parts = BAD_FOLDERS[name]
+    fault(folder)
+    with pytest.raises(ModelError) as caught:
+        load_engine(folder, "cpu")
+    assert all(part in str(caught.value) for part in [str(folder), *parts]), caught.value
+    assert not (folder / "opened").exists(), "the pickle was opened"
+
+
+@pytest.mark.parametrize("name", BAD_FOLDERS)
+def test_the_command_line_refuses_a_faulty_model_folder(
+    name: str, folder: Path, smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault, parts = BAD_FOLDERS[name]
+    fault(folder)
+    smoke["models"] = {"given": {"path": str(folder)}}
+    path = write(tmp_path, smoke)
+    code = main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"])
+    message = capsys.readouterr().err
+    assert code == EXIT_USER_ERROR and message.startswith("boundary-bench: ") and "Traceback" not in message
+    assert all(part in message for part in parts), message
+    assert not (folder / "opened").exists(), "the pickle was opened"
+    assert not list((tmp_path / "results").rglob("manifest.json"))
+
+
+def test_a_sound_folder_is_adopted_with_a_manifest(folder: Path, smoke: dict[str, Any], tmp_path: Path) -> None:
+    from boundary_bench.models import read_manifest, weights_sha256
+
+    smoke["models"] = {"given": {"path": str(folder)}}
+    plan = make_plan(str(write(tmp_path, smoke)), tmp_path / "results")
+    assert main(["pretrain", str(plan.path), "--results", str(plan.results), "--model", "given"]) == 0
+    found, manifest = read_manifest(plan.model("given"))
+    assert found == folder.resolve() and manifest["step"] == 0
+    assert manifest["weights_sha256"] == weights_sha256(folder)
+
+
+def test_weights_that_are_not_those_of_the_manifest_are_refused(folder: Path, tmp_path: Path) -> None:
+    from boundary_bench.models import read_manifest, write_manifest
+
+    manifest = tmp_path / "here" / "manifest.json"
+    write_manifest(manifest, folder, 3, {"a": 1}, model="given")
+    assert read_manifest(manifest)[0] == folder.resolve()
+    change_weights(lambda w: w["model.norm.weight"][0].add_(1e-6))(folder)
+    with pytest.raises(ModelError, match="altered or torn"):
+        read_manifest(manifest)
+    assert read_manifest(manifest, check=False)[1]["step"] == 3
+
+
+def test_a_results_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:
+    from boundary_bench.models import read_manifest, write_manifest
+
+    store = shutil.move(folder, tmp_path / "results" / "store")
+    write_manifest(tmp_path / "results" / "m" / "manifest.json", Path(store), 0, {})
+    shutil.move(tmp_path / "results", tmp_path / "elsewhere")
+    found, _ = read_manifest(tmp_path / "elsewhere" / "m" / "manifest.json")
+    assert found == (tmp_path / "elsewhere" / "store").resolve()
+
+
+def test_a_hub_model_that_cannot_be_had_says_how_to_go_on_offline(
+    smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smoke["models"] = {"given": {"hub": "nobody/no-such-model", "revision": "0" * 40}}
+    path = write(tmp_path, smoke)
+    code = main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"])
+    message = capsys.readouterr().err
+    assert code == EXIT_USER_ERROR and "Traceback" not in message
+    assert all(part in message for part in ("nobody/no-such-model", "{path: FOLDER}", "HF_HOME")), message

@@ -1,0 +1,255 @@
+"""The whole chain as a user runs it: it plans, it runs, and it never repeats or hides anything."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from workflow import REPOSITORY, planned, shipped, snakemake, tables, write_study
+
+SMOKE = ("--config", "study=smoke")
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the smoke study has run; tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = snakemake(folder, *SMOKE)
+    assert done.returncode == 0, done.stdout
+    assert "results/smoke/report.html (" in done.stdout.splitlines()[-1] or "report.html (" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def finished(smoke: Path, tmp_path: Path) -> Path:
+    """A copy of the finished folder, to be changed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(smoke, folder, copy_function=shutil.copy2)
+    return folder
+
+
+@pytest.fixture
+def rows(smoke: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of the smoke study's tables."""
+    return {path.stem: list(csv.DictReader(path.open())) for path in (smoke / "results/smoke/tables").glob("*.csv")}
+
+
+def variant(folder: Path, **changes: object) -> tuple[str, str]:
+    """Arguments for the smoke study with some top-level keys replaced; the results folder stays the same."""
+    path = write_study(folder / "variant.yaml", {**shipped("smoke"), **changes})
+    return "--config", f"study={path}"
+
+
+@pytest.mark.parametrize("study", sorted(path.stem for path in (REPOSITORY / "workflows/studies").glob("*.yaml")))
+def test_every_shipped_study_plans(study: str, tmp_path: Path) -> None:
+    jobs, content = planned(tmp_path, "--config", f"study={study}"), shipped(study)
+    runs = len(content["algorithms"]) * len(content["seeds"]) * len(content["models"])
+    policies = len(content["models"]) + runs * (len(content["evaluate"]["steps"]) - 1)
+    assert jobs["train"] == runs * len(content["training"]["segments"])
+    assert jobs["sample"] == jobs["measure"] == policies * len(content["benchmarks"])
+
+
+def test_pass_at_k_is_a_curve(rows: dict[str, list[dict[str, str]]]) -> None:
+    curves = defaultdict(list)
+    for row in rows["pass_at_k"]:
+        assert 0 <= float(row["low"]) <= float(row["estimate"]) <= float(row["high"]) <= 1
+        assert 0 < float(row["null"]) <= 1
+        curves[row["policy"], row["benchmark"], row["stratum"]].append((int(row["k"]), float(row["estimate"])))
+    assert len({policy for policy, _, _ in curves}) == 1 + 4 * 2
+    for curve in curves.values():
+        assert [k for k, _ in curve] == [1, 2, 4, 8, 16, 32, 64]
+        assert [p for _, p in curve] == sorted(p for _, p in curve)
+    assert max(p for curve in curves.values() for _, p in curve) > 0.2, "the smoke study's base must solve something"
+
+
+def test_every_sample_has_one_verdict(rows: dict[str, list[dict[str, str]]]) -> None:
+    for row in rows["summary"]:
+        counted = sum(int(row[name]) for name in ("correct", "wrong", "unparsable", "truncated", "timeout"))
+        assert counted == int(row["samples"]) == int(row["problems"]) * int(row["n"])
+
+
+def test_differences_are_checkpoint_minus_base(rows: dict[str, list[dict[str, str]]]) -> None:
+    estimate = {
+        (r["algorithm"], r["step"], r["stratum"], r["k"]): float(r["estimate"]) for r in rows["pass_at_k"]
+    }
+    assert rows["differences"]
+    for row in rows["differences"]:
+        base = estimate["base", "0", row["stratum"], row["k"]]
+        checkpoint = estimate[row["algorithm"], row["step"], row["stratum"], row["k"]]
+        assert float(row["difference"]) == pytest.approx(checkpoint - base, abs=2e-6)
+
+
+def test_training_moved_every_algorithm(rows: dict[str, list[dict[str, str]]]) -> None:
+    updates = defaultdict(int)
+    for row in rows["training"]:
+        updates[row["algorithm"]] += int(row["updates"])
+        if row["algorithm"].endswith("-n"):
+            assert float(row["positive_mass"]) == 0
+    assert set(updates) == {"grpo", "grpo-n", "gspo", "gspo-n"} and min(updates.values()) > 0
+
+
+def test_a_second_run_does_nothing(smoke: Path) -> None:
+    assert planned(smoke, *SMOKE) == {}
+
+
+def test_adding_an_algorithm_runs_only_what_is_new(finished: Path) -> None:
+    algorithms = {name: {} for name in shipped("smoke")["algorithms"]} | {"wide": {"like": "grpo", "clip_high": 0.4}}
+    jobs = planned(finished, *variant(finished, algorithms=algorithms))
+    assert jobs == {"train": 2, "sample": 2, "measure": 2, "compare": 1, "report": 1, "all": 1, "total": 9}
+
+
+def test_adding_a_seed_trains_only_that_seed(finished: Path) -> None:
+    jobs = planned(finished, *variant(finished, seeds=[0, 1]))
+    assert (jobs["train"], jobs["sample"], jobs["compare"]) == (8, 8, 4)
+    assert "pretrain" not in jobs and "prepare" not in jobs
+
+
+def test_adding_a_benchmark_trains_nothing(finished: Path) -> None:
+    benchmarks = shipped("smoke")["benchmarks"] | {"more": {"kind": "countdown", "options": {"problems": {3: 2}}}}
+    jobs = planned(finished, *variant(finished, benchmarks=benchmarks))
+    assert (jobs["prepare"], jobs["sample"]) == (1, 9) and "train" not in jobs
+
+
+def test_a_further_segment_trains_only_that_segment(finished: Path) -> None:
+    training = shipped("smoke")["training"] | {"segments": [2, 4, 6]}
+    jobs = planned(finished, *variant(finished, training=training, evaluate={"steps": [0, 2, 4, 6]}))
+    assert (jobs["train"], jobs["sample"]) == (4, 4)
+
+
+def test_other_evaluated_steps_train_nothing(finished: Path) -> None:
+    jobs = planned(finished, *variant(finished, evaluate={"steps": [0, 4]}))
+    assert set(jobs) <= {"compare", "report", "all", "total"}
+
+
+def test_raising_n_keeps_every_block(finished: Path) -> None:
+    store = finished / "results/smoke/store/samples"
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    done = snakemake(finished, "-q", *variant(finished, sampling={"n_max": 96, "block": 32, "max_tokens": 24}))
+    assert done.returncode == 0, done.stdout
+    after = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    assert {path: after[path] for path in before} == before
+    assert sorted(path.name for path in after.keys() - before.keys()) == ["block-000002.parquet"] * 9
+
+
+def test_a_blank_in_a_rule_trains_nothing(finished: Path) -> None:
+    copy = finished / "repository"
+    shutil.copytree(REPOSITORY / "workflows", copy / "workflows")
+    shutil.copy(REPOSITORY / "Snakefile", copy)
+    rule = copy / "workflows/rules/train.smk"
+    rule.write_text(rule.read_text().replace('"boundary-bench train', '"boundary-bench  train'))
+    root = finished / "results/smoke"
+    weights = {path: path.stat().st_mtime_ns for path in root.glob("store/runs/**/*.safetensors")}
+    before = tables(root)
+    study = f"study={REPOSITORY / 'workflows/studies/smoke.yaml'}"
+    done = snakemake(finished, "-q", "--config", study, snakefile=copy / "Snakefile")
+    assert done.returncode == 0, done.stdout
+    assert {path: path.stat().st_mtime_ns for path in root.glob("store/runs/**/*.safetensors")} == weights
+    assert tables(root) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"algorithms": ["grop"]}, "did you mean 'grpo'"),
+        ({"sampling": {"n_max": 65, "block": 32}}, "not a multiple"),
+        ({"evaluate": {"steps": [0, 8]}}, "training.segments keeps"),
+        ({"sampel": {}}, "did you mean 'sampling'"),
+    ],
+)
+def test_a_fault_in_the_study_is_never_nothing_to_be_done(finished: Path, changes: dict, message: str) -> None:
+    done = snakemake(finished, *variant(finished, **changes))
+    assert done.returncode != 0 and message in done.stdout
+    assert "Nothing to be done" not in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_missing_input_is_never_nothing_to_be_done(finished: Path) -> None:
+    data = finished / "mine.jsonl"
+    data.write_text('{"numbers": [1, 2, 3], "target": 6}\n')
+    arguments = variant(finished, benchmarks=shipped("smoke")["benchmarks"] | {"mine": {"kind": "countdown", "data": str(data)}})
+    assert snakemake(finished, "-q", *arguments).returncode == 0
+    data.unlink()
+    done = snakemake(finished, *arguments)
+    assert done.returncode != 0 and "mine.jsonl" in done.stdout and "Nothing to be done" not in done.stdout
+
+
+def test_a_results_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = snakemake(tmp_path, "--config", "study=smoke", f"results={tmp_path / 'file' / 'results'}")
+    assert done.returncode != 0 and "Not a directory" in done.stdout
+
+
+EXTENSION = """
+rule my_model:
+    output:
+        directory("my-model"),
+    input:
+        "{model}",
+    log:
+        "my-model.log",
+    shell:
+        "cp -r {{input}} {{output}} 2> {{log}}"
+
+
+rule my_problems:
+    output:
+        "my-problems.jsonl",
+    log:
+        "my-problems.log",
+    shell:
+        \"\"\"echo '{{{{"numbers": [2, 3, 4], "target": 24}}}}' > {{output}} 2> {{log}}\"\"\"
+"""
+
+
+def extended_study(folder: Path) -> Path:
+    """A study whose model and benchmark are made by a user's own rules."""
+    study = shipped("smoke") | {
+        "study": "extended",
+        "models": {"mine": {"path": "my-model"}},
+        "algorithms": ["grpo"],
+        "benchmarks": {"mine": {"kind": "countdown", "data": "my-problems.jsonl"}},
+    }
+    study["training"] |= {"segments": [2]}
+    return write_study(folder / "extended.yaml", study | {"evaluate": {"steps": [0, 2]}})
+
+
+def test_rules_in_the_local_folder_extend_the_workflow(smoke: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "repository"
+    shutil.copytree(REPOSITORY / "workflows", copy / "workflows")
+    shutil.copy(REPOSITORY / "Snakefile", copy)
+    model = next((smoke / "results/smoke/store/models").glob("*/model"))
+    (copy / "workflows/rules/local/mine.smk").write_text(EXTENSION.format(model=model))
+    study = extended_study(tmp_path)
+    done = snakemake(tmp_path, "-q", "--config", f"study={study}", snakefile=copy / "Snakefile")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/extended/report.html").is_file() and (tmp_path / "my-model").is_dir()
+
+
+def test_the_workflow_can_be_imported_as_a_module(smoke: Path, tmp_path: Path) -> None:
+    study = extended_study(tmp_path)
+    model = next((smoke / "results/smoke/store/models").glob("*/model"))
+    importing = f"""
+module boundary:
+    snakefile:
+        "{REPOSITORY / "Snakefile"}"
+    config:
+        {{"study": "{study}"}}
+
+
+use rule * from boundary
+
+
+{EXTENSION.format(model=model)}
+
+
+rule mine:
+    default_target: True
+    input:
+        rules.all.input,
+"""
+    (tmp_path / "Snakefile").write_text(importing)
+    done = snakemake(tmp_path, "-q", snakefile=tmp_path / "Snakefile")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/extended/report.html").is_file()
