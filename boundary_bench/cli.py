@@ -117,7 +117,9 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
         target = plan.checkpoint(run, step)
         rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
         write_text(target.parent / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        models.write_manifest(target, kept, step, settings, model=run.model, run=run.name, base=manifest["weights_sha256"])
+        models.write_manifest(
+            target, kept, step, settings, model=run.model, run=run.name, base=manifest["weights_sha256"]
+        )
     log(f"checkpoint {step} -> {kept}")
 
 
@@ -147,7 +149,11 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
             plan.study.sampling,
             (policy.name, benchmark),
         )
-        facts = {"settings": fingerprint(settings), "weights": manifest["weights_sha256"], "provenance": provenance.record()}
+        facts = {
+            "settings": fingerprint(settings),
+            "weights": manifest["weights_sha256"],
+            "provenance": provenance.record(),
+        }
         engine = campaign.load_engine(folder, plan.study.sampling.device)
         files = campaign.run(chosen, engine, store, facts, log, stopped)
         target = plan.samples(policy, benchmark)

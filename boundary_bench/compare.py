@@ -55,9 +55,7 @@ def problem_counts(plan: Plan, policy: Policy, benchmark: str) -> dict[str, np.n
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COUNTS}
 
 
-def check_paired(
-    base: dict[str, np.ndarray], other: dict[str, np.ndarray], policy: Policy, benchmark: str
-) -> None:
+def check_paired(base: dict[str, np.ndarray], other: dict[str, np.ndarray], policy: Policy, benchmark: str) -> None:
     """Make sure that two measures are of the same problems in the same order.
 
     Raises:
@@ -65,9 +63,7 @@ def check_paired(
     """
     base_ids, other_ids = base["problem_id"].tolist(), other["problem_id"].tolist()
     if base_ids != other_ids:
-        odd = sorted(set(base_ids) ^ set(other_ids)) or [
-            a for a, b in zip(base_ids, other_ids, strict=True) if a != b
-        ]
+        odd = sorted(set(base_ids) ^ set(other_ids)) or [a for a, b in zip(base_ids, other_ids, strict=True) if a != b]
         raise StatisticsError(
             f"{policy.name} and its base were measured on other problems of {benchmark} ({len(odd)} differ, "
             f"e.g. {odd[0]}), and a paired comparison needs the same in the same order; run the measure "
@@ -119,9 +115,7 @@ def coverage_rows(
             "problems": len(part_P),
             "n": n,
             "detection_limit": detection_limit(n, hits),
-            **asdict(
-                coverage(solved(base["correct"][part_P], hits), solved(checkpoint["correct"][part_P], hits))
-            ),
+            **asdict(coverage(solved(base["correct"][part_P], hits), solved(checkpoint["correct"][part_P], hits))),
         }
         for hits in HITS
         if hits <= n

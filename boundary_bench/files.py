@@ -32,7 +32,9 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as fault:
         if isinstance(fault, StoreError):
             raise
-        raise StoreError(f"cannot write {path}: {fault.strerror or fault}; is the folder writable, is the disk full?") from None
+        raise StoreError(
+            f"cannot write {path}: {fault.strerror or fault}; is the folder writable, is the disk full?"
+        ) from None
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -84,7 +86,9 @@ def lease(store: Path, log: Any) -> Iterator[None]:
             who = holder.read_text().strip() if holder.exists() else "another process"
             log(f"waiting: {store} is in use by {who}")
             lock.acquire()
-        holder.write_text(f"process {os.getpid()} on {os.uname().nodename}, job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
+        holder.write_text(
+            f"process {os.getpid()} on {os.uname().nodename}, job {os.environ.get('SLURM_JOB_ID', 'none')}\n"
+        )
     except OSError as fault:
         raise StoreError(f"cannot lock {store}: {fault.strerror or fault}; is the folder writable?") from None
     try:

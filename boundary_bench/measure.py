@@ -163,9 +163,7 @@ def _tally(blocks: list[Path], problems: list[Problem], n: int) -> Tally:
         sample_S = rows.column("sample").to_numpy()
         beyond = np.flatnonzero((sample_S < 0) | (sample_S >= n))
         if len(beyond):
-            raise DataError(
-                f"{file}: found sample index {sample_S[beyond[0]]}, expected 0 to {n - 1} (sampling.n_max)"
-            )
+            raise DataError(f"{file}: found sample index {sample_S[beyond[0]]}, expected 0 to {n - 1} (sampling.n_max)")
         np.add.at(seen_PN, (place_S, sample_S), 1)
         for code, name in enumerate(VERDICTS):
             verdicts[name] += np.bincount(place_S[verdict_S == code], minlength=total)
@@ -208,9 +206,7 @@ def _verdicts(rows: pa.Table, file: Path) -> np.ndarray:
     code = pc.index_in(rows.column("verdict"), pa.array(VERDICTS))
     if code.null_count:
         found = rows.column("verdict").filter(pc.is_null(code))[0].as_py()
-        raise DataError(
-            f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again"
-        )
+        raise DataError(f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again")
     return code.to_numpy()
 
 

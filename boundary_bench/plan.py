@@ -183,7 +183,10 @@ class Plan:
 
     def model_settings(self, model: str) -> dict[str, Any]:
         """Settings of a base model."""
-        return {"version": VERSIONS["pretrain"], **self.study.models[model].model_dump(mode="json", exclude_none=True)}
+        return {
+            "version": VERSIONS["pretrain"],
+            **self.study.models[model].model_dump(mode="json", exclude_none=True),
+        }
 
     def train_settings(self, run: Run) -> dict[str, Any]:
         """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
@@ -202,7 +205,11 @@ class Plan:
     def sample_settings(self, benchmark: str) -> dict[str, Any]:
         """Settings of stored samples. ``n_max`` is none: raising it keeps what is there."""
         sampling = self.study.sampling.model_dump(mode="json", exclude={"n_max", "device"})
-        return {"version": VERSIONS["sample"], "sampling": sampling, "problems": self.problem_settings(benchmark)}
+        return {
+            "version": VERSIONS["sample"],
+            "sampling": sampling,
+            "problems": self.problem_settings(benchmark),
+        }
 
     def analysis_settings(self, stage: str) -> dict[str, Any]:
         """Settings of measure, compare and report."""

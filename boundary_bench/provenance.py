@@ -15,7 +15,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("boundary-bench", "torch", "transformers", "snakemake", "numpy", "scipy", "pyarrow", "vllm", "openrlhf")
+PACKAGES = (
+    "boundary-bench",
+    "torch",
+    "transformers",
+    "snakemake",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "vllm",
+    "openrlhf",
+)
 
 
 def fingerprint(settings: Any) -> str:
@@ -61,7 +71,12 @@ def machine() -> dict[str, Any]:
     except OSError:
         pass  # not Linux: platform's word is what there is
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.platform()}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "system": platform.platform(),
+    }
 
 
 def packages() -> dict[str, str]:

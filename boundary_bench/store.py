@@ -90,11 +90,14 @@ def read_problems(path: Path) -> list[Problem]:
     """
     rows = read_table(path)[0].to_pylist()
     problems = [
-        Problem(**{name: row[name] for name in ("prompt", "reference", "solution", "stratum", "chance")}) for row in rows
+        Problem(**{name: row[name] for name in ("prompt", "reference", "solution", "stratum", "chance")})
+        for row in rows
     ]
     for row, problem in zip(rows, problems, strict=True):
         if row["id"] != problem.id:
-            raise DataError(f"{path}: problem {row['id']} was altered (its content hashes to {problem.id}); prepare it again")
+            raise DataError(
+                f"{path}: problem {row['id']} was altered (its content hashes to {problem.id}); prepare it again"
+            )
     return problems
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from boundary_bench.errors import StudyError, did_you_mean
 
@@ -160,7 +168,8 @@ class Study(Block):
     study: Name = Field(description="name; results go to results/<name>/")
     models: dict[Name, Model] = Field(min_length=1)
     algorithms: dict[Name, dict[str, Any]] = Field(
-        min_length=1, description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})"
+        min_length=1,
+        description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="training seeds: one run each")
     training: Training

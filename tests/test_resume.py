@@ -30,7 +30,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     study["training"] = smoke["training"] | {"segments": [20], "state_every": 3}
     write_study(folder / "mini.yaml", study)
-    for arguments in (("pretrain", "--model", "base"), ("prepare", "--benchmark", "countdown"), ("prepare", "--benchmark", "training")):
+    for arguments in (
+        ("pretrain", "--model", "base"),
+        ("prepare", "--benchmark", "countdown"),
+        ("prepare", "--benchmark", "training"),
+    ):
         finish(stage(folder, arguments[0], "mini.yaml", *arguments[1:]))
     return folder
 

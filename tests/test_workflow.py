@@ -72,9 +72,7 @@ def test_every_sample_has_one_verdict(rows: dict[str, list[dict[str, str]]]) -> 
 
 
 def test_differences_are_checkpoint_minus_base(rows: dict[str, list[dict[str, str]]]) -> None:
-    estimate = {
-        (r["algorithm"], r["step"], r["stratum"], r["k"]): float(r["estimate"]) for r in rows["pass_at_k"]
-    }
+    estimate = {(r["algorithm"], r["step"], r["stratum"], r["k"]): float(r["estimate"]) for r in rows["pass_at_k"]}
     assert rows["differences"]
     for row in rows["differences"]:
         base = estimate["base", "0", row["stratum"], row["k"]]
@@ -168,7 +166,10 @@ def test_a_fault_in_the_study_is_never_nothing_to_be_done(finished: Path, change
 def test_a_missing_input_is_never_nothing_to_be_done(finished: Path) -> None:
     data = finished / "mine.jsonl"
     data.write_text('{"numbers": [1, 2, 3], "target": 6}\n')
-    arguments = variant(finished, benchmarks=shipped("smoke")["benchmarks"] | {"mine": {"kind": "countdown", "data": str(data)}})
+    arguments = variant(
+        finished,
+        benchmarks=shipped("smoke")["benchmarks"] | {"mine": {"kind": "countdown", "data": str(data)}},
+    )
     assert snakemake(finished, "-q", *arguments).returncode == 0
     data.unlink()
     done = snakemake(finished, *arguments)

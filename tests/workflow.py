@@ -15,11 +15,19 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
 
-def snakemake(folder: Path, *arguments: str, snakefile: Path = REPOSITORY / "Snakefile") -> subprocess.CompletedProcess[str]:
+def snakemake(
+    folder: Path, *arguments: str, snakefile: Path = REPOSITORY / "Snakefile"
+) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a folder; stdout and stderr come as one text."""
     command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--cores", "2", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
 
 

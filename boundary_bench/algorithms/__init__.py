@@ -53,7 +53,9 @@ def resolve(name: str, overrides: dict[str, Any]) -> Objective:
     parent = overrides.get("like", name)
     if parent not in ALGORITHMS:
         remedy = "" if parent != name else f"; a new name needs 'like', e.g. {name}: {{like: grpo, clip_high: 0.28}}"
-        raise StudyError(f"algorithms.{name}: {parent!r} is not an algorithm; {did_you_mean(parent, ALGORITHMS)}{remedy}")
+        raise StudyError(
+            f"algorithms.{name}: {parent!r} is not an algorithm; {did_you_mean(parent, ALGORITHMS)}{remedy}"
+        )
     changes = {key: value for key, value in overrides.items() if key != "like"}
     unknown = sorted(set(changes) - set(Objective.model_fields))
     if unknown:

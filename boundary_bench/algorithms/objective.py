@@ -22,14 +22,16 @@ class Objective(BaseModel):
     epsilon: float = Field(1e-6, ge=0, description="added to the standard deviation")
     signs: Literal["all", "negative", "positive"] = Field("all", description="advantages that contribute")
     others: Literal["mask", "drop"] = Field(
-        "mask", description="the other samples: kept in the denominators (mask) or removed from the batch (drop)"
+        "mask",
+        description="the other samples: kept in the denominators (mask) or removed from the batch (drop)",
     )
     ratio: Literal["token", "sequence"] = Field("token", description="importance ratio")
     clip_low: float = Field(0.2, gt=0, description="the ratio is clipped below 1 - clip_low")
     clip_high: float = Field(0.2, gt=0, description="the ratio is clipped above 1 + clip_high")
     dual_clip: float | None = Field(None, gt=1, description="bound on the ratio where the advantage is negative")
     aggregation: Literal["token_mean", "sequence_mean", "constant_length"] = Field(
-        "token_mean", description="mean over all tokens, mean over sequences of token means, or sum over a constant"
+        "token_mean",
+        description="mean over all tokens, mean over sequences of token means, or sum over a constant",
     )
     constant_length: int | None = Field(None, ge=1, description="the constant, with aggregation: constant_length")
     kl: Literal["none", "k1", "k2", "k3"] = Field("none", description="KL estimator against the base, in the loss")

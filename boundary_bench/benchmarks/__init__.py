@@ -52,10 +52,12 @@ def read_problems(kind: Kind, path: Path) -> list[Problem]:
     expected = ", ".join(f"{name} ({meaning})" for name, meaning in kind.columns.items())
     if not path.is_file():
         raise DataError(f"no problem file at {path}; expected JSON lines with {expected}")
-    problems = []
+    problems: list[Problem] = []
+    number = 0
     with open(path, encoding="utf-8", errors="strict") as lines:
         try:
-            for number, line in enumerate(lines, 1):
+            for line in lines:
+                number += 1
                 if line.strip():
                     problems.append(_row(kind, line))
         except (ValueError, KeyError, TypeError, RecursionError) as fault:

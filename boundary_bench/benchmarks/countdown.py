@@ -36,7 +36,9 @@ STEP = re.compile(r"([0-9]{1,6})([+*-])([0-9]{1,6})=([0-9]{1,6})")
 class CountdownOptions(Options):
     """How many problems of which size, and how hard."""
 
-    problems: dict[int, int] = Field({3: 20, 4: 40, 5: 40}, min_length=1, description="numbers given: how many problems")
+    problems: dict[int, int] = Field(
+        {3: 20, 4: 40, 5: 40}, min_length=1, description="numbers given: how many problems"
+    )
     targets: Literal["walk", "uniform"] = Field(
         "walk", description="the end of a random chain, or uniform over the reachable targets"
     )
@@ -146,9 +148,7 @@ def generate(split: Split, seed: int, options: CountdownOptions) -> list[Problem
     return problems
 
 
-def _draw(
-    rng: random.Random, size: int, options: CountdownOptions, split: Split
-) -> tuple[list[int], int, str] | None:
+def _draw(rng: random.Random, size: int, options: CountdownOptions, split: Split) -> tuple[list[int], int, str] | None:
     """One candidate that meets split and chance, or None."""
     if options.targets == "walk":
         drawn = walk(rng, size)

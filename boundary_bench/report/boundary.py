@@ -48,9 +48,7 @@ def boundary(plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: 
     weight_BP = bootstrap_weights(len(base_PK), analysis.resamples, analysis.seed)
 
     def intervals(value_SPK: list[np.ndarray]) -> Interval:
-        estimate, low, high = zip(
-            *(mean_interval(v, weight_BP, analysis.level) for v in value_SPK), strict=True
-        )
+        estimate, low, high = zip(*(mean_interval(v, weight_BP, analysis.level) for v in value_SPK), strict=True)
         return np.array(estimate), np.array(low), np.array(high)
 
     runs = [Run(model, algorithm, seed) for seed in plan.study.seeds]

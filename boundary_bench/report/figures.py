@@ -151,9 +151,7 @@ def _footer(plan: Plan, figure: Any, note: str) -> None:
 
 def _whose(plan: Plan, model: str, benchmark: str) -> str:
     seeds = len(plan.study.seeds)
-    return f"{model} on {benchmark}, " + (
-        f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
-    )
+    return f"{model} on {benchmark}, " + (f"mean over {seeds} training seeds" if seeds > 1 else "one training seed")
 
 
 def _map_panel(axis: Any, curve: Boundary, steps: list[int], ks: list[int], limit: float) -> Any:
@@ -233,9 +231,7 @@ def _pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
     steps, ks = plan.study.evaluate.steps[1:], plan.study.ks
     rows, columns = _grid(len(found), 4)
     width, height = max(9.5, 3.2 * columns + 0.6), 3.0 * rows + 1.4
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), sharex=True, sharey=True, squeeze=False)
     colors = plt.get_cmap("plasma")(np.linspace(0.08, 0.82, len(steps)))
     shown = range(len(steps)) if len(steps) <= 6 else (0, len(steps) // 2, len(steps) - 1)
     for axis in axes.flat[len(found) :]:
@@ -245,9 +241,7 @@ def _pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
         axis.fill_between(ks, curve.curves[1][-1], curve.curves[2][-1], color=colors[-1], alpha=0.2, lw=0)
         axis.plot(ks, curve.base[0], color="black", lw=2.2, label="base (step 0)")
         for i, step in enumerate(steps):
-            axis.plot(
-                ks, curve.curves[0][i], color=colors[i], lw=1.7, label=f"step {step}" if i in shown else None
-            )
+            axis.plot(ks, curve.curves[0][i], color=colors[i], lw=1.7, label=f"step {step}" if i in shown else None)
         if not np.isnan(curve.null).any():
             axis.plot(ks, curve.null, "--", color=GREY, lw=1.3, label="random valid responses")
         axis.set_xscale("log", base=2)
@@ -260,17 +254,13 @@ def _pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
     for axis in axes[-1]:
         axis.set_xlabel("attempts per problem, k")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.58 / height)
-    )
+    figure.legend(handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.58 / height))
     _heading(figure, "How many problems are solved within k attempts?")
     what = f"pass@k, {_whose(plan, model, benchmark)}"
     figure.text(0.5, 1 - 0.56 / height, what, ha="center", color=GREY)
     _footer(plan, figure, "bands: intervals of the base model and of the last step")
     figure.tight_layout(rect=(0, 0.45 / height, 1, 1 - 0.85 / height))
-    alt = (
-        f"pass@k against k on {benchmark}, one panel per algorithm, one line per checkpoint, mean over seeds."
-    )
+    alt = f"pass@k against k on {benchmark}, one panel per algorithm, one line per checkpoint, mean over seeds."
     return _save(plan, figure, stem, alt)
 
 
@@ -290,11 +280,7 @@ def _dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> Figure:
         axis.set_ylabel(label)
     axes[0, 0].set_title("training", fontweight="bold")
     for column, benchmark in enumerate(benchmarks, 1):
-        rows = [
-            r
-            for r in tables.summary
-            if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")
-        ]
+        rows = [r for r in tables.summary if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")]
         axes[0, column].set_title(benchmark, fontweight="bold")
         for axis, name, label in (
             (axes[0, column], "token_entropy", "token entropy of samples (nats)"),
@@ -303,17 +289,13 @@ def _dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> Figure:
             base = next(row for row in rows if row["algorithm"] == "base")
             axis.axhline(_value(base[name]), color="black", lw=1, ls="--")
             if name == "greedy" and base["greedy_low"]:
-                axis.axhspan(
-                    _value(base["greedy_low"]), _value(base["greedy_high"]), color="black", alpha=0.08, lw=0
-                )
+                axis.axhspan(_value(base["greedy_low"]), _value(base["greedy_high"]), color="black", alpha=0.08, lw=0)
             _lines(plan, axis, lambda a, s, n=name, rs=rows: _series(rs, a, s, n), smooth=False)
             axis.set_ylabel(label)
     for axis in axes[1]:
         axis.set_xlabel("training step")
     handles, labels = axes[0, 1].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.38 / height)
-    )
+    figure.legend(handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.38 / height))
     _heading(figure, f"Reward, entropy and greedy accuracy over training, {model}")
     note = (
         f"thick: mean over seeds   |   thin: each seed   |   training: running mean of {_window(plan)} "
@@ -346,9 +328,7 @@ def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
 
 
-def _lines(
-    plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray, np.ndarray]], smooth: bool
-) -> None:
+def _lines(plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray, np.ndarray]], smooth: bool) -> None:
     """One colour an algorithm: thin lines for the seeds, a thick one for their mean."""
     for i, algorithm in enumerate(plan.study.algorithms):
         color, marker = COLORS[i % len(COLORS)], None if smooth else MARKERS[i % len(MARKERS)]

@@ -88,9 +88,7 @@ def collect(plan: Plan) -> Tables:
 def _field(path: Path, name: str) -> Any:
     found = read_json(path)
     if name not in found:
-        raise DataError(
-            f"{path}: found no {name!r}, expected a manifest; delete it and run the same command again"
-        )
+        raise DataError(f"{path}: found no {name!r}, expected a manifest; delete it and run the same command again")
     return found[name]
 
 
@@ -99,13 +97,10 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
     table, facts = read_table(path)
     if facts.get("settings") != (settings := plan.analysis_settings("measure")):
         raise DataError(
-            f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage "
-            "again"
+            f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage again"
         )
     if table.column("problem_id").to_pylist() != ids:
-        raise DataError(
-            f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again"
-        )
+        raise DataError(f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again")
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COUNTS}
 
 
@@ -125,9 +120,7 @@ def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tabl
     folder = plan.comparison(run, benchmark)
     expected = [{**place, "k": k} for place in places for k in plan.study.ks]
     tables.differences.extend(read_rows(folder / "differences.csv", expected))
-    expected = [
-        {**place, "hits": hits} for place in places for hits in HITS if hits <= plan.study.sampling.n_max
-    ]
+    expected = [{**place, "hits": hits} for place in places for hits in HITS if hits <= plan.study.sampling.n_max]
     tables.coverage.extend(read_rows(folder / "coverage.csv", expected))
 
 
@@ -187,9 +180,7 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
         except FileNotFoundError:
             raise DataError(f"{path} is missing; run the train stage again (snakemake does)") from None
         except (ValueError, KeyError, TypeError) as fault:
-            raise DataError(
-                f"{path} is no step log ({fault!r}); delete it and run the train stage again"
-            ) from None
+            raise DataError(f"{path} is no step log ({fault!r}); delete it and run the train stage again") from None
         expected = list(range(plan.previous(stop) + 1, stop + 1))
         if steps != expected:
             odd = sorted(set(steps) ^ set(expected))[:3] or "another order"
@@ -272,14 +263,10 @@ def _over_k(title: str, rows: list[Row], benchmark: str, who: list[str], value: 
     ks = list(dict.fromkeys(row["k"] for row in chosen))
     lines: dict[tuple[str, ...], list[str]] = {}
     for row in chosen:
-        lines.setdefault(tuple(row[name] for name in who), []).append(
-            _interval(row[value], row["low"], row["high"])
-        )
+        lines.setdefault(tuple(row[name] for name in who), []).append(_interval(row[value], row["low"], row["high"]))
     if "null" in chosen[0] and chosen[0]["null"]:
         lines["", "random valid responses", "", ""] = [_short(row["null"]) for row in chosen[: len(ks)]]
-    return Pivot(
-        title, [*who, *(f"k={k}" for k in ks)], [[*key, *cells] for key, cells in lines.items()], len(who)
-    )
+    return Pivot(title, [*who, *(f"k={k}" for k in ks)], [[*key, *cells] for key, cells in lines.items()], len(who))
 
 
 def _summary(rows: list[Row], benchmark: str, who: list[str], level: str) -> Pivot:
@@ -311,9 +298,7 @@ def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
     names = [name for name in TRAINING_COLUMNS if name not in ("step", "updates")]
     body = []
     for run in plan.runs:
-        mine = [
-            row for row in rows if [row[name] for name in ("model", "algorithm", "seed")] == _run_key(run)
-        ]
+        mine = [row for row in rows if [row[name] for name in ("model", "algorithm", "seed")] == _run_key(run)]
         for stop in plan.study.training.segments:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
@@ -339,8 +324,5 @@ def markdown(pivot: Pivot) -> str:
     """A GitHub-flavoured table under a heading, numbers to the right."""
     numbers = len(pivot.header) - pivot.labels
     lines = [pivot.header, ["---"] * pivot.labels + ["---:"] * numbers, *pivot.rows]
-    body = [
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
-        for line in lines
-    ]
+    body = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines]
     return f"## {pivot.title}\n\n" + "\n".join(body) + "\n"

@@ -7,6 +7,7 @@ campaign that was killed and resumed ends with the same blocks as an undisturbed
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ import pyarrow as pa
 from boundary_bench import models, seeds
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.errors import Interrupted, ModelError
-from boundary_bench.grading import Grade, grade_all
+from boundary_bench.grading import Grade, Verdict, grade_all
 from boundary_bench.provenance import file_sha256
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
 from boundary_bench.sampling.torch_engine import Decoding, Responses, sample
 from boundary_bench.store import SAMPLES, SampleStore, list_column, write_table
 from boundary_bench.study import Sampling
+
+SECONDS_BETWEEN_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -124,20 +127,20 @@ def _fill(
             for problem in campaign.problems
         ]
     )
-    tables, counts, tokens, done = [], dict.fromkeys(("correct", "truncated"), 0), 0, 0
+    tables, counts, tokens, told = [], Counter[str](), 0, begun
     for responses in sample(engine.decoder, prompts, seed_PB, decoding):
         table, verdicts = _rows(campaign, engine.tokenizer, responses, index_B)
         tables.append(table)
-        for verdict in counts:
-            counts[verdict] += verdicts.count(verdict)
+        counts.update(verdicts)
         tokens += int(responses.length_S.sum())
-        done += len(responses.prompt_S)
-        spent = time.perf_counter() - begun
-        left = spent / done * (seed_PB.size - done)
-        log(
-            f"{path.stem}: {done // len(index_B)}/{len(prompts)} problems  {done / spent:.0f} responses/s  "
-            f"{tokens / spent:.0f} tokens/s  correct {counts['correct']}  truncated {counts['truncated']}  left {left:.0f} s"
-        )
+        now, done = time.perf_counter(), counts.total()
+        if now - told > SECONDS_BETWEEN_LINES or done == seed_PB.size:
+            told, rate = now, done / (now - begun)
+            log(
+                f"{path.stem}: {done // len(index_B)}/{len(prompts)} problems  {rate:.0f} responses/s  "
+                f"{tokens / (now - begun):.0f} tokens/s  correct {counts[Verdict.CORRECT]}  "
+                f"truncated {counts[Verdict.TRUNCATED]}  left {(seed_PB.size - done) / rate:.0f} s"
+            )
     write_table(path, pa.concat_tables(tables).cast(SAMPLES), facts)
 
 
@@ -155,7 +158,9 @@ def _rows(campaign: Campaign, tokenizer: Any, responses: Responses, index_B: np.
     for first in range(0, len(keys), each):
         problem = campaign.problems[responses.prompt_S[first]]
         mine = slice(first, first + each)
-        grades += grade_all(lambda text, p=problem: campaign.kind.grade(p, text), response[mine], responses.finished_S[mine])
+        grades += grade_all(
+            lambda text, p=problem: campaign.kind.grade(p, text), response[mine], responses.finished_S[mine]
+        )
     verdicts = [str(grade.verdict) for grade in grades]
     ids = np.array([problem.id for problem in campaign.problems])
     table = pa.table(

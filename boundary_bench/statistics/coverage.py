@@ -43,9 +43,7 @@ def coverage(base_solved_P: ArrayLike, checkpoint_solved_P: ArrayLike) -> Covera
     """
     base_P, checkpoint_P = np.asarray(base_solved_P, bool), np.asarray(checkpoint_solved_P, bool)
     if base_P.shape != checkpoint_P.shape or base_P.ndim != 1 or not len(base_P):
-        raise StatisticsError(
-            f"found {base_P.shape} and {checkpoint_P.shape} problems, expected as many, at least one"
-        )
+        raise StatisticsError(f"found {base_P.shape} and {checkpoint_P.shape} problems, expected as many, at least one")
     sets = (base_P & checkpoint_P, base_P & ~checkpoint_P, ~base_P & checkpoint_P, ~base_P & ~checkpoint_P)
     return Coverage(*(int(part_P.sum()) for part_P in sets))
 

@@ -39,9 +39,7 @@ def miller_madow(count_A: ArrayLike) -> float:
         StatisticsError: a count is negative.
     """
     count_A = _counts(count_A)
-    return (
-        answer_entropy(count_A) + (len(count_A) - 1) / (2 * count_A.sum()) if len(count_A) else float("nan")
-    )
+    return answer_entropy(count_A) + (len(count_A) - 1) / (2 * count_A.sum()) if len(count_A) else float("nan")
 
 
 def per_token(sum_P: ArrayLike, tokens_P: ArrayLike) -> float:
@@ -61,7 +59,5 @@ def per_token(sum_P: ArrayLike, tokens_P: ArrayLike) -> float:
 def _counts(count_A: ArrayLike) -> np.ndarray:
     found = np.atleast_1d(np.asarray(count_A, np.float64))
     if len(found) and found.min() < 0:
-        raise StatisticsError(
-            f"answer {int(found.argmin())}: found count {found.min():g}, expected 0 or more"
-        )
+        raise StatisticsError(f"answer {int(found.argmin())}: found count {found.min():g}, expected 0 or more")
     return found[found > 0]

@@ -22,9 +22,7 @@ def bootstrap_weights(problems: int, resamples: int, seed: int) -> np.ndarray:
         StatisticsError: there is no problem or no resample.
     """
     if problems < 1 or resamples < 1:
-        raise StatisticsError(
-            f"found {problems} problems and {resamples} resamples, expected at least one of each"
-        )
+        raise StatisticsError(f"found {problems} problems and {resamples} resamples, expected at least one of each")
     rng = np.random.default_rng(seed)
     return rng.multinomial(problems, np.full(problems, 1 / problems), size=resamples) / problems
 
@@ -58,9 +56,7 @@ def mean_interval(
         raise StatisticsError(f"found level {level}, expected a number between 0 and 1")
     missing = np.flatnonzero(np.isnan(value_PK).any(1))
     if len(missing):
-        raise StatisticsError(
-            f"problem {missing[0]}: found NaN, expected a number; leave out problems without a value"
-        )
+        raise StatisticsError(f"problem {missing[0]}: found NaN, expected a number; leave out problems without a value")
     estimate_K = value_PK.mean(0)
     if len(value_PK) == 1:
         return estimate_K, np.full_like(estimate_K, np.nan), np.full_like(estimate_K, np.nan)

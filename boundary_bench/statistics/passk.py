@@ -55,14 +55,10 @@ def random_pass_at_k(chance_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
     """
     p_P, k_K = np.atleast_1d(np.asarray(chance_P, np.float64)), _whole(ks, "k")
     if not len(p_P) or not len(k_K) or k_K.min() < 1:
-        raise StatisticsError(
-            f"found {len(p_P)} problems and k = {k_K.tolist()}, expected at least one, and k >= 1"
-        )
+        raise StatisticsError(f"found {len(p_P)} problems and k = {k_K.tolist()}, expected at least one, and k >= 1")
     wrong = np.flatnonzero(~((p_P >= 0) & (p_P <= 1)))
     if len(wrong):
-        raise StatisticsError(
-            f"problem {wrong[0]}: found chance {p_P[wrong[0]]}, expected a number in [0, 1]"
-        )
+        raise StatisticsError(f"problem {wrong[0]}: found chance {p_P[wrong[0]]}, expected a number in [0, 1]")
     with np.errstate(divide="ignore"):  # p = 1
         return -np.expm1(k_K * np.log1p(-p_P)[:, None]) + 0.0
 
@@ -76,21 +72,16 @@ def _whole(values: ArrayLike, what: str) -> np.ndarray:
 
 def _check(n_P: np.ndarray, c_P: np.ndarray, k_K: np.ndarray) -> None:
     if not len(n_P) or len(n_P) != len(c_P):
-        raise StatisticsError(
-            f"found {len(n_P)} sample and {len(c_P)} correct counts, expected as many, at least one"
-        )
+        raise StatisticsError(f"found {len(n_P)} sample and {len(c_P)} correct counts, expected as many, at least one")
     if not len(k_K) or k_K.min() < 1:
         raise StatisticsError(f"found k = {k_K.tolist()}, expected at least one, each 1 or more")
     wrong = np.flatnonzero((c_P < 0) | (c_P > n_P))
     if len(wrong):
         i = wrong[0]
-        raise StatisticsError(
-            f"problem {i}: found {c_P[i]} correct of {n_P[i]} samples, expected 0 to {n_P[i]}"
-        )
+        raise StatisticsError(f"problem {i}: found {c_P[i]} correct of {n_P[i]} samples, expected 0 to {n_P[i]}")
     short = np.flatnonzero(n_P < k_K.max())
     if len(short):
         i = short[0]
         raise StatisticsError(
-            f"problem {i}: found {n_P[i]} samples, expected at least k = {k_K.max()}; draw more samples or "
-            "drop this k"
+            f"problem {i}: found {n_P[i]} samples, expected at least k = {k_K.max()}; draw more samples or drop this k"
         )

@@ -43,6 +43,6 @@ def _download(name: str, revision: str) -> Path:
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as fault:
         raise ModelError(
-            f"cannot get {name} at {revision} from the hub ({type(fault).__name__}); offline, fetch it on a machine with "
-            "network and write {path: FOLDER} in the study, or set HF_HOME to a cache that holds it"
+            f"cannot get {name} at {revision} from the hub ({type(fault).__name__}); offline, fetch it on a machine "
+            "with network and write {path: FOLDER} in the study, or set HF_HOME to a cache that holds it"
         ) from None

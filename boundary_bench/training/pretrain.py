@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from torch import Tensor, nn
+from torch import nn
 
 from boundary_bench.benchmarks.base import Kind
 from boundary_bench.benchmarks.countdown import ALPHABET
@@ -73,7 +73,7 @@ def batches(kind: Kind, settings: Pretrain, tokenizer: Tokenizer) -> Iterator[li
     texts = kind.solutions(settings.seed, settings.steps * settings.batch, settings.numbers)
     for _ in range(settings.steps):
         pairs = [next(texts) for _ in range(settings.batch)]
-        yield [(tokenizer.encode(prompt + answer).ids + [END], len(prompt)) for prompt, answer in pairs]
+        yield [([*tokenizer.encode(prompt + answer).ids, END], len(prompt)) for prompt, answer in pairs]
 
 
 def backward(model: nn.Module, batch: list[tuple[list[int], int]]) -> float:

@@ -122,7 +122,8 @@ def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: i
     decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, end)
     drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))
     texts = tokenizer.decode_batch(
-        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)], skip_special_tokens=True
+        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
+        skip_special_tokens=True,
     )
     rewards: list[float] = []
     for slot, problem in enumerate(problems):
@@ -154,9 +155,7 @@ def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: 
         "truncated": float(1 - drawn.finished_S.mean()),
     }
     old_logprob_NT = torch.from_numpy(drawn.logprob_ST[:, :width])
-    return Rollouts(
-        *(x.to(device) for x in (ids, start_N, length_N, old_logprob_NT, mask_NT, reward_N)), facts
-    )
+    return Rollouts(*(x.to(device) for x in (ids, start_N, length_N, old_logprob_NT, mask_NT, reward_N)), facts)
 
 
 def response_logprobs(
@@ -174,7 +173,9 @@ def response_logprobs(
     ids = rollouts.ids[chosen, : last + 1]
     keep = torch.arange(first, last, device=ids.device)
     logits = model(input_ids=ids[:, :-1], use_cache=False, logits_to_keep=keep).logits
-    place = (start_n[:, None] - 1 - first + torch.arange(int(length_n.max()), device=ids.device)).clamp_max(last - first - 1)
+    place = (start_n[:, None] - 1 - first + torch.arange(int(length_n.max()), device=ids.device)).clamp_max(
+        last - first - 1
+    )
     logits_nTV = logits.gather(1, place[..., None].expand(-1, -1, logits.shape[2])).float() / temperature
     full_nTV = torch.log_softmax(logits_nTV, -1)
     token_nT = ids.gather(1, place + first + 1)
@@ -335,14 +336,16 @@ def train(
             lines.write(json.dumps(asdict(row)) + "\n")
         if step % 10 == 0 or step == stop:
             log(
-                f"step {step}/{stop}  reward {row.reward:.3f}  entropy {row.entropy:.3f}  clip {row.clip_fraction:.4f}  "
-                f"length {row.response_length:.1f}  {row.seconds_rollout + row.seconds_update:.2f} s/step"
+                f"step {step}/{stop}  reward {row.reward:.3f}  entropy {row.entropy:.3f}  "
+                f"clip {row.clip_fraction:.4f}  length {row.response_length:.1f}  {row.seconds_rollout + row.seconds_update:.2f} s/step"
             )
         interrupted = stopped()
         if step % job.training.state_every == 0 or step == stop or interrupted:
             state.save(store, step, model, optimizer)
         if interrupted and step < stop:
-            raise Interrupted(f"stopped by a signal at step {step} of {stop}; saved, run the same command again to go on")
+            raise Interrupted(
+                f"stopped by a signal at step {step} of {stop}; saved, run the same command again to go on"
+            )
     with atomic(folder) as temporary:
         model.save_pretrained(temporary)
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
@@ -358,8 +361,8 @@ def _resume(
     saved = state.saved_steps(store)
     if saved and saved[-1] > stop:
         raise TrainingError(
-            f"{store} has been trained to step {saved[-1]} and step {stop} was not kept on the way, so it cannot be had "
-            f"from there: choose a kept step, or delete {store} to train this run again"
+            f"{store} has been trained to step {saved[-1]} and step {stop} was not kept on the way, so it cannot be "
+            f"had from there: choose a kept step, or delete {store} to train this run again"
         )
     if not saved:
         state.rewind_log(store, 0)
@@ -384,4 +387,7 @@ def _step(
     rolled = time.perf_counter()
     facts: dict[str, Any] = {**rollouts.facts, **update(job, model, reference, optimizer, rollouts, step)}
     facts |= {"seconds_rollout": rolled - begun, "seconds_update": time.perf_counter() - rolled}
-    return StepRow(step=step, **{key: round(value, 6) if isinstance(value, float) else value for key, value in facts.items()})
+    return StepRow(
+        step=step,
+        **{key: round(value, 6) if isinstance(value, float) else value for key, value in facts.items()},
+    )

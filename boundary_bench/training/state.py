@@ -42,7 +42,10 @@ def save(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimi
             moments[f"{key}:{name}"] = value.detach().contiguous()
     with atomic(step_folder(store / "state", step)) as folder:
         folder.mkdir()
-        save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, folder / "weights.safetensors")
+        save_file(
+            {name: p.detach().contiguous() for name, p in model.named_parameters()},
+            folder / "weights.safetensors",
+        )
         save_file(moments, folder / "optimizer.safetensors")
     for old in saved_steps(store)[:-KEPT]:
         shutil.rmtree(step_folder(store / "state", old))

@@ -37,6 +37,18 @@ def one_of(names):
     return "|".join(re.escape(name) for name in names)
 
 
+def before(wildcards):
+    """The checkpoint a segment starts from; its age is no reason to train again."""
+    run, step = PLAN.run(wildcards.run), PLAN.previous(int(wildcards.step))
+    return ancient(PLAN.checkpoint(run, step)) if step else []
+
+
+def evaluated(wildcards):
+    """The measures of a run's evaluated policies, its base among them."""
+    policies = PLAN.policies_of(PLAN.run(wildcards.run))
+    return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
+
+
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
 SAMPLES = [PLAN.samples(policy, b) for policy in PLAN.policies for b in PLAN.study.benchmarks]
 MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "summary.csv"]

@@ -1,9 +1,3 @@
-def evaluated(wildcards):
-    """The measures of a run's evaluated policies, its base among them."""
-    policies = PLAN.policies_of(PLAN.run(wildcards.run))
-    return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
-
-
 rule compare:
     input:
         evaluated,

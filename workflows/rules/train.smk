@@ -1,9 +1,3 @@
-def before(wildcards):
-    """The checkpoint a segment starts from; its age is no reason to train again."""
-    run, step = PLAN.run(wildcards.run), PLAN.previous(int(wildcards.step))
-    return ancient(PLAN.checkpoint(run, step)) if step else []
-
-
 rule train:
     input:
         base=lambda wildcards: PLAN.model(PLAN.run(wildcards.run).model),
