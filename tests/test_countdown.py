@@ -242,6 +242,8 @@ WRONG_CHAINS = {
     "wrong arithmetic that ends at the target": "3*8=22,22+5=27,27-2=27",
     "a number used twice": "3*8=24,3*8=24,24+5=29,29-2=27",
     "a number that is not given": "3*8=24,24+4=28,28-1=27",
+    "a number that is not given, after all others": "3*8=24,24+5=29,29-2=27,27+0=27",
+    "two numbers that are not given": "3*8=24,24+5=29,29-2=27,9*3=27",
     "not all numbers used": "3*8=24,24+5=29",
     "not all numbers used, target reached": "5*5=25,25+2=27",
     "a result used twice": "3*8=24,24+5=29,29-2=27,27+24=51",
@@ -300,6 +302,20 @@ def test_what_is_no_chain_is_unparsable(name: str) -> None:
 def test_any_valid_order_of_steps_and_operands_counts(response: str) -> None:
     expected = Verdict.CORRECT if response.endswith("27") else Verdict.WRONG
     assert grade(EXAMPLE, response).verdict is expected
+
+
+def test_a_part_of_the_numbers_does_not_do() -> None:
+    chain = problem([3, 8, 2], 24, "")
+    assert grade(chain, "3*8=24").verdict is Verdict.WRONG
+    assert grade(problem([2, 2, 24], 24, ""), "2-2=0").verdict is Verdict.WRONG
+
+
+def test_a_foreign_digit_anywhere_is_unparsable() -> None:
+    gold = EXAMPLE.solution
+    for place in [i for i, character in enumerate(gold) if character.isdigit()]:
+        for zero in (0x0660, 0xFF10, 0x1D7CE):
+            response = f"{gold[:place]}{chr(zero + int(gold[place]))}{gold[place + 1 :]}"
+            assert grade(EXAMPLE, response) == Grade(Verdict.UNPARSABLE), response
 
 
 def test_leading_zeros_are_read_as_the_number_they_write() -> None:
