@@ -300,10 +300,11 @@ def test_tokens_with_probability_zero_are_never_drawn(uniform: float) -> None:
     assert found.tolist() == [expected] * len(row_S)
 
 
-def test_uniform_numbers_on_a_boundary_fall_to_the_token_above_it() -> None:
-    logprob_RV = torch.tensor([[0.25, 0.25, 0.5]]).log()
+@pytest.mark.parametrize("row", [0, 2**20 - 1])
+def test_uniform_numbers_near_a_boundary_fall_on_their_side_of_it(row: int) -> None:
+    logprob_RV = torch.tensor([[0.25, 0.25, 0.5]]).log().expand(2**20, -1)
     uniform_S = np.array([0.0, 0.25 - 2.0**-20, 0.25 + 2.0**-20, 0.5 - 2.0**-20, 0.5 + 2.0**-20, LARGEST_UNIFORM])
-    assert draw(logprob_RV, torch.zeros(6, dtype=torch.long), uniform_S, PLAIN).tolist() == [0, 0, 1, 1, 2, 2]
+    assert draw(logprob_RV, torch.full((6,), row), uniform_S, PLAIN).tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_certain_token_is_always_drawn_and_rows_do_not_mix() -> None:

@@ -183,7 +183,7 @@ def test_one_update_is_the_gradient_of_the_objective_over_all_samples(
     assert norm > 1e-3
 
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    monkeypatch.setattr(reference, "MICRO_BATCH_TOKENS", 100)
+    monkeypatch.setattr(reference, "MICRO_BATCH_TOKENS", {"cpu": 100})
     assert len(list(reference.micro_batches(present, rollouts))) > 3
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     facts = reference.update(chosen, model, base if needs_base else None, optimizer, rollouts, 1)

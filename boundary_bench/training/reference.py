@@ -32,8 +32,8 @@ from boundary_bench.sampling.torch_engine import Decoding, Responses, sample
 from boundary_bench.study import Training
 from boundary_bench.training import state
 
-#: Tokens in one forward and backward pass, padding included: activations stay in a CPU core's cache.
-MICRO_BATCH_TOKENS = 1024
+#: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
+MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 
 
 @dataclass(frozen=True)
@@ -183,10 +183,10 @@ def response_logprobs(
 
 
 def micro_batches(chosen: Tensor, rollouts: Rollouts) -> Iterator[Tensor]:
-    """The samples in pieces of like length, each of at most ``MICRO_BATCH_TOKENS`` tokens with padding."""
+    """The samples in pieces of like length, each of at most ``MICRO_BATCH_TOKENS`` tokens."""
     total_N = rollouts.start_N + rollouts.length_N
     ordered = chosen[total_N[chosen].argsort(stable=True)]
-    rows = max(1, MICRO_BATCH_TOKENS // int(total_N.max()))
+    rows = max(1, MICRO_BATCH_TOKENS[rollouts.ids.device.type] // int(total_N.max()))
     yield from ordered.split(rows)
 
 
