@@ -39,6 +39,7 @@ rule all:
         SAMPLES,
         MEASURES,
         COMPARISONS,
+        TABLES,
         REPORT,
 
 

@@ -58,11 +58,21 @@ def main() -> None:
     parser.add_argument("--study", default="quickstart", help="a shipped study, or the full path of a .yaml file")
     parser.add_argument("--cores", type=int, default=2, help="cores (2)")
     chosen = parser.parse_args()
-    if (snakemake := shutil.which("snakemake", path=str(Path(sys.executable).parent)) or shutil.which("snakemake")) is None:
+    beside = Path(sys.executable).with_name("snakemake")
+    snakemake = str(beside) if beside.exists() else shutil.which("snakemake")
+    if snakemake is None:
         sys.exit("no snakemake in this environment: pip install -e .")
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "snakemake.log")
-        command = [snakemake, "--snakefile", str(SNAKEFILE), "--directory", scratch, "--cores", str(chosen.cores)]
+        command = [
+            snakemake,
+            "--snakefile",
+            str(SNAKEFILE),
+            "--directory",
+            scratch,
+            "--cores",
+            str(chosen.cores),
+        ]
         command += ["--config", f"study={chosen.study}", "results=results"]
         begun = time.perf_counter()
         jobs, seconds, status = run(command, log)

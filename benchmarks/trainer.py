@@ -82,22 +82,27 @@ def ours(folder: Path, job: reference.Job, steps: int) -> Spent:
 
 
 class Watch(TrainerCallback):
-    """Reward function and clock of TRL's trainer: a rollout lasts from the start of a step to the end of its grading."""
+    """Reward function and clock of TRL's trainer; a rollout lasts from the start of a step to the end of grading."""
 
     __name__ = "countdown"
 
-    def __init__(self, job: reference.Job, steps: int) -> None:
+    def __init__(self, job: reference.Job, steps: int, end: int) -> None:
         self.problem_of = {problem.prompt: problem for problem in job.problems}
-        self.spent, self.rolled_out, self.steps, self.mark = Spent(), 0, steps, 0.0
+        self.spent, self.rolled_out, self.steps, self.end, self.mark = Spent(), 0, steps, end, 0.0
 
-    def __call__(self, prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
-        """Rewards of one rollout."""
+    def __call__(
+        self, prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any
+    ) -> list[float]:
+        """Rewards of one rollout, graded group by group as the reference trainer does."""
         self.rolled_out += 1
-        rewards = []
-        for prompt, text, ids in zip(prompts, completions, completion_ids, strict=True):
-            problem, ended = self.problem_of[prompt], ids[-1] == self.end
-            grade = grade_all(lambda response, p=problem: COUNTDOWN.grade(p, response), [text], [ended])[0]
-            rewards.append(float(grade.verdict is Verdict.CORRECT))
+        rewards: list[float] = []
+        for first in range(0, len(prompts), SETTINGS.rollouts):
+            mine = slice(first, first + SETTINGS.rollouts)
+            assert len(set(prompts[mine])) == 1, "a group holds the responses to one prompt"
+            problem = self.problem_of[prompts[first]]
+            ended = [ids[-1] == self.end for ids in completion_ids[mine]]
+            grades = grade_all(lambda text, p=problem: COUNTDOWN.grade(p, text), completions[mine], ended)
+            rewards += [float(grade.verdict is Verdict.CORRECT) for grade in grades]
         if self.rolled_out > WARM_UP:
             now = time.process_time()
             self.spent.tokens += sum(map(len, completion_ids))
@@ -125,9 +130,13 @@ def trl(folder: Path, job: reference.Job, steps: int, batch: int) -> Spent:
 
     total, updates = WARM_UP + steps, SETTINGS.updates_per_rollout
     prompts = [problem.prompt for step in range(1, total + 1) for problem in reference.prompts_of_step(job, step)]
-    tokenizer, watch = AutoTokenizer.from_pretrained(folder, padding_side="left"), Watch(job, steps)
-    watch.end = tokenizer.eos_token_id
-    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(open(os.devnull, "w")):
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    watch = Watch(job, steps, tokenizer.eos_token_id)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
         config = GRPOConfig(
             output_dir=scratch, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
             save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0, shuffle_dataset=False,
@@ -139,9 +148,13 @@ def trl(folder: Path, job: reference.Job, steps: int, batch: int) -> Spent:
             max_grad_norm=SETTINGS.max_grad_norm,
         )  # fmt: skip
         trainer = GRPOTrainer(
-            model=load(folder), reward_funcs=watch, args=config, train_dataset=Dataset.from_dict({"prompt": prompts}),
-            processing_class=tokenizer, callbacks=[watch],
-        )  # fmt: skip
+            model=load(folder),
+            reward_funcs=watch,
+            args=config,
+            train_dataset=Dataset.from_dict({"prompt": prompts}),
+            processing_class=tokenizer,
+            callbacks=[watch],
+        )
         trainer.train()
     assert trainer.state.global_step == total * updates, trainer.state.global_step
     assert watch.rolled_out == total, watch.rolled_out
@@ -170,12 +183,12 @@ def main() -> None:
         turns |= {f"TRL, batch {size}": trl(folder, job, chosen.steps, size) for size in chosen.batches}
         best = {name: max(best.get(name, one), one, key=lambda spent: spent.rate) for name, one in turns.items()}
     against = max(spent.rate for name, spent in best.items() if name != "reference")
-    print("| trainer | tokens | CPU s | of it rollout | of it update | mean reward | tokens/CPU s | ratio to TRL's best |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| trainer | tokens | rollout CPU s | update CPU s | mean reward | tokens/CPU s | ratio to TRL's best |")
+    print("|---|---|---|---|---|---|---|")
     for name, one in best.items():
         print(
-            f"| {name} | {one.tokens:,} | {one.rollout + one.update:.2f} | {one.rollout:.2f} | {one.update:.2f} "
-            f"| {one.reward:.3f} | {one.rate:,.0f} | {one.rate / against:.2f} |"
+            f"| {name} | {one.tokens:,} | {one.rollout:.2f} | {one.update:.2f} | {one.reward:.3f} "
+            f"| {one.rate:,.0f} | {one.rate / against:.2f} |"
         )
 
 

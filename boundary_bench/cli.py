@@ -72,6 +72,7 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
     from boundary_bench import models
     from boundary_bench.training import base
 
+    stopped = stop_signal()
     name, log = arguments.model, logger(f"pretrain {arguments.model}")
     if name not in plan.study.models:
         raise StudyError(f"no model {name!r} in this study")
@@ -79,7 +80,7 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
     expect(fingerprint(settings), arguments)
     store = plan.store("models", name, settings)
     with lease(store, log):
-        folder = base.obtain(plan.study.models[name], store, log)
+        folder = base.obtain(plan.study.models[name], store, log, stopped)
         models.load_weights(folder)
         models.end_token(folder, read_json(folder / "config.json"))
         models.load_tokenizer(folder)

@@ -136,6 +136,7 @@ class Sampling(Block):
     engine: Literal["torch"] = Field("torch", description="sampling engine")
     n_max: int = Field(1024, ge=1, description="samples per problem")
     block: int = Field(1024, ge=1, description="sample indices per stored block: the unit of resuming and extending")
+    batch: int = Field(1024, ge=1, description="responses decoded together: memory against speed")
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")

@@ -34,7 +34,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from boundary_bench.training.pretrain import pretrain, save
 
     folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    model, tokenizer, _ = pretrain(KINDS["countdown"], _tiny(), lambda line: None)
+    model, tokenizer = pretrain(KINDS["countdown"], _tiny(), folder.with_suffix(".store"), lambda line: None)
     save(model, tokenizer, folder)
     return folder
 

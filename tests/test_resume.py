@@ -198,3 +198,16 @@ def test_a_torn_block_is_named_and_a_torn_checkpoint_is_refused(undisturbed: Pat
     process = stage(tmp_path / "copy", "sample", "mini.yaml", "--policy", f"{RUN}--step20", "--benchmark", "countdown")
     text = process.communicate()[0]
     assert process.returncode == 2 and "altered or torn" in text and "Traceback" not in text
+
+
+def test_pretraining_killed_goes_on_to_the_same_weights(prepared: Path, tmp_path: Path) -> None:
+    shutil.copy(prepared / "mini.yaml", tmp_path)
+    command = ("pretrain", "mini.yaml", "--model", "base")
+    process = stage(tmp_path, *command)
+    read_until(process, r"step 50/100")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "resuming after step 50" in finish(stage(tmp_path, *command))
+    manifest = "results/mini/models/base/manifest.json"
+    after, expected = (json.loads((folder / manifest).read_text()) for folder in (tmp_path, prepared))
+    assert after["weights_sha256"] == expected["weights_sha256"]

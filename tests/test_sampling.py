@@ -18,7 +18,7 @@ from torch import Tensor
 from boundary_bench import seeds
 from boundary_bench.sampling.campaign import Engine, load_engine
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder
-from boundary_bench.sampling.torch_engine import GROUP, Decoding, Responses, distribution, draw, place, sample
+from boundary_bench.sampling.torch_engine import Decoding, Responses, distribution, draw, place, sample
 from boundary_bench.training.reference import join
 
 TEXTS = ["34=12:", "345=27:", "12345=100:", "9=9:", "3852=27:"]
@@ -126,7 +126,7 @@ def test_order_grouping_and_number_of_samples_change_no_sample(engine: Engine) -
 
 def test_groups_of_prompts_come_in_the_order_of_the_requests(llama: Engine) -> None:
     prompts = prompts_of(llama)
-    seed_PN = seeds_of(prompts, GROUP // 2 - 1)
+    seed_PN = seeds_of(prompts, 511)
     parts = list(sample(llama.decoder, prompts, seed_PN, Decoding(1.0, 1.0, 3, END)))
     assert [len(part.prompt_S) // seed_PN.shape[1] for part in parts] == [2, 2, 1]
     assert join(parts).prompt_S.tolist() == np.repeat(np.arange(5), seed_PN.shape[1]).tolist()

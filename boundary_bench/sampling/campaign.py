@@ -93,8 +93,8 @@ def run(
             f"the context of {engine.context} tokens cannot hold the longest prompt ({len(prompts[longest])} tokens, "
             f"problem {campaign.problems[longest].id}) and max_tokens: {sampling.max_tokens}; lower sampling.max_tokens"
         )
-    greedy = Decoding(0.0, 1.0, sampling.max_tokens, engine.end)
-    drawn = Decoding(sampling.temperature, sampling.top_p, sampling.max_tokens, engine.end)
+    greedy = Decoding(0.0, 1.0, sampling.max_tokens, engine.end, sampling.batch)
+    drawn = Decoding(sampling.temperature, sampling.top_p, sampling.max_tokens, engine.end, sampling.batch)
     files = [store.greedy]
     if not store.greedy.exists():
         _fill(store.greedy, campaign, engine, prompts, np.zeros(1, np.int64), greedy, facts, log)

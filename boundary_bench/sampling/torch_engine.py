@@ -17,18 +17,23 @@ from torch import Tensor
 from boundary_bench.sampling.decoder import Decoder
 from boundary_bench.seeds import uniforms
 
-#: Samples that are decoded together; a constant, so that the rounding of a batch never depends on the machine.
-GROUP = 1024
-
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a response is drawn; temperature 0 is greedy."""
+    """How a response is drawn.
+
+    Attributes:
+        temperature: 0 is greedy.
+        end: the token id that ends a response.
+        batch: responses decoded together, at least one prompt's. A setting and no property of the machine, since
+            the rounding of a batched matrix product depends on it.
+    """
 
     temperature: float
     top_p: float
     max_tokens: int
     end: int
+    batch: int = 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def sample(
             number is within that rounding (about 1e-7) of it.
         share_prefixes: False computes every sample's own row (the plain loop), for comparison.
     """
-    each = max(1, GROUP // max(1, seed_PN.shape[1]))
+    each = max(1, decoding.batch // max(1, seed_PN.shape[1]))
     for first in range(0, len(prompts), each):
         chosen = slice(first, first + each)
         yield _sample_group(decoder, prompts[chosen], seed_PN[chosen], decoding, share_prefixes, first)

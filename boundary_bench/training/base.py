@@ -7,14 +7,15 @@ from pathlib import Path
 
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.errors import ModelError
-from boundary_bench.files import atomic, write_json
+from boundary_bench.files import atomic
 from boundary_bench.study import Model
 
 
-def obtain(model: Model, store: Path, log: Callable[[str], None]) -> Path:
+def obtain(model: Model, store: Path, log: Callable[[str], None], stopped: Callable[[], bool]) -> Path:
     """The folder of a base model; a pre-trained one is made once and kept in ``store``.
 
     Raises:
+        Interrupted: ``stopped`` said so while pre-training; the state is saved.
         ModelError: the folder is missing, or the hub cannot be reached and holds no local copy.
     """
     if model.path is not None:
@@ -26,10 +27,9 @@ def obtain(model: Model, store: Path, log: Callable[[str], None]) -> Path:
         from boundary_bench.training.pretrain import pretrain, save
 
         assert model.pretrain is not None, "Model holds exactly one source"
-        trained, tokenizer, facts = pretrain(KINDS[model.pretrain.benchmark], model.pretrain, log)
+        trained, tokenizer = pretrain(KINDS[model.pretrain.benchmark], model.pretrain, store, log, stopped)
         with atomic(folder) as temporary:
             save(trained, tokenizer, temporary)
-            write_json(temporary / "pretraining.json", facts)
     return folder
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +15,9 @@ from torch import nn
 
 from boundary_bench.benchmarks.base import Kind
 from boundary_bench.benchmarks.countdown import ALPHABET
-from boundary_bench.errors import StudyError
+from boundary_bench.errors import Interrupted, StudyError
 from boundary_bench.study import Pretrain
+from boundary_bench.training import state
 
 PAD, END = 0, 1
 LONGEST = 128
@@ -113,21 +113,40 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 20) * max(0.02, min(1.0, (steps - step) / (0.5 * steps)))
 
 
-def pretrain(kind: Kind, settings: Pretrain, log: Callable[[str], None]) -> tuple[nn.Module, Tokenizer, dict[str, Any]]:
-    """Train the base model; the loss is the mean cross-entropy of the answer tokens."""
+def pretrain(
+    kind: Kind,
+    settings: Pretrain,
+    store: Path,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[nn.Module, Tokenizer]:
+    """Train the base model from the last state in ``store``; the caller holds the store's lease.
+
+    Raises:
+        Interrupted: ``stopped`` said so; the state is saved.
+    """
     tokenizer, model = character_tokenizer(), build(settings)
     chosen = optimizers(model, settings)
     rates = [group["lr"] for optimizer in chosen for group in optimizer.param_groups]
+    done = max(state.saved_steps(store), default=0)
+    if done:
+        state.load(store, done, model, *chosen)
+        log(f"resuming after step {done}")
     recent: list[float] = []
-    for step, batch in enumerate(batches(kind, settings, tokenizer)):
-        loss = backward(model, batch)
+    for step, batch in enumerate(batches(kind, settings, tokenizer), 1):
+        if step <= done:
+            continue
+        recent = [*recent[-49:], backward(model, batch)]
         groups = [group for optimizer in chosen for group in optimizer.param_groups]
         for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate * schedule(step, settings.steps)
+            group["lr"] = rate * schedule(step - 1, settings.steps)
         for optimizer in chosen:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        recent = [*recent[-49:], loss]
-        if (step + 1) % 50 == 0 or step + 1 == settings.steps:
-            log(f"step {step + 1}/{settings.steps}  loss {sum(recent) / len(recent):.4f}")
-    return model.eval(), tokenizer, {"loss": sum(recent) / len(recent)}
+        interrupted = stopped() and step < settings.steps
+        if step % 50 == 0 or step == settings.steps or interrupted:
+            state.save(store, step, model, *chosen)
+            log(f"step {step}/{settings.steps}  loss {sum(recent) / len(recent):.4f}")
+        if interrupted:
+            raise Interrupted(f"stopped by a signal at step {step}; saved, run the same command again to go on")
+    return model.eval(), tokenizer

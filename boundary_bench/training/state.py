@@ -34,12 +34,13 @@ def saved_steps(store: Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
-def save(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save(store: Path, step: int, model: nn.Module, *optimizers: torch.optim.Optimizer) -> None:
     """Write the state of a step atomically, then remove all but the two newest."""
     moments: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
-        for key, value in optimizer.state[parameter].items():
-            moments[f"{key}:{name}"] = value.detach().contiguous()
+        for optimizer in optimizers:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                moments[f"{key}:{name}"] = value.detach().contiguous()
     with atomic(step_folder(store / "state", step)) as folder:
         folder.mkdir()
         save_file(
@@ -51,8 +52,8 @@ def save(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimi
         shutil.rmtree(step_folder(store / "state", old))
 
 
-def load(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put the state of a step into model and optimizer.
+def load(store: Path, step: int, model: nn.Module, *optimizers: torch.optim.Optimizer) -> None:
+    """Put the state of a step into model and optimizers.
 
     Raises:
         ModelError: a file of the state is missing or damaged.
@@ -62,13 +63,14 @@ def load(store: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimi
         weights = load_file(folder / "weights.safetensors")
         moments = load_file(folder / "optimizer.safetensors")
         parameters = dict(model.named_parameters())
+        owner = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])
         for key, value in moments.items():
             kind, name = key.split(":", 1)
             device = "cpu" if kind == "step" else parameters[name].device
-            optimizer.state[parameters[name]][kind] = value.to(device)
+            owner[parameters[name]].state[parameters[name]][kind] = value.to(device)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as fault:
         raise ModelError(
             f"the trainer state in {folder} is damaged ({fault}); delete that folder and run the same command again "

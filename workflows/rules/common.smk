@@ -66,6 +66,11 @@ COMPARISONS = [
     for name in COMPARISON_FILES
 ]
 REPORT = PLAN.root / "report.html"
+TABLES = [
+    PLAN.root / f"tables/{name}.{kind}"
+    for name in ["pass_at_k", "summary", "differences", "coverage", "training"]
+    for kind in ["csv", "md"]
+]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
 NAMED += [model.path for model in PLAN.study.models.values() if model.path]

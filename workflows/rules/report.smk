@@ -5,7 +5,8 @@ rule report:
         MEASURES,
         COMPARISONS,
     output:
-        REPORT,
+        TABLES,
+        page=REPORT,
     log:
         f"{LOGS}/report.log",
     params:
