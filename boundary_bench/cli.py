@@ -15,7 +15,7 @@ from pathlib import Path
 
 from boundary_bench import __version__
 from boundary_bench.errors import EXIT_RUN_AGAIN, EXIT_USER_ERROR, BoundaryBenchError, Interrupted, StudyError
-from boundary_bench.files import lease, read_json, write_json, write_text
+from boundary_bench.files import lease, write_json, write_text
 from boundary_bench.plan import TRAINING_SET, Plan, ProblemSet, make_plan
 from boundary_bench.provenance import fingerprint
 
@@ -81,8 +81,7 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
     store = plan.store("models", name, settings)
     with lease(store, log):
         folder = base.obtain(plan.study.models[name], store, log, stopped)
-        models.load_weights(folder)
-        models.end_token(folder, read_json(folder / "config.json"))
+        models.end_token(folder, models.load_model(folder, "cpu").config.to_dict())
         models.load_tokenizer(folder)
         models.write_manifest(plan.model(name), folder, 0, settings, model=name)
     log(f"-> {folder}")

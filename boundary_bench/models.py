@@ -62,6 +62,30 @@ def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
     return read_json(folder / "config.json"), weights
 
 
+def load_model(folder: Path, device: str) -> Any:
+    """The Hugging Face model of a folder, in float32, for inference.
+
+    Raises:
+        ModelError: see ``load_weights``; also where transformers does not know the config, or would fill a tensor
+            that the files lack with random numbers.
+    """
+    load_weights(folder)
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (ValueError, KeyError, RuntimeError, OSError) as fault:
+        raise ModelError(f"{folder} cannot be loaded as a causal language model: {fault}") from None
+    if found["missing_keys"]:
+        raise ModelError(
+            f"{folder} lacks the weights {', '.join(sorted(found['missing_keys'])[:3])}; this checkpoint is "
+            "incomplete: save or copy it again"
+        )
+    return model.to(device).eval()
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The fast tokenizer of a model folder.
 

@@ -40,7 +40,7 @@ Steps = Annotated[list[int], AfterValidator(_ascending)]
 class Block(BaseModel):
     """A part of the study; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Pretrain(Block):
@@ -49,7 +49,9 @@ class Pretrain(Block):
     benchmark: Name = Field(description="benchmark kind whose train split supplies the solutions")
     steps: int = Field(1000, ge=1, description="optimizer steps")
     batch: int = Field(128, ge=1, description="solutions per step")
-    numbers: dict[int, float] = Field({3: 1, 4: 3, 5: 2}, description="weight of each problem size in the data")
+    numbers: dict[Annotated[int, Field(ge=2, le=6)], Annotated[float, Field(gt=0)]] = Field(
+        {3: 1, 4: 3, 5: 2}, min_length=1, description="weight of each problem size in the data"
+    )
     architecture: Literal["llama", "qwen2"] = Field("llama", description="Hugging Face model type")
     hidden: int = Field(96, ge=8, description="width of the residual stream")
     layers: int = Field(3, ge=1, description="number of transformer layers")
@@ -57,6 +59,16 @@ class Pretrain(Block):
     lr_muon: float = Field(0.02, gt=0, description="learning rate of Muon on the weight matrices")
     lr_adamw: float = Field(1.5e-2, gt=0, description="learning rate of AdamW on everything else")
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Pretrain:
+        unit = 2 * self.heads
+        if self.hidden % unit:
+            raise ValueError(
+                f"hidden: {self.hidden} does not split into heads: {self.heads} of an even width; "
+                f"write a multiple of {unit}, e.g. hidden: {-(-self.hidden // unit) * unit}"
+            )
+        return self
 
 
 class Model(Block):
@@ -179,20 +191,25 @@ class Study(Block):
     sampling: Sampling = Sampling()
     analysis: Analysis = Analysis()
 
-    @field_validator("algorithms", mode="before")
+    @field_validator("algorithms", mode="before", json_schema_input_type=list[Name] | dict[Name, dict[str, Any] | None])
     @classmethod
     def _algorithms_by_name(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            repeated = sorted({str(name) for name in value if value.count(name) > 1})
-            if repeated:
-                raise ValueError(f"listed twice: {', '.join(repeated)}")
-            return {name: {} for name in value}
-        return value
+        if not isinstance(value, list):
+            return _filled(value)
+        odd = [name for name in value if not isinstance(name, str)]
+        if odd:
+            raise ValueError(
+                f"found {odd[0]!r} in the list, expected names; to change settings write a mapping instead"
+            )
+        repeated = sorted({name for name in value if value.count(name) > 1})
+        if repeated:
+            raise ValueError(f"listed twice: {', '.join(repeated)}")
+        return {name: {} for name in value}
 
-    @field_validator("benchmarks", mode="before")
+    @field_validator("benchmarks", mode="before", json_schema_input_type=dict[Name, Benchmark | None])
     @classmethod
     def _benchmark_defaults(cls, value: Any) -> Any:
-        return {name: block or {} for name, block in value.items()} if isinstance(value, dict) else value
+        return _filled(value)
 
     @field_validator("seeds")
     @classmethod
@@ -226,6 +243,24 @@ class Study(Block):
         return self.analysis.ks or [2**i for i in range(self.sampling.n_max.bit_length())]
 
 
+def _filled(value: Any) -> Any:
+    """A mapping whose empty entries (``countdown:``) stand for their defaults."""
+    return {name: {} if entry is None else entry for name, entry in value.items()} if isinstance(value, dict) else value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key written twice, where the standard loader silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        repeated = [key for place, key in enumerate(keys) if key in keys[:place] and key != "<<"]
+        if repeated:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {repeated[0]!r} is written twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 def load_study(path: Path) -> Study:
     """Read and check a study file.
 
@@ -234,10 +269,12 @@ def load_study(path: Path) -> Study:
             listed with what was found and what to write instead.
     """
     try:
-        found = yaml.safe_load(path.read_text())
+        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise StudyError(f"no study file at {path}; shipped ones are in workflows/studies/") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+    except RecursionError:
+        raise StudyError(f"{path} is not readable as YAML: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as fault:
         raise StudyError(f"{path} is not readable as YAML: {fault}") from None
     if not isinstance(found, dict):
         raise StudyError(f"{path}: found {type(found).__name__}, expected a mapping that starts with 'study: NAME'")
@@ -270,7 +307,7 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     schema = Study.model_json_schema()
     node: dict[str, Any] = schema
     for part in location[:-1]:
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        node = node.get("properties", {}).get(part) or next(iter(node.get("patternProperties", {}).values()), {})
         for option in node.get("anyOf", []):
             node = option if "$ref" in option else node
         if "$ref" in node:

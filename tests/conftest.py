@@ -23,7 +23,15 @@ def _tiny(**changes: Any) -> Any:
     """Settings of a base model that is made in about a second."""
     from boundary_bench.study import Pretrain
 
-    small = {"benchmark": "countdown", "steps": 60, "batch": 64, "numbers": {2: 4, 3: 1}, "hidden": 32, "layers": 2, "heads": 2}
+    small = {
+        "benchmark": "countdown",
+        "steps": 60,
+        "batch": 64,
+        "numbers": {2: 4, 3: 1},
+        "hidden": 32,
+        "layers": 2,
+        "heads": 2,
+    }
     return Pretrain.model_validate({**small, **changes})
 
 

@@ -75,7 +75,9 @@ def test_advantages_equal_the_hand_worked_table(settings: dict[str, object], exp
 
 
 @pytest.mark.parametrize("equal", [0.0, 1.0, 0.1, 1 / 3, 1e30])
-@pytest.mark.parametrize("settings", [{}, {"epsilon": 0.0}, {"advantage": "centered"}, {"std": "population", "epsilon": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"epsilon": 0.0}, {"advantage": "centered"}, {"std": "population", "epsilon": 0.0}]
+)
 def test_a_group_with_equal_rewards_gets_exactly_zero(settings: dict[str, object], equal: float) -> None:
     """Also where their mean is rounded, as that of six tenths is."""
     found = advantages(double([equal] * 6 + [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]), 6, Objective(**settings))
@@ -100,7 +102,13 @@ def test_groups_that_are_no_groups_raise(count: int, group: int) -> None:
     [
         # terms 1.5, 1.65, clip 1.2*1.5=1.8; clip 0.8*-0.5=-0.4, -0.65: their sum is 3.9
         ({}, -3.9 / 5, [[-0.3, -0.33, 0.0], [0.0, 0.13, 0.0]], 2, 5),
-        ({"aggregation": "sequence_mean"}, -(4.95 / 3 - 1.05 / 2) / 2, [[-0.25, -0.275, 0.0], [0.0, 0.1625, 0.0]], 2, 5),
+        (
+            {"aggregation": "sequence_mean"},
+            -(4.95 / 3 - 1.05 / 2) / 2,
+            [[-0.25, -0.275, 0.0], [0.0, 0.1625, 0.0]],
+            2,
+            5,
+        ),
         (
             {"aggregation": "constant_length", "constant_length": 4},
             -3.9 / 8,
@@ -188,7 +196,13 @@ def test_the_clip_is_active_only_where_it_lowers_the_surrogate(
 
 @pytest.mark.parametrize(
     ("advantage", "ratio", "term", "slope"),
-    [(-1.0, 5.0, -3.0, 0.0), (-2.0, 3.1, -6.0, 0.0), (-1.0, 2.9, -2.9, -2.9), (-1.0, 0.5, -0.8, 0.0), (1.0, 5.0, 1.2, 0.0)],
+    [
+        (-1.0, 5.0, -3.0, 0.0),
+        (-2.0, 3.1, -6.0, 0.0),
+        (-1.0, 2.9, -2.9, -2.9),
+        (-1.0, 0.5, -0.8, 0.0),
+        (1.0, 5.0, 1.2, 0.0),
+    ],
 )
 def test_dual_clip_bounds_negative_terms_only(advantage: float, ratio: float, term: float, slope: float) -> None:
     loss, gradient = loss_of(Objective(dual_clip=3.0), [[ratio]], [advantage], [[1]])
@@ -202,7 +216,9 @@ def test_clip_bounds_are_those_of_the_objective_on_either_side() -> None:
     assert float(loss_of(objective, [[0.2]], [-1.0], [[1]])[0].value.detach()) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("kind", "value"), [("k1", 0.6931471805599453), ("k2", 0.2402265069591007), ("k3", 0.1931471805599453)])
+@pytest.mark.parametrize(
+    ("kind", "value"), [("k1", 0.6931471805599453), ("k2", 0.2402265069591007), ("k3", 0.1931471805599453)]
+)
 def test_kl_estimates_equal_the_hand_worked_numbers(kind: str, value: float) -> None:
     twice, same = double([[-1.0 + math.log(2), -1.0]]), double([[-1.0, -1.0]])
     torch.testing.assert_close(kl_estimate(twice, same, kind), double([[value, 0.0]]))
@@ -237,7 +253,9 @@ def test_entropy_bonus_has_the_gradient_of_the_entropy() -> None:
     entropy_NT = -(full.exp() * full).sum(-1)
     logprob_NT = full[..., 0]
     objective = Objective(entropy_coefficient=0.1)
-    loss = policy_loss(logprob_NT, logprob_NT.detach(), double([0.0]), torch.ones(1, 1), objective, 1.0, entropy_NT=entropy_NT)
+    loss = policy_loss(
+        logprob_NT, logprob_NT.detach(), double([0.0]), torch.ones(1, 1), objective, 1.0, entropy_NT=entropy_NT
+    )
     found = torch.autograd.grad(loss.value, logit_V, retain_graph=True)[0]
     torch.testing.assert_close(found, -0.1 * torch.autograd.grad(entropy_NT.sum(), logit_V)[0])
 
@@ -282,7 +300,9 @@ def test_micro_batches_add_up_to_the_whole_minibatch(name: str) -> None:
     denominator = normalizer(mask_NT, objective)
 
     def part(chosen: list[int]) -> Loss:
-        return policy_loss(logprob_NT[chosen], old_NT[chosen], advantage_N[chosen], mask_NT[chosen], objective, denominator)
+        return policy_loss(
+            logprob_NT[chosen], old_NT[chosen], advantage_N[chosen], mask_NT[chosen], objective, denominator
+        )
 
     whole = part(list(range(8)))
     pieces = [part(chosen) for chosen in ([3, 1], [0, 7, 2], [4], [6, 5])]
@@ -318,8 +338,12 @@ def expected_gradient(objective: Objective, logit_V: Tensor, reward_V: Tensor, g
 
 
 @pytest.mark.parametrize("group", [2, 4])
-@pytest.mark.parametrize("settings", [{"epsilon": 0.0}, {"epsilon": 0.0, "std": "population"}, {"advantage": "centered"}])
-def test_on_policy_negative_only_is_p_times_full_and_positive_only_the_rest(settings: dict[str, object], group: int) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"epsilon": 0.0}, {"epsilon": 0.0, "std": "population"}, {"advantage": "centered"}]
+)
+def test_on_policy_negative_only_is_p_times_full_and_positive_only_the_rest(
+    settings: dict[str, object], group: int
+) -> None:
     """Binary rewards, one prompt, no length averaging: the three objectives have one expected direction."""
     logit_V, reward_V = double([0.5, -0.7, 0.1, -1.2]).requires_grad_(), double([1.0, 0.0, 0.0, 1.0])
     p = float(torch.softmax(logit_V.detach(), -1) @ reward_V)

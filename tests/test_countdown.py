@@ -1,4 +1,4 @@
-"""Every benchmark kind: gold is right and garbage is not; countdown: exact chances and a grader that hostile text cannot fool."""
+"""Every benchmark: gold is right, garbage is not. Countdown: exact chances, and a grader that no text can fool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,25 @@ from boundary_bench.grading import TRUNCATED, Grade, Verdict, grade_all
 
 SPLITS = ("train", "dev", "test")
 EXAMPLE = problem([3, 8, 5, 2], 27, "3*8=24,24+5=29,29-2=27")
-GARBAGE = ["", " ", ",", "=", "\0", "\n", "yes", "0", "None", "[]", "{}", "-1", "nan", "\ud800", "👍" * 9, "1" * 10_000, "(" * 999]
+GARBAGE = [
+    "",
+    " ",
+    ",",
+    "=",
+    "\0",
+    "\n",
+    "yes",
+    "0",
+    "None",
+    "[]",
+    "{}",
+    "-1",
+    "nan",
+    "\ud800",
+    "👍" * 9,
+    "1" * 10_000,
+    "(" * 999,
+]
 
 
 @cache
@@ -85,7 +103,10 @@ def test_ids_are_distinct_content_hashes(kind: Kind, split: str) -> None:
     for each in problems:
         assert each.id == f"{seeds.key(each.prompt, each.reference):016x}"
     first = problems[0]
-    changed = [Problem(first.prompt + " ", first.reference, first.solution), Problem(first.prompt, first.reference + " ", "")]
+    changed = [
+        Problem(first.prompt + " ", first.reference, first.solution),
+        Problem(first.prompt, first.reference + " ", ""),
+    ]
     assert first.id not in {each.id for each in changed}
 
 
@@ -114,7 +135,11 @@ def test_the_registry_agrees_with_itself(kind: Kind) -> None:
 
 
 def test_kinds_give_the_numbers_and_sizes_they_promise() -> None:
-    assert Counter(each.stratum for each in generated("countdown", "test", 0)) == {"3 numbers": 20, "4 numbers": 40, "5 numbers": 40}
+    assert Counter(each.stratum for each in generated("countdown", "test", 0)) == {
+        "3 numbers": 20,
+        "4 numbers": 40,
+        "5 numbers": 40,
+    }
     for each in generated("countdown-hard", "test", 0):
         numbers, target = (json.loads(each.reference)[name] for name in ("numbers", "target"))
         assert len(numbers) == 5 and target in TARGETS and each.chance is not None and each.chance <= 1e-3
@@ -145,12 +170,16 @@ def test_permutations_of_a_problem_share_its_split(numbers: list[int], target: i
 
 
 def test_splits_have_their_shares() -> None:
-    found = Counter(split_of([a, b, c], t) for a, b, c in itertools.combinations(range(1, 10), 3) for t in range(10, 60))
+    found = Counter(
+        split_of([a, b, c], t) for a, b, c in itertools.combinations(range(1, 10), 3) for t in range(10, 60)
+    )
     total = sum(found.values())
     assert abs(found["test"] / total - 0.05) < 0.02 and abs(found["dev"] / total - 0.05) < 0.02
 
 
-@pytest.mark.parametrize("options", [{"problems": {2: 20}}, {"problems": {3: 5}, "max_chance": 1e-9, "targets": "uniform"}])
+@pytest.mark.parametrize(
+    "options", [{"problems": {2: 20}}, {"problems": {3: 5}, "max_chance": 1e-9, "targets": "uniform"}]
+)
 def test_options_that_no_problem_meets_are_an_error_and_no_endless_search(options: dict[str, object]) -> None:
     with pytest.raises(StudyError, match="expected"):
         COUNTDOWN.generate("test", 0, options_of(COUNTDOWN, options, "here"))
@@ -188,7 +217,9 @@ def chance_of(pool: list[int], target: int) -> Fraction:
     outcomes = []
     for i, j in itertools.combinations(range(len(pool)), 2):
         rest = [pool[k] for k in range(len(pool)) if k not in (i, j)]
-        outcomes += [chance_of([*rest, v], target) for v in (pool[i] + pool[j], abs(pool[i] - pool[j]), pool[i] * pool[j])]
+        outcomes += [
+            chance_of([*rest, v], target) for v in (pool[i] + pool[j], abs(pool[i] - pool[j]), pool[i] * pool[j])
+        ]
     return sum(outcomes, Fraction()) / len(outcomes)
 
 
@@ -323,7 +354,9 @@ def test_leading_zeros_are_read_as_the_number_they_write() -> None:
     assert grade(EXAMPLE, "03*8=024,24+05=29,29-2=000027").verdict is Verdict.CORRECT
 
 
-@pytest.mark.parametrize("text", ["1+1=2," * 200_000, "9" * 1_000_000, "," * 1_000_000, "3*8=24" + " " * 1_000_000, "\0" * 10**6])
+@pytest.mark.parametrize(
+    "text", ["1+1=2," * 200_000, "9" * 1_000_000, "," * 1_000_000, "3*8=24" + " " * 1_000_000, "\0" * 10**6]
+)
 def test_a_megabyte_of_text_is_refused_at_once(text: str) -> None:
     begun = time.perf_counter()
     for _ in range(100):
@@ -403,7 +436,9 @@ def test_problems_of_a_users_file_are_read_in_order_and_solved(tmp_path: Path) -
         ("[" * 100_000, ["line 1"]),
     ],
 )
-def test_a_fault_in_a_users_file_is_a_data_error_that_names_the_line(tmp_path: Path, text: str, parts: list[str]) -> None:
+def test_a_fault_in_a_users_file_is_a_data_error_that_names_the_line(
+    tmp_path: Path, text: str, parts: list[str]
+) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(text)
     with pytest.raises(DataError) as caught:
@@ -412,11 +447,11 @@ def test_a_fault_in_a_users_file_is_a_data_error_that_names_the_line(tmp_path: P
     assert all(part in message for part in [str(path), "numbers", *parts]), message[:500]
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe{}\n", ROW.encode() + b"\xff\n"])
-def test_a_file_that_is_no_utf8_is_a_data_error(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(("content", "line"), [(b"\xff\xfe{}\n", 1), (ROW.encode() * 2 + b"\xff\n", 3)])
+def test_a_file_that_is_no_utf8_is_a_data_error_that_names_the_line(tmp_path: Path, content: bytes, line: int) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="mine.jsonl"):
+    with pytest.raises(DataError, match=rf"mine\.jsonl, line {line}: .*utf-8"):
         read_problems(COUNTDOWN, path)
 
 

@@ -24,7 +24,19 @@ FLOORS = [
     {"sampling", "training", "measure", "compare", "report", "doctor"},
     {"cli", "__main__"},
 ]
-LIGHT = ["study", "plan", "statistics", "measure", "compare", "report", "cli", "store", "grading", "benchmarks", "algorithms"]
+LIGHT = [
+    "study",
+    "plan",
+    "statistics",
+    "measure",
+    "compare",
+    "report",
+    "cli",
+    "store",
+    "grading",
+    "benchmarks",
+    "algorithms",
+]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 
@@ -140,4 +152,6 @@ def test_files_and_functions_are_short(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length <= LONGEST_FUNCTION, f"{path.name}: {node.name} has {length} lines, at most {LONGEST_FUNCTION}"
+            assert length <= LONGEST_FUNCTION, (
+                f"{path.name}: {node.name} has {length} lines, at most {LONGEST_FUNCTION}"
+            )

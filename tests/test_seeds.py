@@ -36,7 +36,10 @@ def test_keys_are_equal_only_for_equal_names(one: tuple[str | int, ...], other: 
 
 
 def test_keys_of_a_study_are_distinct() -> None:
-    found = {key("sample", s, f"m--grpo--seed{r}", b, p) for s, r, b, p in itertools.product(range(5), range(5), "ab", range(1000))}
+    found = {
+        key("sample", s, f"m--grpo--seed{r}", b, p)
+        for s, r, b, p in itertools.product(range(5), range(5), "ab", range(1000))
+    }
     assert len(found) == 50_000
 
 
@@ -101,7 +104,13 @@ def test_neighbours_are_independent(name: str) -> None:
 
 def test_sample_seeds_are_the_published_splitmix64_stream() -> None:
     """The values for the seed 1234567 that Rosetta Code lists for the algorithm of Steele, Lea and Flood."""
-    published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    published = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert sample_seeds(1234567, np.arange(5)).tolist() == published
 
 

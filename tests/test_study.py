@@ -48,20 +48,38 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
     "unknown nested key": (put("training.lrr", 1), ["training.lrr: unknown key", "did you mean 'lr'", "max_grad_norm"]),
     "unknown sampling key": (put("sampling.n", 8), ["sampling.n: unknown key", "n_max"]),
     "unknown model key": (put("models.countdown-base.pth", "x"), ["pth: unknown key", "did you mean 'path'"]),
-    "unknown pretrain key": (put("models.countdown-base.pretrain.stpes", 1), ["stpes: unknown key", "did you mean 'steps'"]),
+    "unknown pretrain key": (
+        put("models.countdown-base.pretrain.stpes", 1),
+        ["stpes: unknown key", "did you mean 'steps'"],
+    ),
     "unknown benchmark key": (put("benchmarks.countdown.splt", "test"), ["splt: unknown key", "did you mean 'split'"]),
     "unknown option": (put("benchmarks.countdown.options", {"problms": {}}), ["'problms'", "did you mean 'problems'"]),
     "missing key": (drop("training"), ["training: missing", "required"]),
     "unknown algorithm": (put("algorithms", ["grop"]), ["'grop'", "did you mean 'grpo'", "like"]),
-    "unknown algorithm setting": (put("algorithms", {"grpo": {"clip": 1}}), ["'clip'", "did you mean 'clip_", "dual_clip"]),
-    "wrong algorithm setting": (put("algorithms", {"grpo": {"clip_low": 0}}), ["clip_low", "greater than 0", "found 0"]),
+    "unknown algorithm setting": (
+        put("algorithms", {"grpo": {"clip": 1}}),
+        ["'clip'", "did you mean 'clip_", "dual_clip"],
+    ),
+    "wrong algorithm setting": (
+        put("algorithms", {"grpo": {"clip_low": 0}}),
+        ["clip_low", "greater than 0", "found 0"],
+    ),
     "algorithm twice": (put("algorithms", ["grpo", "grpo"]), ["algorithms", "twice", "grpo"]),
-    "algorithm as a mapping in a list": (put("algorithms", ["grpo", {"mine": {"like": "grpo"}}]), ["algorithms", "mine"]),
+    "algorithm as a mapping in a list": (
+        put("algorithms", ["grpo", {"mine": {"like": "grpo"}}]),
+        ["algorithms", "mine"],
+    ),
     "like a list": (put("algorithms", {"mine": {"like": ["grpo"]}}), ["algorithms.mine", "grpo"]),
     "like a number": (put("algorithms", {"mine": {"like": 5}}), ["algorithms.mine", "5"]),
     "unknown benchmark": (put("benchmarks", {"countdwn": {}}), ["'countdwn'", "did you mean 'countdown'"]),
-    "unknown benchmark kind": (put("benchmarks.countdown.kind", "cd"), ["benchmarks.countdown", "'cd'", "countdown-hard"]),
-    "unknown training benchmark": (put("training.benchmark", "coutdown"), ["training", "'coutdown'", "did you mean 'countdown'"]),
+    "unknown benchmark kind": (
+        put("benchmarks.countdown.kind", "cd"),
+        ["benchmarks.countdown", "'cd'", "countdown-hard"],
+    ),
+    "unknown training benchmark": (
+        put("training.benchmark", "coutdown"),
+        ["training", "'coutdown'", "did you mean 'countdown'"],
+    ),
     "unknown pretraining benchmark": (
         put("models.countdown-base.pretrain.benchmark", "x"),
         ["models.countdown-base.pretrain.benchmark", "'x'", "countdown"],
@@ -70,7 +88,10 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
         put("benchmarks", {"training": {"kind": "countdown"}}),
         ["benchmarks.training", "choose another"],
     ),
-    "step beyond training": (put("evaluate.steps", [0, 2, 9]), ["evaluate.steps", "[9]", "[0, 2, 4]", "training.segments"]),
+    "step beyond training": (
+        put("evaluate.steps", [0, 2, 9]),
+        ["evaluate.steps", "[9]", "[0, 2, 4]", "training.segments"],
+    ),
     "step between segments": (put("evaluate.steps", [0, 3]), ["[3]", "[0, 2, 4]"]),
     "no step 0": (put("evaluate.steps", [2, 4]), ["evaluate.steps", "step 0", "add it"]),
     "steps that go down": (put("evaluate.steps", [0, 4, 2]), ["evaluate.steps", "[0, 4, 2]", "[0, 2, 4]"]),
@@ -88,7 +109,10 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
     "infinite temperature": (put("sampling.temperature", math.inf), ["sampling.temperature", "inf"]),
     "temperature 0": (put("sampling.temperature", 0), ["sampling.temperature", "greater than 0"]),
     "top_p above 1": (put("sampling.top_p", 1.5), ["sampling.top_p", "1.5"]),
-    "updates that do not divide": (put("training.updates_per_rollout", 3), ["updates_per_rollout: 3", "4 x 8", "divisor"]),
+    "updates that do not divide": (
+        put("training.updates_per_rollout", 3),
+        ["updates_per_rollout: 3", "4 x 8", "divisor"],
+    ),
     "one rollout a prompt": (put("training.rollouts", 1), ["training.rollouts", "2", "found 1"]),
     "no source of a model": (put("models", {"m": {}}), ["models.m", "no source", "pretrain, path, hub"]),
     "two sources of a model": (put("models.countdown-base.path", "x"), ["['pretrain', 'path']", "exactly one of"]),
@@ -98,6 +122,10 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
     "one number to pretrain on": (put("models.countdown-base.pretrain.numbers", {1: 1}), ["pretrain", "numbers"]),
     "weights of 0 to pretrain on": (put("models.countdown-base.pretrain.numbers", {3: 0}), ["pretrain", "numbers"]),
     "negative number of problems": (put("benchmarks.countdown.options", {"problems": {3: -5}}), ["problems", "-5"]),
+    "seven numbers a problem": (
+        put("benchmarks.countdown.options", {"problems": {7: 5}}),
+        ["problems", "7", "6"],
+    ),
     "no problems": (put("benchmarks.countdown.options", {"problems": {}}), ["problems", "at least 1"]),
     "repeated seeds": (put("seeds", [0, 1, 0]), ["seeds", "[0, 1, 0]", "once"]),
     "negative seed": (put("seeds", [-1]), ["seeds.0", "-1"]),
@@ -127,7 +155,7 @@ BAD_FILES = {
     "a Python object": ("study: !!python/object/apply:os.getcwd []\n", ["not readable as YAML", "python/object"]),
     "a date that is none": ("study: 2001-99-99\n", ["not readable as YAML"]),
     "a number of 5000 digits": ("study: " + "1" * 5000, ["not readable as YAML"]),
-    "deep nesting": ("[" * 20_000, ["not readable as YAML"]),
+    "deep nesting": ("[" * 3_000, ["not readable as YAML"]),
     "a key that is no text": ("5: x\n", ["5", "strings"]),
 }
 
@@ -175,7 +203,9 @@ def test_the_schema_file_is_the_schema_of_the_code(capsys: pytest.CaptureFixture
     assert main(["schema"]) == 0
     printed = capsys.readouterr().out
     assert printed == schema()
-    stale = "workflows/studies/schema.json is stale; write it with: boundary-bench schema > workflows/studies/schema.json"
+    stale = (
+        "workflows/studies/schema.json is stale; write it with: boundary-bench schema > workflows/studies/schema.json"
+    )
     assert (SHIPPED / "schema.json").read_text() == printed, stale
 
 
@@ -215,7 +245,9 @@ def test_a_key_that_is_written_twice_is_refused(tmp_path: Path, capsys: pytest.C
     assert "seeds" in refused(text, tmp_path, capsys)
 
 
-def test_every_fault_is_listed_at_once(smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_fault_is_listed_at_once(
+    smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     smoke["training"]["lr"], smoke["seeds"], smoke["sampling"]["engin"] = 0, [0, 0], "torch"
     message = refused(smoke, tmp_path, capsys)
     assert "3 fault(s)" in message
@@ -242,7 +274,10 @@ def test_a_study_that_is_not_there_is_refused(name: str, parts: list[str], capsy
     [
         (["prepare", "--benchmark", "countdwn"], ["countdwn"]),
         (["pretrain", "--model", "nobody"], ["nobody"]),
-        (["prepare", "--benchmark", "countdown", "--settings", "000000000000"], ["has changed", "start snakemake again"]),
+        (
+            ["prepare", "--benchmark", "countdown", "--settings", "000000000000"],
+            ["has changed", "start snakemake again"],
+        ),
     ],
 )
 def test_names_and_settings_of_a_command_are_checked(
@@ -326,7 +361,10 @@ BAD_FOLDERS: dict[str, tuple[Folder, list[str]]] = {
     "truncated weights": (cut, ["model.safetensors is damaged", "bytes", "again"]),
     "empty weights": (overwrite("model.safetensors", ""), ["model.safetensors is damaged", "0 bytes"]),
     "NaN weights": (change_weights(lambda w: w["model.norm.weight"].fill_(math.nan)), ["model.norm.weight", "NaN"]),
-    "infinite weights": (change_weights(lambda w: w["lm_head.weight"][3].fill_(math.inf)), ["lm_head.weight", "infinity"]),
+    "infinite weights": (
+        change_weights(lambda w: w["lm_head.weight"][3].fill_(math.inf)),
+        ["lm_head.weight", "infinity"],
+    ),
     "a tensor missing": (
         change_weights(lambda w: w.pop("model.layers.1.mlp.down_proj.weight")),
         ["model.layers.1.mlp.down_proj.weight"],
@@ -369,7 +407,8 @@ def test_the_command_line_refuses_a_faulty_model_folder(
     path = write(tmp_path, smoke)
     code = main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"])
     message = capsys.readouterr().err
-    assert code == EXIT_USER_ERROR and message.startswith("boundary-bench: ") and "Traceback" not in message
+    assert code == EXIT_USER_ERROR and message.splitlines()[-1].startswith("boundary-bench: ")
+    assert "Traceback" not in message
     assert all(part in message for part in parts), message
     assert not (folder / "opened").exists(), "the pickle was opened"
     assert not list((tmp_path / "results").rglob("manifest.json"))

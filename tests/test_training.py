@@ -98,12 +98,14 @@ def test_the_order_of_problems_depends_on_the_seed() -> None:
     assert one == same != other
 
 
-def test_rollouts_are_rewarded_by_the_grader_and_packed_without_loss(loaded: tuple[nn.Module, Any]) -> None:
+@pytest.mark.parametrize("limit", [16, 6])
+def test_rollouts_are_rewarded_by_the_grader_and_packed_without_loss(limit: int, loaded: tuple[nn.Module, Any]) -> None:
+    """Within 6 tokens a right answer can be written but not ended: it is cut off and earns nothing."""
     model, tokenizer = loaded
-    chosen = job()
+    chosen = job(max_tokens=limit)
     found = roll_out(chosen, reference.decoder_of(model), tokenizer, END, 1)
     given = prompts_of_step(chosen, 1)
-    rewards = []
+    right, rewards = [], []
     for i in range(6 * 8):
         start, length = int(found.start_N[i]), int(found.length_N[i])
         ids = found.ids[i].tolist()
@@ -111,15 +113,19 @@ def test_rollouts_are_rewarded_by_the_grader_and_packed_without_loss(loaded: tup
         assert found.mask_NT[i].sum() == length and found.mask_NT[i, :length].all()
         response = tokenizer.decode(ids[start : start + length], skip_special_tokens=True)
         ended = ids[start + length - 1] == END
-        rewards.append(float(ended and chosen.kind.grade(given[i // 8], response).verdict == "correct"))
-        assert ended or length == 16
-    assert found.reward_N.tolist() == rewards and 0 < sum(rewards) < 48
+        right.append(chosen.kind.grade(given[i // 8], response).verdict == "correct")
+        rewards.append(float(ended and right[-1]))
+        assert ended or length == limit
+    assert found.reward_N.tolist() == rewards
+    assert 0 < sum(right) < 48 and sum(rewards) == (sum(right) if limit == 16 else 0)
     assert found.facts["reward"] == pytest.approx(sum(rewards) / 48)
     assert found.facts["response_length"] == pytest.approx(float(found.length_N.double().mean()))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_log_probabilities_of_the_trainer_are_those_of_the_sampler(loaded: tuple[nn.Module, Any], temperature: float) -> None:
+def test_log_probabilities_of_the_trainer_are_those_of_the_sampler(
+    loaded: tuple[nn.Module, Any], temperature: float
+) -> None:
     model, tokenizer = loaded
     found = roll_out(job(temperature=temperature), reference.decoder_of(model), tokenizer, END, 1)
     everyone = torch.arange(48)
@@ -390,11 +396,20 @@ def test_a_damaged_state_is_a_model_error_and_its_remedy_works(
 
 
 def test_a_state_of_another_model_is_refused(
-    undisturbed: tuple[Path, Path], tiny_qwen2: Path, tmp_path: Path
+    undisturbed: tuple[Path, Path], tiny_qwen2: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(undisturbed[0] / "state", tmp_path / "state")
-    with pytest.raises(ModelError, match="state"):
-        train(job(), tiny_qwen2, tmp_path, 8, quiet)
+    """Of one with other tensors, and of one with the same tensors in another shape."""
+    from transformers import LlamaForCausalLM
+
+    narrow = shutil.copytree(tiny_model, tmp_path / "narrow")
+    config = LlamaForCausalLM.from_pretrained(tiny_model).config
+    config.intermediate_size //= 2
+    LlamaForCausalLM(config).save_pretrained(narrow)
+    for name, base in (("qwen2", tiny_qwen2), ("narrow", narrow)):
+        store = tmp_path / f"store-{name}"
+        shutil.copytree(undisturbed[0] / "state", store / "state")
+        with pytest.raises(ModelError, match="trainer state"):
+            train(job(), base, store, 8, quiet)
 
 
 def test_a_base_with_a_tensor_missing_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ def resolve(name: str, overrides: dict[str, Any]) -> Objective:
         StudyError: the name (or the entry it is ``like``) is not in the table, or a setting is wrong.
     """
     parent = overrides.get("like", name)
+    if not isinstance(parent, str):
+        raise StudyError(
+            f"algorithms.{name}.like: found {parent!r}, expected one name; {did_you_mean(name, ALGORITHMS)}"
+        )
     if parent not in ALGORITHMS:
         remedy = "" if parent != name else f"; a new name needs 'like', e.g. {name}: {{like: grpo, clip_high: 0.28}}"
         raise StudyError(

@@ -13,7 +13,7 @@ class Objective(BaseModel):
     The functions that use it are in ``boundary_bench.algorithms.loss``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     advantage: Literal["normalized", "centered"] = Field(
         "normalized", description="reward minus group mean, divided by the group's standard deviation or not"

@@ -52,17 +52,15 @@ def read_problems(kind: Kind, path: Path) -> list[Problem]:
     expected = ", ".join(f"{name} ({meaning})" for name, meaning in kind.columns.items())
     if not path.is_file():
         raise DataError(f"no problem file at {path}; expected JSON lines with {expected}")
-    problems: list[Problem] = []
-    number = 0
-    with open(path, encoding="utf-8", errors="strict") as lines:
-        try:
-            for line in lines:
-                number += 1
+    problems = []
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
                 if line.strip():
-                    problems.append(_row(kind, line))
-        except (ValueError, KeyError, TypeError, RecursionError) as fault:
-            reason = f"no column {fault}" if isinstance(fault, KeyError) else str(fault)
-            raise DataError(f"{path}, line {number}: {reason}; expected {expected}") from None
+                    problems.append(_row(kind, line.decode()))
+            except (ValueError, KeyError, TypeError, RecursionError) as fault:
+                reason = f"no column {fault}" if isinstance(fault, KeyError) else str(fault)
+                raise DataError(f"{path}, line {number}: {reason}; expected {expected}") from None
     if not problems:
         raise DataError(f"{path} holds no problem; expected JSON lines with {expected}")
     return problems

@@ -17,7 +17,7 @@ Split = Literal["train", "dev", "test"]
 class Options(BaseModel):
     """Settings of a benchmark kind; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import random
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ STEP = re.compile(r"([0-9]{1,6})([+*-])([0-9]{1,6})=([0-9]{1,6})")
 class CountdownOptions(Options):
     """How many problems of which size, and how hard."""
 
-    problems: dict[int, int] = Field(
+    problems: dict[Annotated[int, Field(ge=2, le=6)], Annotated[int, Field(ge=1)]] = Field(
         {3: 20, 4: 40, 5: 40}, min_length=1, description="numbers given: how many problems"
     )
     targets: Literal["walk", "uniform"] = Field(

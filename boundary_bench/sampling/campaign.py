@@ -59,13 +59,12 @@ def load_engine(folder: Path, device: str) -> Engine:
     tokenizer, end = models.load_tokenizer(folder), models.end_token(folder, config)
     decoder: Decoder
     if supports(config):
-        decoder = LlamaDecoder(config, {name: tensor.float().to(device) for name, tensor in weights.items()})
+        try:
+            decoder = LlamaDecoder(config, {name: tensor.float().to(device) for name, tensor in weights.items()})
+        except ModelError as fault:
+            raise ModelError(f"{folder}: {fault}") from None
     else:
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        decoder = HubDecoder(model.to(device).eval())
+        decoder = HubDecoder(models.load_model(folder, device))
     return Engine(decoder, tokenizer, end, config.get("max_position_embeddings"))
 
 

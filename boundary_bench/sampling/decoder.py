@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from boundary_bench.errors import ModelError
+
 
 class Decoder(Protocol):
     """A causal language model that extends a set of prefixes."""
@@ -116,8 +118,8 @@ class LlamaDecoder:
         self.groups = config.get("num_key_value_heads") or self.heads
         self.width = config.get("head_dim") or config["hidden_size"] // self.heads
         self.epsilon = config["rms_norm_eps"]
-        self.embedding = weights["model.embed_tokens.weight"].detach()
-        self.norm = weights["model.norm.weight"].detach()
+        self.embedding = _get(weights, "model.embed_tokens.weight")
+        self.norm = _get(weights, "model.norm.weight")
         self.head = weights.get("lm_head.weight", self.embedding).detach()
         self.device = self.embedding.device
         self.layers = [_layer(weights, f"model.layers.{i}.") for i in range(config["num_hidden_layers"])]
@@ -197,9 +199,15 @@ class LlamaDecoder:
         return F.linear(self._norm(hidden, self.norm), self.head).float()
 
 
+def _get(weights: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in weights:
+        raise ModelError(f"the model lacks the weights {name}; this checkpoint is incomplete: save or copy it again")
+    return weights[name].detach()
+
+
 def _layer(weights: Mapping[str, Tensor], prefix: str) -> Layer:
     def get(name: str) -> Tensor:
-        return weights[prefix + name].detach()
+        return _get(weights, prefix + name)
 
     parts = [f"self_attn.{part}_proj" for part in "qkv"]
     has_bias = prefix + "self_attn.q_proj.bias" in weights

@@ -145,7 +145,7 @@ def distribution(logits_RV: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]
     scaled_RV = logits_RV / decoding.temperature if decoding.temperature > 0 else logits_RV
     logprob_RV = torch.log_softmax(scaled_RV, -1)
     if decoding.top_p < 1 and decoding.temperature > 0:
-        sorted_RV, order_RV = logprob_RV.sort(-1, descending=True, stable=True)
+        sorted_RV, order_RV = torch.sort(logprob_RV, dim=-1, descending=True, stable=True)
         before_RV = sorted_RV.exp().cumsum(-1) - sorted_RV.exp()
         outside_RV = torch.zeros_like(logprob_RV, dtype=torch.bool)
         outside_RV.scatter_(1, order_RV, before_RV >= decoding.top_p)

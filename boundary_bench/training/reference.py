@@ -315,21 +315,15 @@ def train(
     if folder.exists():
         log(f"step {stop} is already in the store")
         return folder
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    config, _ = models.load_weights(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
-    model = model.to(job.training.device).eval()
+    model = models.load_model(base, job.training.device)
     reference = None
     if job.objective.kl != "none":
-        reference = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
-        reference = reference.to(job.training.device).eval().requires_grad_(False)
+        reference = models.load_model(base, job.training.device).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay
     )
     done = _resume(store, stop, model, optimizer, log)
-    tokenizer, end = models.load_tokenizer(base), models.end_token(base, config)
+    tokenizer, end = models.load_tokenizer(base), models.end_token(base, model.config.to_dict())
     for step in range(done + 1, stop + 1):
         row = _step(job, model, reference, optimizer, tokenizer, end, step)
         with open(store / "steps.jsonl", "a") as lines:
