@@ -12,8 +12,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from boundary_bench import __version__
+from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import EXIT_RUN_AGAIN, EXIT_USER_ERROR, BoundaryBenchError, Interrupted, StudyError
 from boundary_bench.files import lease, write_json, write_text
 from boundary_bench.plan import TRAINING_SET, Plan, ProblemSet, make_plan
@@ -46,6 +48,11 @@ def expect(found: str, arguments: argparse.Namespace) -> None:
             f"the study has changed while the workflow runs: settings {found}, planned with {arguments.settings}; "
             "start snakemake again"
         )
+
+
+def contents(manifest: dict[str, Any], problems: list[Problem]) -> dict[str, str]:
+    """What a store holds beside its settings: results of other weights or problems go to another folder."""
+    return {"weights": manifest["weights_sha256"], "problems_read": fingerprint([problem.id for problem in problems])}
 
 
 def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
@@ -101,18 +108,14 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
     settings = plan.train_settings(run)
     expect(fingerprint(settings), arguments)
     folder, manifest = models.read_manifest(plan.model(run.model))
-    store = plan.store("runs", run.name, {**settings, "weights": manifest["weights_sha256"]})
+    problems, training = read_problems(plan.problems(TRAINING_SET)), plan.study.training
+    if len(problems) < training.prompts:
+        raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(problems)} problems")
+    store = plan.store("runs", run.name, {**settings, **contents(manifest, problems)})
     one_thread()
     with lease(store, log):
-        job = reference.Job(
-            plan.objectives[run.algorithm],
-            plan.study.training,
-            plan.problem_sets[TRAINING_SET].kind,
-            read_problems(plan.problems(TRAINING_SET)),
-            run.seed,
-        )
-        if len(job.problems) < job.training.prompts:
-            raise StudyError(f"training.prompts: {job.training.prompts} a step, but only {len(job.problems)} problems")
+        kind = plan.problem_sets[TRAINING_SET].kind
+        job = reference.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed)
         kept = reference.train(job, folder, store, step, log, stopped)
         target = plan.checkpoint(run, step)
         rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
@@ -138,17 +141,14 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     folder, manifest = models.read_manifest(plan.weights(policy))
     settings = plan.sample_settings(benchmark)
     expect(fingerprint(settings), arguments)
-    settings = {**settings, "weights": manifest["weights_sha256"]}
+    problems = read_problems(plan.problems(benchmark))
+    settings = {**settings, **contents(manifest, problems)}
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings))
     one_thread()
     with lease(store.folder, log):
         store.claim(settings)
-        chosen = campaign.Campaign(
-            plan.problem_sets[benchmark].kind,
-            read_problems(plan.problems(benchmark)),
-            plan.study.sampling,
-            (policy.name, benchmark),
-        )
+        kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
+        chosen = campaign.Campaign(kind, problems, sampling, (policy.name, benchmark))
         facts = {
             "settings": fingerprint(settings),
             "weights": manifest["weights_sha256"],

@@ -171,6 +171,10 @@ def test_a_missing_input_is_never_nothing_to_be_done(finished: Path) -> None:
         benchmarks=shipped("smoke")["benchmarks"] | {"mine": {"kind": "countdown", "data": str(data)}},
     )
     assert snakemake(finished, "-q", *arguments).returncode == 0
+    before = tables(finished / "results/smoke")["pass_at_k.csv"]
+    data.write_text('{"numbers": [1, 2, 4], "target": 8}\n')
+    assert snakemake(finished, "-q", *arguments).returncode == 0
+    assert tables(finished / "results/smoke")["pass_at_k.csv"] != before, "an edited file must be sampled again"
     data.unlink()
     done = snakemake(finished, *arguments)
     assert done.returncode != 0 and "mine.jsonl" in done.stdout and "Nothing to be done" not in done.stdout
