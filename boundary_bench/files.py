@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the folder cannot be written to (read-only, full).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    replaced = temporary.with_suffix(".old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
+        if path.is_dir():
+            os.replace(path, replaced)
         os.replace(temporary, path)
     except OSError as fault:
         if isinstance(fault, StoreError):
@@ -36,10 +38,11 @@ def atomic(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {fault.strerror or fault}; is the folder writable, is the disk full?"
         ) from None
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        for left in (temporary, replaced):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        if temporary.is_file():
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

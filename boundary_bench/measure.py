@@ -142,11 +142,11 @@ def sample_files(manifest: Path, n: int) -> dict[str, Path]:
     for name, expected in hashes.items():
         file = folder / name
         if not file.is_file():
-            raise StoreError(f"{file} is missing and {manifest} declares it; run the sample stage again")
+            raise StoreError(f"{file} is missing; delete {manifest}, which declares it, and run the same command again")
         if (actual := file_sha256(file)) != expected:
             raise StoreError(
                 f"{file} has hash {actual[:12]}, {manifest} declares {str(expected)[:12]}: it was altered "
-                "or torn; delete that file and the manifest, and run the sample stage again"
+                "or torn; delete that file and the manifest, and run the same command again"
             )
     return {name: folder / name for name in hashes}
 

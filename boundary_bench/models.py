@@ -1,6 +1,6 @@
 """Model folders in Hugging Face format: checked reading, fingerprints and manifests.
 
-safetensors only: a pickle is never opened. Nothing here imports transformers.
+safetensors only: a pickle is never opened. transformers is imported only where one of its models is asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,22 @@ from tokenizers import Tokenizer
 from boundary_bench import provenance
 from boundary_bench.errors import ModelError
 from boundary_bench.files import read_json, write_json
+
+#: The file in a checkpoint's folder that says which code and machine trained it.
+RECORD = "boundary_bench.json"
+
+
+def check_device(device: str) -> None:
+    """Make sure that a torch device is here.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "the study asks for device: cuda, and torch finds no GPU here (boundary-bench doctor shows what it finds); "
+            "write device: cpu, or install a CUDA build of torch on a machine with a GPU"
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -69,6 +85,7 @@ def load_model(folder: Path, device: str) -> Any:
         ModelError: see ``load_weights``; also where transformers does not know the config, or would fill a tensor
             that the files lack with random numbers.
     """
+    check_device(device)
     load_weights(folder)
     from transformers import AutoModelForCausalLM
 
@@ -105,16 +122,35 @@ def end_token(folder: Path, config: dict[str, Any]) -> int:
     """The id that ends a response: of generation_config.json where there is one, else of config.json.
 
     Raises:
-        ModelError: neither names one.
+        ModelError: neither names one, or several are named.
     """
     file = folder / "generation_config.json"
     found = read_json(file).get("eos_token_id") if file.is_file() else None
     found = config.get("eos_token_id") if found is None else found
-    if isinstance(found, list):
+    if isinstance(found, list) and len(found) == 1:
         found = found[0]
+    if isinstance(found, list):
+        raise ModelError(
+            f"{folder} names several end tokens {found}, and a response ends at one: write the one that ends an answer "
+            "under your prompts as eos_token_id in generation_config.json"
+        )
     if not isinstance(found, int):
         raise ModelError(f"{folder}: config.json names no eos_token_id, so no response could end; add it")
     return found
+
+
+def check_context(config: dict[str, Any], prompts: list[list[int]], max_tokens: int, setting: str) -> None:
+    """Make sure that the longest prompt and its response fit the model's context.
+
+    Raises:
+        ModelError: they do not.
+    """
+    context, longest = config.get("max_position_embeddings"), max(map(len, prompts))
+    if context and longest + max_tokens > context:
+        raise ModelError(
+            f"the context of {context} tokens cannot hold the longest prompt ({longest} tokens) and {setting}: "
+            f"{max_tokens}; lower {setting} to {max(0, context - longest)} or less"
+        )
 
 
 def weights_sha256(folder: Path) -> str:
@@ -126,10 +162,11 @@ def weights_sha256(folder: Path) -> str:
 
 
 def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, Any], **facts: Any) -> None:
-    """Declare a model folder: where it is, its hash, what made it.
+    """Declare a model folder: where it is, its hash, what made it (``RECORD`` in the folder, where there is one).
 
     The path is relative to the manifest, so that a results folder can be moved.
     """
+    record = folder / RECORD
     write_json(
         manifest,
         {
@@ -138,22 +175,25 @@ def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, 
             "weights_sha256": weights_sha256(folder),
             **facts,
             "settings": settings,
-            "provenance": provenance.record(),
+            "provenance": read_json(record) if record.is_file() else provenance.record(),
         },
     )
 
 
-def read_manifest(manifest: Path, check: bool = True) -> tuple[Path, dict[str, Any]]:
+def read_manifest(manifest: Path) -> tuple[Path, dict[str, Any]]:
     """The folder that a manifest declares, and the manifest itself.
 
     Raises:
-        ModelError: the weights are not those that were declared.
+        ModelError: it is no manifest, or the weights are not those that were declared.
     """
     found = read_json(manifest)
+    if not {"path", "weights_sha256"} <= found.keys():
+        raise ModelError(f"{manifest} is no model manifest; delete it and run the same command again")
     folder = (manifest.parent / found["path"]).resolve()
-    if check and (actual := weights_sha256(folder)) != found["weights_sha256"]:
+    if (actual := weights_sha256(folder)) != found["weights_sha256"]:
         raise ModelError(
             f"the weights in {folder} have hash {actual[:12]}, {manifest} declares {found['weights_sha256'][:12]}: "
-            "they were altered or torn; delete that folder and the manifest, and run the same command again"
+            "they were altered or torn. Where this workflow made them, delete that folder and the manifest and run the "
+            "same command again; your own model needs only the manifest deleted"
         )
     return folder, found

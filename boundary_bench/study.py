@@ -107,7 +107,7 @@ class Training(Block):
     temperature: float = Field(1.0, gt=0, description="temperature of the rollouts")
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     state_every: int = Field(10, ge=1, description="steps between saved trainer states: what a SIGKILL can cost")
-    device: str = Field("cpu", description="torch device: cpu or cuda")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="torch device")
 
     @field_validator("segments")
     @classmethod
@@ -153,7 +153,7 @@ class Sampling(Block):
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     seed: int = Field(0, ge=0, description="every sample's own seed derives from this one and its name")
-    device: str = Field("cpu", description="torch device: cpu or cuda")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="torch device")
 
     @model_validator(mode="after")
     def _whole_blocks(self) -> Sampling:
@@ -252,12 +252,14 @@ class _Loader(yaml.SafeLoader):
     """YAML that refuses a key written twice, where the standard loader silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = [key for place, key in enumerate(keys) if key in keys[:place] and key != "<<"]
-        if repeated:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {repeated[0]!r} is written twice", node.start_mark
-            )
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value!r} is written twice", key.start_mark
+                    )
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -288,17 +290,17 @@ def explain(fault: ValidationError, what: str) -> str:
     """The faults of a validation, one line each: where, what was found, what to write."""
     lines = [f"{what} has {fault.error_count()} fault(s):"]
     for error in fault.errors(include_url=False):
-        where = ".".join(str(part) for part in error["loc"]) or "(top level)"
+        where = ".".join(str(part) for part in error["loc"])
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             message = "unknown key; " + did_you_mean(str(error["loc"][-1]), _keys_at(error["loc"]))
         elif error["type"] == "missing":
             message = "missing; this key is required"
-        elif error["type"] == "string_pattern_mismatch" or where.endswith("[key]"):
+        elif error["type"] == "string_pattern_mismatch":
             message = "names are letters, digits, '.', '_' and single '-'"
         elif not isinstance(error["input"], dict | list) and error["type"] != "value_error":
             message += f", found {error['input']!r}"
-        lines.append(f"  {where}: {message}")
+        lines.append(f"  {where}: {message}" if where else f"  {message}")
     return "\n".join(lines)
 
 

@@ -78,7 +78,7 @@ def test_the_models_are_what_they_are_meant_to_test(tiny_folder: Callable[[str],
     bias = engines["qwen2"].decoder.layers[0].qkv_bias
     assert bias is not None and (bias.abs() > 0.01).float().mean() > 0.8
     for engine in engines.values():
-        entropy_R = distribution(engine.decoder.prefill(*one_row([5, 6, 7]), 1)[1], PLAIN)[1]
+        entropy_R = distribution(engine.decoder.prefill(*one_row([5, 6, 7]), 1, 1)[1], PLAIN)[1]
         assert 0.05 < float(entropy_R) < 0.95 * math.log(32)
 
 

@@ -69,9 +69,7 @@ def test_pass_at_k_is_a_probability_and_pass_at_1_the_share_of_correct(
     samples, correct, ks = case
     pass_PK = pass_at_k(samples, correct, ks)
     assert np.all((pass_PK >= 0) & (pass_PK <= 1))
-    np.testing.assert_allclose(
-        pass_at_k(samples, correct, [1])[:, 0], np.divide(correct, samples), rtol=1e-13
-    )
+    np.testing.assert_allclose(pass_at_k(samples, correct, [1])[:, 0], np.divide(correct, samples), rtol=1e-13)
     assert np.all(pass_PK[np.array(correct) == 0] == 0)
     assert np.all(pass_PK[np.array(correct) == np.array(samples)] == 1)
 

@@ -437,7 +437,7 @@ def test_weights_that_are_not_those_of_the_manifest_are_refused(folder: Path, tm
     change_weights(lambda w: w["model.norm.weight"][0].add_(1e-6))(folder)
     with pytest.raises(ModelError, match="altered or torn"):
         read_manifest(manifest)
-    assert read_manifest(manifest, check=False)[1]["step"] == 3
+    assert json.loads(manifest.read_text())["step"] == 3
 
 
 def test_a_results_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:

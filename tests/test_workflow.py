@@ -117,6 +117,17 @@ def test_a_further_segment_trains_only_that_segment(finished: Path) -> None:
     assert (jobs["train"], jobs["sample"]) == (4, 4)
 
 
+def test_another_training_setting_trains_every_segment_at_once(finished: Path) -> None:
+    """Snakemake asks nothing else of a job whose ancient() input is made anew: half a run would keep the old lr."""
+    changed = variant(finished, training=shipped("smoke")["training"] | {"lr": 3e-4})
+    jobs = planned(finished, *changed)
+    assert (jobs["train"], jobs["sample"]) == (8, 8) and "pretrain" not in jobs
+    done = snakemake(finished, "-q", *changed)
+    assert done.returncode == 0, done.stdout
+    assert planned(finished, *changed) == {}
+    assert len(list((finished / "results/smoke/store/runs").iterdir())) == 8, "the old runs are kept"
+
+
 def test_other_evaluated_steps_train_nothing(finished: Path) -> None:
     jobs = planned(finished, *variant(finished, evaluate={"steps": [0, 4]}))
     assert set(jobs) <= {"compare", "report", "all", "total"}
@@ -137,7 +148,9 @@ def test_a_blank_in_a_rule_trains_nothing(finished: Path) -> None:
     shutil.copytree(REPOSITORY / "workflows", copy / "workflows")
     shutil.copy(REPOSITORY / "Snakefile", copy)
     rule = copy / "workflows/rules/train.smk"
-    rule.write_text(rule.read_text().replace('"boundary-bench train', '"boundary-bench  train'))
+    text = rule.read_text()
+    assert "boundary-bench train" in text
+    rule.write_text(text.replace("boundary-bench train", "boundary-bench  train"))
     root = finished / "results/smoke"
     weights = {path: path.stat().st_mtime_ns for path in root.glob("store/runs/**/*.safetensors")}
     before = tables(root)

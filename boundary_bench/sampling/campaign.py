@@ -41,12 +41,12 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Engine:
-    """A loaded policy: decoder, tokenizer and the id that ends a response."""
+    """A loaded policy: decoder, tokenizer, the id that ends a response, and the contents of config.json."""
 
     decoder: Decoder
     tokenizer: Any
     end: int
-    context: int | None
+    config: dict[str, Any]
 
 
 def load_engine(folder: Path, device: str) -> Engine:
@@ -55,6 +55,7 @@ def load_engine(folder: Path, device: str) -> Engine:
     Raises:
         ModelError: see ``boundary_bench.models``.
     """
+    models.check_device(device)
     config, weights = models.load_weights(folder)
     tokenizer, end = models.load_tokenizer(folder), models.end_token(folder, config)
     decoder: Decoder
@@ -65,7 +66,7 @@ def load_engine(folder: Path, device: str) -> Engine:
             raise ModelError(f"{folder}: {fault}") from None
     else:
         decoder = HubDecoder(models.load_model(folder, device))
-    return Engine(decoder, tokenizer, end, config.get("max_position_embeddings"))
+    return Engine(decoder, tokenizer, end, config)
 
 
 def run(
@@ -82,29 +83,22 @@ def run(
 
     Raises:
         ModelError: a prompt and ``max_tokens`` do not fit the model's context.
-        Interrupted: ``stopped`` said so between two blocks; what was drawn is kept.
+        Interrupted: ``stopped`` said so; whole blocks are kept, the one in flight is abandoned.
     """
     sampling = campaign.sampling
     prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in campaign.problems]
-    longest = max(range(len(prompts)), key=lambda i: len(prompts[i]))
-    if engine.context and len(prompts[longest]) + sampling.max_tokens > engine.context:
-        raise ModelError(
-            f"the context of {engine.context} tokens cannot hold the longest prompt ({len(prompts[longest])} tokens, "
-            f"problem {campaign.problems[longest].id}) and max_tokens: {sampling.max_tokens}; lower sampling.max_tokens"
-        )
+    models.check_context(engine.config, prompts, sampling.max_tokens, "sampling.max_tokens")
     greedy = Decoding(0.0, 1.0, sampling.max_tokens, engine.end, sampling.batch)
     drawn = Decoding(sampling.temperature, sampling.top_p, sampling.max_tokens, engine.end, sampling.batch)
     files = [store.greedy]
     if not store.greedy.exists():
-        _fill(store.greedy, campaign, engine, prompts, np.zeros(1, np.int64), greedy, facts, log)
+        _fill(store.greedy, campaign, engine, prompts, np.zeros(1, np.int64), greedy, facts, log, stopped)
     for block in range(sampling.n_max // sampling.block):
         files.append(store.block(block))
         if store.block(block).exists():
             continue
-        if stopped():
-            raise Interrupted(f"stopped by a signal before block {block}; run the same command again to go on")
         index_B = np.arange(block * sampling.block, (block + 1) * sampling.block)
-        _fill(store.block(block), campaign, engine, prompts, index_B, drawn, facts, log)
+        _fill(store.block(block), campaign, engine, prompts, index_B, drawn, facts, log, stopped)
     return {file.name: file_sha256(file) for file in files}
 
 
@@ -117,6 +111,7 @@ def _fill(
     decoding: Decoding,
     facts: dict[str, Any],
     log: Callable[[str], None],
+    stopped: Callable[[], bool],
 ) -> None:
     """Draw, grade and write one file, with an honest line of progress."""
     begun = time.perf_counter()
@@ -128,6 +123,8 @@ def _fill(
     )
     tables, counts, tokens, told = [], Counter[str](), 0, begun
     for responses in sample(engine.decoder, prompts, seed_PB, decoding):
+        if stopped():
+            raise Interrupted(f"stopped by a signal in {path.stem}; whole blocks are kept, run the same command again")
         table, verdicts = _rows(campaign, engine.tokenizer, responses, index_B)
         tables.append(table)
         counts.update(verdicts)

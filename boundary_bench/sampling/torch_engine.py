@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from boundary_bench.errors import ModelError
 from boundary_bench.sampling.decoder import Decoder
 from boundary_bench.seeds import uniforms
 
@@ -96,7 +97,7 @@ def _sample_group(
     prompt_S = torch.arange(len(prompts), device=device).repeat_interleave(seed_PN.shape[1])
     live_S = torch.arange(count, device=device)
     row_S = prompt_S
-    cache, logits_RV = decoder.prefill(*_left_pad(prompts, device), limit)
+    cache, logits_RV = decoder.prefill(*_left_pad(prompts, device), limit, count)
     for t in range(limit):
         logprob_RV, entropy_R = distribution(logits_RV, decoding)
         drawn_S = draw(logprob_RV, row_S, uniforms(seed_S[live_S.numpy(force=True)], t), decoding)
@@ -141,7 +142,12 @@ def distribution(logits_RV: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]
 
     Temperature divides the logits; top-p (Holtzman et al. 2020) keeps the smallest set of most likely tokens whose
     mass reaches top_p and renormalises. Greedy keeps the plain distribution (what is recorded is the policy's).
+
+    Raises:
+        ModelError: a logit is not a number, as with weights that overflow.
     """
+    if torch.isnan(logits_RV).any():
+        raise ModelError("the model's logits are not numbers: its weights are too large to compute with")
     scaled_RV = logits_RV / decoding.temperature if decoding.temperature > 0 else logits_RV
     logprob_RV = torch.log_softmax(scaled_RV, -1)
     if decoding.top_p < 1 and decoding.temperature > 0:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from boundary_bench import models, provenance
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.errors import ModelError
-from boundary_bench.files import atomic
+from boundary_bench.files import atomic, write_json
 from boundary_bench.study import Model
 
 
@@ -30,6 +31,7 @@ def obtain(model: Model, store: Path, log: Callable[[str], None], stopped: Calla
         trained, tokenizer = pretrain(KINDS[model.pretrain.benchmark], model.pretrain, store, log, stopped)
         with atomic(folder) as temporary:
             save(trained, tokenizer, temporary)
+            write_json(temporary / models.RECORD, provenance.record())
     return folder
 
 

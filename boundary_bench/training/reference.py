@@ -20,12 +20,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from boundary_bench import models, seeds
+from boundary_bench import models, provenance, seeds
 from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks.base import Kind, Problem
-from boundary_bench.errors import Interrupted, TrainingError
-from boundary_bench.files import atomic
+from boundary_bench.errors import Interrupted, ModelError, TrainingError
+from boundary_bench.files import atomic, write_json
 from boundary_bench.grading import Verdict, grade_all
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
 from boundary_bench.sampling.torch_engine import Decoding, Responses, sample
@@ -34,6 +34,11 @@ from boundary_bench.training import state
 
 #: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+
+GENTLER = (
+    "the checkpoints before this step are kept. Lower training.lr or training.updates_per_rollout, or raise "
+    "training.warmup"
+)
 
 
 @dataclass(frozen=True)
@@ -273,10 +278,7 @@ def _one_update(
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
     if not math.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)
-        raise TrainingError(
-            f"step {step}: the gradient norm is {norm}, expected a finite number; the checkpoints before this step are "
-            "kept. Lower training.lr or training.updates_per_rollout, or raise training.warmup"
-        )
+        raise TrainingError(f"step {step}: the gradient norm is {norm}, expected a finite number; {GENTLER}")
     for group in optimizer.param_groups:
         group["lr"] = settings.lr * min(1.0, step / max(1, settings.warmup))
     optimizer.step()
@@ -323,20 +325,22 @@ def train(
         model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay
     )
     done = _resume(store, stop, model, optimizer, log)
-    tokenizer, end = models.load_tokenizer(base), models.end_token(base, model.config.to_dict())
+    config, tokenizer = model.config.to_dict(), models.load_tokenizer(base)
+    end, prompts = models.end_token(base, config), [tokenizer.encode(problem.prompt).ids for problem in job.problems]
+    models.check_context(config, prompts, job.training.max_tokens, "training.max_tokens")
     for step in range(done + 1, stop + 1):
         row = _step(job, model, reference, optimizer, tokenizer, end, step)
         with open(store / "steps.jsonl", "a") as lines:
             lines.write(json.dumps(asdict(row)) + "\n")
+        interrupted = stopped()
+        if step % job.training.state_every == 0 or step == stop or interrupted:
+            state.save(store, step, model, optimizer)
         if step % 10 == 0 or step == stop:
             log(
                 f"step {step}/{stop}  reward {row.reward:.3f}  entropy {row.entropy:.3f}  "
                 f"clip {row.clip_fraction:.4f}  length {row.response_length:.1f}  "
                 f"{row.seconds_rollout + row.seconds_update:.2f} s/step"
             )
-        interrupted = stopped()
-        if step % job.training.state_every == 0 or step == stop or interrupted:
-            state.save(store, step, model, optimizer)
         if interrupted and step < stop:
             raise Interrupted(
                 f"stopped by a signal at step {step} of {stop}; saved, run the same command again to go on"
@@ -346,6 +350,7 @@ def train(
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
             if (base / name).exists():
                 shutil.copy(base / name, temporary / name)
+        write_json(temporary / models.RECORD, provenance.record())
     return folder
 
 
@@ -378,7 +383,10 @@ def _step(
     step: int,
 ) -> StepRow:
     begun = time.perf_counter()
-    rollouts = roll_out(job, decoder_of(model), tokenizer, end, step)
+    try:
+        rollouts = roll_out(job, decoder_of(model), tokenizer, end, step)
+    except ModelError as fault:
+        raise TrainingError(f"step {step}: {fault}; {GENTLER}") from None
     rolled = time.perf_counter()
     facts: dict[str, Any] = {**rollouts.facts, **update(job, model, reference, optimizer, rollouts, step)}
     facts |= {"seconds_rollout": rolled - begun, "seconds_update": time.perf_counter() - rolled}

@@ -5,9 +5,10 @@ rule pretrain:
         PLAN.model("{model}"),
     log:
         f"{LOGS}/pretrain/{{model}}.log",
+    # always two, since another number of threads rounds differently and makes another model
     threads: 2
     params:
         settings=lambda wildcards: fingerprint(PLAN.model_settings(wildcards.model)),
     shell:
-        'OMP_NUM_THREADS={threads} boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
+        'OMP_NUM_THREADS=2 boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"
