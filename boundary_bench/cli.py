@@ -139,10 +139,10 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
         raise StudyError(f"no benchmark {benchmark!r} in this study")
     log = logger(f"sample {policy.name} {benchmark}")
     folder, manifest = models.read_manifest(plan.weights(policy))
-    settings = plan.sample_settings(benchmark)
-    expect(fingerprint(settings), arguments)
+    declared = fingerprint(plan.sample_settings(benchmark))
+    expect(declared, arguments)
     problems = read_problems(plan.problems(benchmark))
-    settings = {**settings, **contents(manifest, problems)}
+    settings = {**plan.sample_settings(benchmark), **contents(manifest, problems)}
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings))
     one_thread()
     with lease(store.folder, log):
@@ -150,7 +150,7 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
         kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
         chosen = campaign.Campaign(kind, problems, sampling, (policy.name, benchmark))
         facts = {
-            "settings": fingerprint(settings),
+            "settings": declared,
             "weights": manifest["weights_sha256"],
             "provenance": provenance.record(),
         }

@@ -18,7 +18,7 @@ from boundary_bench.errors import DataError, StatisticsError, StoreError
 from boundary_bench.files import write_json, write_text
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan, Policy, make_plan
-from boundary_bench.provenance import file_sha256
+from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS
 from boundary_bench.store import SAMPLES, SampleStore, read_table, write_problems, write_table
@@ -66,7 +66,8 @@ def write_samples(plan: Plan, policy: Policy, benchmark: str, correct: list[int]
         files[name] = file_sha256(store.folder / name)
     target = plan.samples(policy, benchmark)
     depth = Path(*[".."] * (len(target.parent.relative_to(plan.root).parts)))
-    write_json(target, {"folder": str(depth / store.folder.relative_to(plan.root)), "files": files, "n": N})
+    facts = {"settings": fingerprint(plan.sample_settings(benchmark)), "weights": f"{policy.step:064x}"}
+    write_json(target, {"folder": str(depth / store.folder.relative_to(plan.root)), "files": files, "n": N, **facts})
 
 
 def make_tree(folder: Path) -> Plan:
@@ -79,7 +80,8 @@ def make_tree(folder: Path) -> Plan:
         for policy in plan.policies:
             write_samples(plan, policy, benchmark, CHECKPOINT_CORRECT if policy.run else BASE_CORRECT)
     for policy in plan.policies:
-        write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}"})
+        settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
+        write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
     for run in plan.runs:
         for stop in plan.study.training.segments:
             rows = [
@@ -380,6 +382,23 @@ def test_measure_never_pads_a_short_problem(fresh: Plan) -> None:
     write_json(manifest, found)
     with pytest.raises(DataError, match=r"has sample 4 0 times"):
         measure(fresh, fresh.policy(STEP2), "countdown")
+
+
+@pytest.mark.parametrize("what", ["weights", "settings"])
+def test_report_refuses_samples_of_other_weights_or_settings(fresh: Plan, what: str) -> None:
+    manifest, _ = block_of(fresh)
+    found = json.loads(manifest.read_text())
+    write_json(manifest, found | {what: "0" * 64})
+    with pytest.raises(DataError, match=f"countdown.json was made with {what} 000"):
+        report(fresh)
+
+
+def test_report_refuses_a_checkpoint_of_other_settings(fresh: Plan) -> None:
+    manifest = fresh.weights(fresh.policy(STEP2))
+    found = json.loads(manifest.read_text())
+    write_json(manifest, found | {"settings": found["settings"] | {"seed": 7}})
+    with pytest.raises(DataError, match=r"manifest\.json was made with settings"):
+        report(fresh)
 
 
 def test_measure_refuses_a_manifest_of_another_n(fresh: Plan) -> None:

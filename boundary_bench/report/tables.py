@@ -76,13 +76,26 @@ def collect(plan: Plan) -> Tables:
             _add_comparison(plan, run, benchmark, names, tables)
     _check_agreement(tables)
     for policy in plan.policies:
-        tables.weights[policy.name] = _field(plan.weights(policy), "weights_sha256")
-        tables.samples[policy.name] = {
-            benchmark: _field(plan.samples(policy, benchmark), "files") for benchmark in plan.study.benchmarks
-        }
+        tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy)
     for run in plan.runs:
         tables.training.extend(_training(plan, run))
     return tables
+
+
+def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]]]:
+    """Hashes of a policy's weights and of its sample files, all made with the settings that the study has now."""
+    expected = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
+    path = plan.weights(policy)
+    _expect(path, "settings", provenance.fingerprint(_field(path, "settings")), provenance.fingerprint(expected))
+    weights = _field(path, "weights_sha256")
+    samples = {}
+    for benchmark in plan.study.benchmarks:
+        path = plan.samples(policy, benchmark)
+        expected = provenance.fingerprint(plan.sample_settings(benchmark))
+        _expect(path, "settings", _field(path, "settings"), expected)
+        _expect(path, "weights", _field(path, "weights"), weights)
+        samples[benchmark] = _field(path, "files")
+    return weights, samples
 
 
 def _field(path: Path, name: str) -> Any:
@@ -90,6 +103,14 @@ def _field(path: Path, name: str) -> Any:
     if name not in found:
         raise DataError(f"{path}: found no {name!r}, expected a manifest; delete it and run the same command again")
     return found[name]
+
+
+def _expect(path: Path, what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise DataError(
+            f"{path} was made with {what} {found[:12]}, expected {expected[:12]}: the study has changed since; delete "
+            "the file and run the same command again"
+        )
 
 
 def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[str, np.ndarray]:
