@@ -5,9 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
-import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import pytest
 import yaml
 
 from boundary_bench.cli import main
-from boundary_bench.errors import EXIT_USER_ERROR, ModelError, StudyError, did_you_mean
+from boundary_bench.errors import EXIT_USER_ERROR, StudyError, did_you_mean
 from boundary_bench.plan import SHIPPED, make_plan
 from boundary_bench.study import Study, load_study, schema
 
@@ -307,155 +304,3 @@ def test_values_of_k_are_powers_of_two_up_to_n_unless_given(smoke: dict[str, Any
 def test_suggestions_name_the_nearest_word_or_all() -> None:
     assert did_you_mean("lrr", ["lr", "steps"]) == "did you mean 'lr'? Known: lr, steps"
     assert did_you_mean("zzz", ["lr", "steps"]) == "Known: lr, steps"
-
-
-# model folders
-
-
-def cut(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    os.truncate(file, file.stat().st_size // 2)
-
-
-def change_weights(change: Callable[[dict[str, Any]], object]) -> Folder:
-    def apply(folder: Path) -> None:
-        from safetensors.torch import load_file, save_file
-
-        weights = load_file(folder / "model.safetensors")
-        change(weights)
-        save_file(weights, folder / "model.safetensors", {"format": "pt"})
-
-    return apply
-
-
-def change_config(**changes: Any) -> Folder:
-    def apply(folder: Path) -> None:
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**config, **changes}))
-        (folder / "generation_config.json").unlink(missing_ok=True)
-
-    return apply
-
-
-class Trap:
-    """A pickle that leaves a mark where it is opened."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
-
-
-def only_pickle(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "opened")))
-
-
-def remove(name: str) -> Folder:
-    return lambda folder: (folder / name).unlink()
-
-
-def overwrite(name: str, text: str) -> Folder:
-    return lambda folder: (folder / name).write_text(text)
-
-
-BAD_FOLDERS: dict[str, tuple[Folder, list[str]]] = {
-    "truncated weights": (cut, ["model.safetensors is damaged", "bytes", "again"]),
-    "empty weights": (overwrite("model.safetensors", ""), ["model.safetensors is damaged", "0 bytes"]),
-    "NaN weights": (change_weights(lambda w: w["model.norm.weight"].fill_(math.nan)), ["model.norm.weight", "NaN"]),
-    "infinite weights": (
-        change_weights(lambda w: w["lm_head.weight"][3].fill_(math.inf)),
-        ["lm_head.weight", "infinity"],
-    ),
-    "a tensor missing": (
-        change_weights(lambda w: w.pop("model.layers.1.mlp.down_proj.weight")),
-        ["model.layers.1.mlp.down_proj.weight"],
-    ),
-    "only a pickle": (only_pickle, ["expected *.safetensors", "pytorch_model.bin", "can run code", "save_pretrained"]),
-    "no weights": (remove("model.safetensors"), ["expected *.safetensors", "none"]),
-    "no config": (remove("config.json"), ["config.json", "Hugging Face format"]),
-    "a config of no known type": (overwrite("config.json", '{"eos_token_id": 1}'), ["config.json", "model_type"]),
-    "no tokenizer": (remove("tokenizer.json"), ["tokenizer.json", "save"]),
-    "a torn tokenizer": (overwrite("tokenizer.json", '{"version"'), ["tokenizer.json", "not a tokenizer"]),
-    "no end token": (change_config(eos_token_id=None), ["eos_token_id", "add it"]),
-    "no folder": (shutil.rmtree, ["no model folder", "config.json, tokenizer.json"]),
-}
-
-
-@pytest.fixture
-def folder(tiny_model: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(tiny_model, tmp_path / "model")
-
-
-@pytest.mark.parametrize("name", BAD_FOLDERS)
-def test_a_fault_in_a_model_folder_is_a_model_error(name: str, folder: Path) -> None:
-    from boundary_bench.sampling.campaign import load_engine
-
-    fault, parts = BAD_FOLDERS[name]
-    fault(folder)
-    with pytest.raises(ModelError) as caught:
-        load_engine(folder, "cpu")
-    assert all(part in str(caught.value) for part in [str(folder), *parts]), caught.value
-    assert not (folder / "opened").exists(), "the pickle was opened"
-
-
-@pytest.mark.parametrize("name", BAD_FOLDERS)
-def test_the_command_line_refuses_a_faulty_model_folder(
-    name: str, folder: Path, smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fault, parts = BAD_FOLDERS[name]
-    fault(folder)
-    smoke["models"] = {"given": {"path": str(folder)}}
-    path = write(tmp_path, smoke)
-    code = main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"])
-    message = capsys.readouterr().err
-    assert code == EXIT_USER_ERROR and message.splitlines()[-1].startswith("boundary-bench: ")
-    assert "Traceback" not in message
-    assert all(part in message for part in parts), message
-    assert not (folder / "opened").exists(), "the pickle was opened"
-    assert not list((tmp_path / "results").rglob("manifest.json"))
-
-
-def test_a_sound_folder_is_adopted_with_a_manifest(folder: Path, smoke: dict[str, Any], tmp_path: Path) -> None:
-    from boundary_bench.models import read_manifest, weights_sha256
-
-    smoke["models"] = {"given": {"path": str(folder)}}
-    plan = make_plan(str(write(tmp_path, smoke)), tmp_path / "results")
-    assert main(["pretrain", str(plan.path), "--results", str(plan.results), "--model", "given"]) == 0
-    found, manifest = read_manifest(plan.model("given"))
-    assert found == folder.resolve() and manifest["step"] == 0
-    assert manifest["weights_sha256"] == weights_sha256(folder)
-
-
-def test_weights_that_are_not_those_of_the_manifest_are_refused(folder: Path, tmp_path: Path) -> None:
-    from boundary_bench.models import read_manifest, write_manifest
-
-    manifest = tmp_path / "here" / "manifest.json"
-    write_manifest(manifest, folder, 3, {"a": 1}, model="given")
-    assert read_manifest(manifest)[0] == folder.resolve()
-    change_weights(lambda w: w["model.norm.weight"][0].add_(1e-6))(folder)
-    with pytest.raises(ModelError, match="altered or torn"):
-        read_manifest(manifest)
-    assert json.loads(manifest.read_text())["step"] == 3
-
-
-def test_a_results_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:
-    from boundary_bench.models import read_manifest, write_manifest
-
-    store = shutil.move(folder, tmp_path / "results" / "store")
-    write_manifest(tmp_path / "results" / "m" / "manifest.json", Path(store), 0, {})
-    shutil.move(tmp_path / "results", tmp_path / "elsewhere")
-    found, _ = read_manifest(tmp_path / "elsewhere" / "m" / "manifest.json")
-    assert found == (tmp_path / "elsewhere" / "store").resolve()
-
-
-def test_a_hub_model_that_cannot_be_had_says_how_to_go_on_offline(
-    smoke: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    smoke["models"] = {"given": {"hub": "nobody/no-such-model", "revision": "0" * 40}}
-    path = write(tmp_path, smoke)
-    code = main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"])
-    message = capsys.readouterr().err
-    assert code == EXIT_USER_ERROR and "Traceback" not in message
-    assert all(part in message for part in ("nobody/no-such-model", "{path: FOLDER}", "HF_HOME")), message

@@ -1,0 +1,102 @@
+"""A results tree with chosen counts, as the stages before measure would leave it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+from boundary_bench.benchmarks.base import Problem
+from boundary_bench.compare import compare
+from boundary_bench.files import write_json, write_text
+from boundary_bench.measure import measure
+from boundary_bench.plan import Plan, Policy, make_plan
+from boundary_bench.provenance import file_sha256, fingerprint
+from boundary_bench.report import report
+from boundary_bench.report.tables import TRAINING_COLUMNS
+from boundary_bench.store import SAMPLES, SampleStore, write_problems, write_table
+
+N, BLOCK = 8, 4
+HOSTILE = "<script>alert(1)</script>|"
+STUDY = {
+    "study": "toy",
+    "models": {"base-model": {"path": "nowhere"}},
+    "algorithms": ["grpo", "gspo-n"],
+    "seeds": [0, 1],
+    "training": {"benchmark": "countdown", "segments": [2, 4]},
+    "evaluate": {"steps": [0, 2, 4]},
+    "benchmarks": {"countdown": {}, "countdown-hard": {}},
+    "sampling": {"n_max": N, "block": BLOCK},
+    "analysis": {"resamples": 200},
+}
+PROBLEMS = [
+    Problem(f"{HOSTILE} {i}", str(i), "1", stratum=f"{'three' if i < 2 else HOSTILE}", chance=0.1 * (i + 1))
+    for i in range(4)
+]
+#: Correct samples of each problem: the base model, and every checkpoint.
+BASE_CORRECT, CHECKPOINT_CORRECT = [0, 2, 8, 1], [0, 4, 8, 0]
+
+
+def write_samples(plan: Plan, policy: Policy, benchmark: str, correct: list[int]) -> None:
+    """Sample i of a problem is correct while i < its count; the last sample is truncated unless correct."""
+    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", {"test": 1}))
+    rows = []
+    for problem, count in zip(PROBLEMS, correct, strict=True):
+        for i in range(N):
+            verdict = "correct" if i < count else "truncated" if i == N - 1 else "wrong"
+            answer = {"correct": "right", "wrong": f"wrong {i % 2}", "truncated": None}[verdict]
+            rows.append((problem.id, i, f"text {answer}", [1, 2], -1.0, 0.5, verdict, answer))
+    files = {}
+    for name, first in [
+        ("greedy.parquet", None),
+        ("block-000000.parquet", 0),
+        ("block-000001.parquet", BLOCK),
+    ]:
+        chosen = [row for row in rows if (row[1] == 0 if first is None else first <= row[1] < first + BLOCK)]
+        columns = dict(zip(SAMPLES.names, zip(*chosen, strict=True), strict=True))
+        table = pa.table({key: list(values) for key, values in columns.items()}).cast(SAMPLES)
+        write_table(store.folder / name, table, {})
+        files[name] = file_sha256(store.folder / name)
+    target = plan.samples(policy, benchmark)
+    depth = Path(*[".."] * (len(target.parent.relative_to(plan.root).parts)))
+    facts = {"settings": fingerprint(plan.sample_settings(benchmark)), "weights": f"{policy.step:064x}"}
+    write_json(target, {"folder": str(depth / store.folder.relative_to(plan.root)), "files": files, "n": N, **facts})
+
+
+def make_tree(folder: Path) -> Plan:
+    """Problems, samples, manifests and logs of a study, as the stages before would leave them."""
+    file = folder / "toy.yaml"
+    file.write_text(yaml.safe_dump(STUDY))
+    plan = make_plan(str(file), folder / "results")
+    for benchmark in plan.study.benchmarks:
+        write_problems(plan.problems(benchmark), PROBLEMS, "test", {})
+        for policy in plan.policies:
+            write_samples(plan, policy, benchmark, CHECKPOINT_CORRECT if policy.run else BASE_CORRECT)
+    for policy in plan.policies:
+        settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
+        write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
+    for run in plan.runs:
+        for stop in plan.study.training.segments:
+            rows = [
+                {name: 0.1 * step if name != "step" else step for name in TRAINING_COLUMNS}
+                | {"seconds_rollout": 1.0 + run.seed}
+                for step in range(plan.previous(stop) + 1, stop + 1)
+            ]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            write_text(plan.checkpoint(run, stop).parent / "log.jsonl", text)
+    return plan
+
+
+def run_stages(plan: Plan) -> None:
+    for benchmark in plan.study.benchmarks:
+        for policy in plan.policies:
+            measure(plan, policy, benchmark)
+        for run in plan.runs:
+            compare(plan, run, benchmark)
+    report(plan)
+
+
+RUN = "base-model--grpo--seed0"
+STEP2 = f"{RUN}--step2"

@@ -1,0 +1,87 @@
+"""The lease of a store: one writer at a time, whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from training import quiet
+
+from boundary_bench.errors import TrainingError
+from boundary_bench.files import lease
+
+HOLD = """
+import sys
+from pathlib import Path
+from boundary_bench.files import lease
+
+store, released = map(Path, sys.argv[1:])
+say = lambda line: print(line, flush=True)
+with lease(store, say):
+    say(f"in {released.exists()}")
+    sys.stdin.readline()
+say("out")
+"""
+
+
+@contextmanager
+def another_process(store: Path, released: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that takes the lease and holds it until it is sent a line; ended here if all else fails."""
+    command = [sys.executable, "-c", HOLD, str(store), str(released)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    guard = threading.Timer(60, process.kill)
+    guard.start()
+    try:
+        yield process
+    finally:
+        guard.cancel()
+        process.kill()
+        process.communicate()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_a_second_process_waits_says_for_whom_and_goes_on(tmp_path: Path) -> None:
+    store, released = tmp_path / "store", tmp_path / "released"
+    mine = ExitStack()
+    mine.enter_context(lease(store, quiet))
+    with mine, another_process(store, released) as other:
+        waiting = line_of(other)
+        assert waiting.startswith("waiting: ") and str(store) in waiting and f"process {os.getpid()} on" in waiting
+        released.touch()
+        mine.close()
+        assert line_of(other) == "in True", "it must not have gone in before"
+        end(other)
+        assert line_of(other) == "out"
+    assert not (store / ".holder").exists()
+
+
+def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    with another_process(tmp_path, tmp_path / "released") as first:
+        assert line_of(first) == "in False"
+        first.kill()
+        first.wait()
+    with another_process(tmp_path, tmp_path / "released") as second:
+        assert line_of(second) == "in False"
+
+
+def test_a_lease_is_free_after_an_error_inside(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError), lease(tmp_path, quiet):
+        raise TrainingError("stop")
+    with another_process(tmp_path, tmp_path / "released") as other:
+        assert line_of(other) == "in False"

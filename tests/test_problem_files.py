@@ -1,0 +1,79 @@
+"""Problems from a user's file: read in order, and every fault names the file, the line and what is expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from boundary_bench.benchmarks import read_problems
+from boundary_bench.benchmarks.countdown import (
+    COUNTDOWN,
+    grade,
+    problem,
+)
+from boundary_bench.errors import DataError
+from boundary_bench.grading import Verdict
+
+ROW = '{"numbers": [3, 4], "target": 12}\n'
+
+
+def test_problems_of_a_users_file_are_read_in_order_and_solved(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(ROW + "\n   \n" + '{"numbers": [5, 2, 2], "target": 20, "note": "more columns do not matter"}\r\n')
+    first, second = read_problems(COUNTDOWN, path)
+    assert (first.prompt, first.chance) == ("34=12:", pytest.approx(1 / 3))
+    assert first.id == problem([3, 4], 12, "").id
+    assert all(grade(each, each.solution).verdict is Verdict.CORRECT for each in (first, second))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["holds no problem", "numbers", "target"]),
+        ("\n\n", ["holds no problem"]),
+        (ROW + "{not json}\n", ["line 2"]),
+        (ROW + ROW + '{"numbers": [3, 4]}\n', ["line 3", "'target'"]),
+        (ROW + "\n" + '{"target": 4}\n', ["line 3", "'numbers'"]),
+        (ROW + "[1, 2]\n", ["line 2", "list"]),
+        (ROW + "null\n", ["line 2", "NoneType"]),
+        ('{"numbers": [3, 4], "target": 99}\n', ["line 1", "[3, 4]", "99"]),
+        ('{"numbers": [3], "target": 3}\n', ["line 1", "2 to 6"]),
+        ('{"numbers": [1, 1, 1, 1, 1, 1, 1], "target": 3}\n', ["line 1", "2 to 6"]),
+        ('{"numbers": "34", "target": 12}\n', ["line 1", "'34'"]),
+        ('{"numbers": [3, 0], "target": 12}\n', ["line 1", "1 to 9"]),
+        ('{"numbers": [3, 10], "target": 13}\n', ["line 1", "1 to 9"]),
+        ('{"numbers": [3, 4.0], "target": 12}\n', ["line 1", "4.0"]),
+        ('{"numbers": [3, true], "target": 3}\n', ["line 1", "True"]),
+        ('{"numbers": [3, NaN], "target": 3}\n', ["line 1", "nan"]),
+        ('{"numbers": [3, 4], "target": "12"}\n', ["line 1", "'12'"]),
+        ('{"numbers": [3, 4], "target": -1}\n', ["line 1", "-1"]),
+        ('{"numbers": [3, 4], "target": 1e400}\n', ["line 1", "inf"]),
+        ('{"numbers": [3, 4], "target": ' + "1" * 5000 + "}\n", ["line 1"]),
+        (ROW + '{"numbers": ' + "[" * 100_000 + "\n", ["line 2"]),
+        ("[" * 100_000, ["line 1"]),
+    ],
+)
+def test_a_fault_in_a_users_file_is_a_data_error_that_names_the_line(
+    tmp_path: Path, text: str, parts: list[str]
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_problems(COUNTDOWN, path)
+    message = str(caught.value)
+    assert all(part in message for part in [str(path), "numbers", *parts]), message[:500]
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"\xff\xfe{}\n", 1), (ROW.encode() * 2 + b"\xff\n", 3)])
+def test_a_file_that_is_no_utf8_is_a_data_error_that_names_the_line(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"mine\.jsonl, line {line}: .*utf-8"):
+        read_problems(COUNTDOWN, path)
+
+
+def test_a_missing_file_or_a_folder_is_a_data_error(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.jsonl", tmp_path):
+        with pytest.raises(DataError, match="no problem file"):
+            read_problems(COUNTDOWN, path)
