@@ -16,9 +16,16 @@ from typing import Any
 
 from boundary_bench import __version__
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.errors import EXIT_RUN_AGAIN, EXIT_USER_ERROR, BoundaryBenchError, Interrupted, StudyError
+from boundary_bench.errors import (
+    EXIT_RUN_AGAIN,
+    EXIT_USER_ERROR,
+    BoundaryBenchError,
+    Interrupted,
+    StudyError,
+    did_you_mean,
+)
 from boundary_bench.files import lease, write_json, write_text
-from boundary_bench.plan import TRAINING_SET, Plan, ProblemSet, make_plan
+from boundary_bench.plan import TRAINING_SET, Plan, make_plan
 from boundary_bench.provenance import fingerprint
 
 
@@ -61,9 +68,9 @@ def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
     from boundary_bench.benchmarks import read_problems
 
     name = arguments.benchmark
-    chosen: ProblemSet = plan.problem_sets.get(name) or plan.problem_sets[TRAINING_SET]
-    if chosen.name != name:
-        raise StudyError(f"no benchmark {name!r} in this study")
+    if name not in plan.problem_sets:
+        raise StudyError(f"no benchmark {name!r} in this study; {did_you_mean(name, plan.problem_sets)}")
+    chosen = plan.problem_sets[name]
     settings = plan.problem_settings(name)
     expect(fingerprint(settings), arguments)
     if chosen.entry.data:
@@ -82,7 +89,7 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
     stopped = stop_signal()
     name, log = arguments.model, logger(f"pretrain {arguments.model}")
     if name not in plan.study.models:
-        raise StudyError(f"no model {name!r} in this study")
+        raise StudyError(f"no model {name!r} in this study; {did_you_mean(name, plan.study.models)}")
     settings = plan.model_settings(name)
     expect(fingerprint(settings), arguments)
     store = plan.store("models", name, settings)
@@ -136,7 +143,7 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     stopped = stop_signal()
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
     if benchmark not in plan.study.benchmarks:
-        raise StudyError(f"no benchmark {benchmark!r} in this study")
+        raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, plan.study.benchmarks)}")
     log = logger(f"sample {policy.name} {benchmark}")
     folder, manifest = models.read_manifest(plan.weights(policy))
     declared = fingerprint(plan.sample_settings(benchmark))
