@@ -24,13 +24,21 @@ def atomic(path: Path) -> Iterator[Path]:
         StoreError: the folder cannot be written to (read-only, full).
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    replaced = temporary.with_suffix(".old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if path.is_dir():
-            os.replace(path, replaced)
-        os.replace(temporary, path)
+            # a folder cannot be replaced in one move: the old one steps aside and goes only when the new one stands
+            aside = temporary.with_suffix(".old")
+            os.replace(path, aside)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                os.replace(aside, path)
+                raise
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.replace(temporary, path)
     except OSError as fault:
         if isinstance(fault, StoreError):
             raise
@@ -38,11 +46,10 @@ def atomic(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {fault.strerror or fault}; is the folder writable, is the disk full?"
         ) from None
     finally:
-        for left in (temporary, replaced):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-        if temporary.is_file():
-            temporary.unlink()
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from training import quiet
 
-from boundary_bench.errors import TrainingError
-from boundary_bench.files import lease
+from boundary_bench.errors import StoreError, TrainingError
+from boundary_bench.files import atomic, lease
 
 HOLD = """
 import sys
@@ -85,3 +85,18 @@ def test_a_lease_is_free_after_an_error_inside(tmp_path: Path) -> None:
         raise TrainingError("stop")
     with another_process(tmp_path, tmp_path / "released") as other:
         assert line_of(other) == "in False"
+
+
+def test_a_folder_is_replaced_as_a_whole_and_a_failed_write_keeps_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for content in ("old", "new"):
+        with atomic(target) as temporary:
+            temporary.mkdir()
+            (temporary / "file").write_text(content)
+    assert (target / "file").read_text() == "new"
+    with pytest.raises(StoreError, match="cannot write"), atomic(target):
+        raise OSError("no room")
+    with pytest.raises(StoreError, match="cannot write"), atomic(target):
+        pass  # nothing was written: the move fails after the old folder stepped aside
+    assert (target / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
