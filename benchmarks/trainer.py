@@ -101,7 +101,7 @@ class Watch(TrainerCallback):
             assert len(set(prompts[mine])) == 1, "a group holds the responses to one prompt"
             problem = self.problem_of[prompts[first]]
             ended = [ids[-1] == self.end for ids in completion_ids[mine]]
-            grades = grade_all(lambda text, p=problem: COUNTDOWN.grade(p, text), completions[mine], ended)
+            grades = grade_all(COUNTDOWN.grader, problem.reference, completions[mine], ended)
             rewards += [float(grade.verdict is Verdict.CORRECT) for grade in grades]
         if self.rolled_out > WARM_UP:
             now = time.process_time()

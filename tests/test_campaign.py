@@ -18,7 +18,7 @@ from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Options, Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.errors import DataError, EngineError, Interrupted
-from boundary_bench.grading import VERDICTS, Grade, Verdict
+from boundary_bench.grading import VERDICTS, Grader, Verdict
 from boundary_bench.provenance import file_sha256
 from boundary_bench.sampling.campaign import Campaign, next_draw, run
 from boundary_bench.sampling.engine import Engine, Responses, Work
@@ -34,16 +34,16 @@ DESIGN = Design((8, 16, 32), 3)
 Samples = dict[str, dict[int, dict[str, Any]]]
 
 
-def grader(unscored: float) -> Callable[[Problem, str], Grade]:
+def grader(unscored: float) -> Grader:
     """Right for the share of texts that the problem's reference says; no score for a share of them."""
 
-    def grade(problem: Problem, text: str) -> Grade:
-        place = seeds.key(problem.prompt, text) / 2**64
+    def judge(reference: str, answer: str) -> Verdict:
+        place = seeds.key(reference, answer) / 2**64
         if place >= 1 - unscored:
-            return Grade(Verdict.TIMEOUT)
-        return Grade(Verdict.CORRECT if place < float(problem.reference) else Verdict.WRONG, text[-1:])
+            return Verdict.TIMEOUT
+        return Verdict.CORRECT if place < float(reference) else Verdict.WRONG
 
-    return grade
+    return Grader("share", 1, str, judge)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ class Store:
         stopped: Callable[[], bool] = lambda: False,
     ) -> dict[str, str]:
         """Run the campaign of a design; the hashes of all files."""
-        kind = replace(COUNTDOWN, options=Options(), grade=grader(unscored))
+        kind = replace(COUNTDOWN, options=Options(), grader=grader(unscored))
         sampling = Sampling(n_max=design.n_max, block=block, batch=64, max_tokens=12)
         campaign = Campaign(kind, PROBLEMS, sampling, design, ("policy", "benchmark"))
         return run(campaign, self.engine, SampleStore(self.folder), {}, self.lines.append, stopped)

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -21,7 +22,6 @@ from boundary_bench.benchmarks.countdown import (
     ALPHABET,
     COUNTDOWN,
     TARGETS,
-    grade,
     problem,
     prompt,
     reachable,
@@ -31,6 +31,11 @@ from boundary_bench.benchmarks.countdown import (
 )
 from boundary_bench.errors import StudyError
 from boundary_bench.grading import TRUNCATED, Grade, Verdict, grade_all
+
+
+def grade(problem: Problem, response: str) -> Grade:
+    return COUNTDOWN.grader.grade(problem.reference, response)
+
 
 SPLITS = ("train", "dev", "test")
 EXAMPLE = problem([3, 8, 5, 2], 27, "3*8=24,24+5=29,29-2=27")
@@ -79,20 +84,20 @@ def test_generation_is_decided_by_split_and_seed(kind: Kind, split: str) -> None
 @pytest.mark.parametrize("seed", [0, 1])
 def test_gold_solutions_grade_correct(kind: Kind, split: str, seed: int) -> None:
     for each in generated(kind.name, split, seed):
-        assert kind.grade(each, each.solution).verdict is Verdict.CORRECT
+        assert kind.grader.grade(each.reference, each.solution).verdict is Verdict.CORRECT
 
 
 def test_garbage_never_grades_correct(kind: Kind) -> None:
     for each in generated(kind.name, "test", 0)[::7]:
         spoilt = [each.solution + " ", " " + each.solution, each.solution + "\n", each.solution * 2, each.solution[1:]]
         for text in [*GARBAGE, *spoilt, each.prompt, each.reference]:
-            assert kind.grade(each, text).verdict in (Verdict.WRONG, Verdict.UNPARSABLE), text
+            assert kind.grader.grade(each.reference, text).verdict in (Verdict.WRONG, Verdict.UNPARSABLE), text
 
 
 @given(text=st.text(max_size=40))
 def test_any_text_gets_a_verdict(text: str) -> None:
     for kind in KINDS.values():
-        assert kind.grade(generated(kind.name, "test", 0)[0], text).verdict in Verdict
+        assert kind.grader.grade(generated(kind.name, "test", 0)[0].reference, text).verdict in Verdict
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -394,15 +399,16 @@ def test_a_response_that_was_cut_off_is_truncated_even_where_its_text_is_right()
     texts, finished = [gold, gold, "3*8=25", "", gold], [True, False, True, False, True]
     calls: list[str] = []
 
-    def counting(text: str) -> Grade:
-        calls.append(text)
-        return grade(EXAMPLE, text)
+    def counting(reference: str, answer: str) -> Verdict:
+        calls.append(answer)
+        return COUNTDOWN.grader.judge(reference, answer)
 
     right, wrong = Grade(Verdict.CORRECT, "3*8=24,5+24=29,29-2=27"), Grade(Verdict.WRONG, "3*8=25")
-    assert grade_all(counting, texts, finished) == [right, TRUNCATED, wrong, TRUNCATED, right]
-    assert calls == [gold, "3*8=25"], "equal responses are graded once, truncated ones not at all"
+    found = grade_all(replace(COUNTDOWN.grader, judge=counting), EXAMPLE.reference, texts, finished)
+    assert found == [right, TRUNCATED, wrong, TRUNCATED, right]
+    assert calls == [right.answer, wrong.answer], "equal answers are judged once, truncated ones not at all"
 
 
 def test_grades_and_responses_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="zip"):
-        grade_all(lambda text: TRUNCATED, ["a", "b"], [True])
+        grade_all(COUNTDOWN.grader, EXAMPLE.reference, ["a", "b"], [True])

@@ -9,7 +9,6 @@ import pytest
 from boundary_bench.benchmarks import read_problems
 from boundary_bench.benchmarks.countdown import (
     COUNTDOWN,
-    grade,
     problem,
 )
 from boundary_bench.errors import DataError
@@ -24,7 +23,9 @@ def test_problems_of_a_users_file_are_read_in_order_and_solved(tmp_path: Path) -
     first, second = read_problems(COUNTDOWN, path)
     assert (first.prompt, first.chance) == ("34=12:", pytest.approx(1 / 3))
     assert first.id == problem([3, 4], 12, "").id
-    assert all(grade(each, each.solution).verdict is Verdict.CORRECT for each in (first, second))
+    assert all(
+        COUNTDOWN.grader.grade(each.reference, each.solution).verdict is Verdict.CORRECT for each in (first, second)
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from training import job, quiet, same_weights, steps
 
 from boundary_bench.benchmarks import KINDS
-from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import Interrupted, ModelError, TrainingError
+from boundary_bench.grading import Grader, Verdict
 from boundary_bench.models import load_tokenizer, load_weights
 from boundary_bench.training import state
 from boundary_bench.training.reference import train
@@ -136,11 +136,11 @@ def test_an_earlier_step_that_was_not_kept_is_refused(undisturbed: tuple[Path, P
 def test_hub_models_train_and_resume_the_same(tiny_gpt2: Path, tmp_path: Path) -> None:
     """A model type that the fast decoder does not know; any text of even length is right, so that rewards differ."""
 
-    def even(problem: Problem, response: str) -> Any:
-        return KINDS["countdown"].grade(problem, "" if len(response) % 2 else problem.solution)
+    def even(reference: str, response: str) -> Verdict:
+        return Verdict.WRONG if len(response) % 2 else Verdict.CORRECT
 
     settings: dict[str, Any] = {"prompts": 2, "rollouts": 4, "max_tokens": 8, "state_every": 1}
-    chosen = replace(job(**settings), kind=replace(KINDS["countdown"], grade=even))
+    chosen = replace(job(**settings), kind=replace(KINDS["countdown"], grader=Grader("even", 1, str, even)))
     whole = train(chosen, tiny_gpt2, tmp_path / "whole", 2, quiet)
     train(chosen, tiny_gpt2, tmp_path / "parts", 1, quiet)
     assert same_weights(train(chosen, tiny_gpt2, tmp_path / "parts", 2, quiet), whole)

@@ -63,7 +63,7 @@ def test_rollouts_are_rewarded_by_the_grader_and_packed_without_loss(limit: int,
         assert found.mask_NT[i].sum() == length and found.mask_NT[i, :length].all()
         response = tokenizer.decode(ids[start : start + length], skip_special_tokens=True)
         ended = ids[start + length - 1] == END
-        right.append(chosen.kind.grade(given[i // 8], response).verdict == "correct")
+        right.append(chosen.kind.grader.grade(given[i // 8].reference, response).verdict == "correct")
         rewards.append(float(ended and right[-1]))
         assert ended or length == limit
     assert found.reward_N.tolist() == rewards

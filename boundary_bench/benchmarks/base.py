@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from boundary_bench import seeds
-from boundary_bench.grading import Grade
+from boundary_bench.grading import Grader
 
 Split = Literal["train", "dev", "test"]
 
@@ -53,7 +53,7 @@ class Kind:
         generate: (split, seed, options) -> problems.
         parse: one row of a user's file -> problem; raises ValueError or KeyError that says what is wrong.
         columns: what a row of a user's file must hold.
-        grade: (problem, response) -> grade; pure, deterministic, safe on any text.
+        grader: says whether a response is right.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
     """
 
@@ -63,5 +63,5 @@ class Kind:
     generate: Callable[[Split, int, Any], list[Problem]]
     parse: Callable[[dict[str, Any]], Problem]
     columns: dict[str, str]
-    grade: Callable[[Problem, str], Grade]
+    grader: Grader
     solutions: Callable[[int, int, dict[int, float]], Iterator[tuple[str, str]]] | None = None

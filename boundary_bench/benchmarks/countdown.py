@@ -22,7 +22,7 @@ from pydantic import Field
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError
-from boundary_bench.grading import Grade, Verdict
+from boundary_bench.grading import Grader, Verdict
 
 #: Every character of prompts and responses, in the order of the tokenizer's ids.
 ALPHABET = "0123456789+-*=,:"
@@ -178,23 +178,32 @@ def solutions(seed: int, count: int, weights: dict[int, float]) -> Iterator[tupl
         yield prompt(drawn[0], drawn[1]), drawn[2]
 
 
-def grade(problem: Problem, response: str) -> Grade:
-    """Correct only where every step is right, uses available numbers, and the last value is the target.
+def extract(response: str) -> str | None:
+    """The chain of steps, the operands of + and * in ascending order; None where the response is no chain.
 
-    The extracted answer is the chain with the operands of + and * in ascending order: the last value alone, nearly
-    always the target, would say nothing of how many solutions a policy knows. A response that is not a chain of steps
-    is unparsable; anything beyond 256 characters or six digits a number is unparsable too, so that hostile text costs
-    nothing.
+    The last value alone, nearly always the target, would say nothing of how many solutions a policy knows. Anything
+    beyond 256 characters or six digits a number is no chain, so that hostile text costs nothing.
     """
-    given = json.loads(problem.reference)
     if len(response) > LONGEST_RESPONSE:
-        return Grade(Verdict.UNPARSABLE)
-    matches = [STEP.fullmatch(step) for step in response.split(",")]
-    if not all(matches):
-        return Grade(Verdict.UNPARSABLE)
-    pool, right, chain = list(given["numbers"]), True, []
-    for match in matches:
-        assert match is not None
+        return None
+    chain = []
+    for step in response.split(","):
+        match = STEP.fullmatch(step)
+        if match is None:
+            return None
+        a, operator, b, value = int(match[1]), match[2], int(match[3]), int(match[4])
+        first, second = (a, b) if operator == "-" else sorted((a, b))
+        chain.append(f"{first}{operator}{second}={value}")
+    return ",".join(chain)
+
+
+def judge(reference: str, answer: str) -> Verdict:
+    """Correct only where every step is right and uses available numbers, and the last value is the target."""
+    given = json.loads(reference)
+    pool, right = list(given["numbers"]), True
+    for step in answer.split(","):
+        match = STEP.fullmatch(step)
+        assert match is not None  # extract lets nothing else through
         a, operator, b, value = int(match[1]), match[2], int(match[3]), int(match[4])
         for number in (a, b):
             if number in pool:
@@ -203,10 +212,11 @@ def grade(problem: Problem, response: str) -> Grade:
                 right = False
         right &= value == (a + b if operator == "+" else a - b if operator == "-" else a * b)
         pool.append(value)
-        first, second = (a, b) if operator == "-" else sorted((a, b))
-        chain.append(f"{first}{operator}{second}={value}")
     right &= pool == [given["target"]]
-    return Grade(Verdict.CORRECT if right else Verdict.WRONG, ",".join(chain))
+    return Verdict.CORRECT if right else Verdict.WRONG
+
+
+GRADER = Grader("countdown", 2, extract, judge)
 
 
 def parse(row: dict[str, Any]) -> Problem:
@@ -226,7 +236,7 @@ def parse(row: dict[str, Any]) -> Problem:
 
 COLUMNS = {"numbers": "list of 2 to 6 digits", "target": "whole number"}
 
-COUNTDOWN = Kind("countdown", 2, CountdownOptions(), generate, parse, COLUMNS, grade, solutions)
+COUNTDOWN = Kind("countdown", 2, CountdownOptions(), generate, parse, COLUMNS, GRADER, solutions)
 """Targets are the ends of random chains: the distribution the base model was pre-trained on."""
 
 COUNTDOWN_HARD = Kind(
@@ -236,7 +246,7 @@ COUNTDOWN_HARD = Kind(
     generate,
     parse,
     COLUMNS,
-    grade,
+    GRADER,
     solutions,
 )
 """Five numbers and a target that a random valid chain hits at most once in a thousand."""

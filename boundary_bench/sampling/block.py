@@ -96,7 +96,7 @@ def graded(
     for first in range(0, len(keys), each):
         problem = problems[responses.prompt_S[first]]
         mine = slice(first, first + each)
-        grades += grade_all(lambda text, p=problem: kind.grade(p, text), response[mine], responses.finished_S[mine])
+        grades += grade_all(kind.grader, problem.reference, response[mine], responses.finished_S[mine])
     verdicts = [str(grade.verdict) for grade in grades]
     ids = np.array([problem.id for problem in problems])
     table = pa.table(

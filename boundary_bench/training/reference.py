@@ -134,7 +134,7 @@ def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: i
     rewards: list[float] = []
     for slot, problem in enumerate(problems):
         mine = slice(slot * settings.rollouts, (slot + 1) * settings.rollouts)
-        grades = grade_all(lambda text, p=problem: job.kind.grade(p, text), texts[mine], drawn.finished_S[mine])
+        grades = grade_all(job.kind.grader, problem.reference, texts[mine], drawn.finished_S[mine])
         rewards += [float(grade.verdict is Verdict.CORRECT) for grade in grades]
     return _pack(drawn, prompts, torch.tensor(rewards), decoder.device)
 
