@@ -18,6 +18,7 @@ wildcard_constraints:
     policy=one_of(policy.name for policy in PLAN.policies),
     benchmark=one_of([*PLAN.study.benchmarks, TRAINING_SET]),
     step=one_of(map(str, PLAN.study.training.segments)),
+    shard=one_of(map(str, PLAN.shards)),
 
 
 include: "workflows/rules/prepare.smk"

@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.sampling import vllm_engine
-from boundary_bench.sampling.campaign import Campaign, run
+from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.statistics.design import Design
 from boundary_bench.store import SampleStore
 from boundary_bench.study import Pretrain, Sampling
@@ -69,7 +69,7 @@ def campaigning(engine: vllm_engine.VllmEngine, problems: list[Problem], design:
         store = SampleStore(Path(folder))
         store.greedy.touch()  # the others draw no greedy responses
         chosen = Campaign(COUNTDOWN, problems, engine.sampling, design, ("policy", "benchmark"))
-        run(chosen, engine, store, {}, lambda line: None)
+        run(chosen, engine, store, {}, Tell(lambda line: None))
         lengths = [pc.list_value_length(read_table(file, ["tokens"])[0]["tokens"]) for file in store.blocks()]
         return sum(pc.sum(length).as_py() for length in lengths)
 

@@ -24,7 +24,7 @@ from boundary_bench.errors import (
     StudyError,
     did_you_mean,
 )
-from boundary_bench.files import lease, write_json, write_text
+from boundary_bench.files import append_line, lease, write_json, write_text
 from boundary_bench.plan import TRAINING_SET, Plan, make_plan
 from boundary_bench.provenance import fingerprint
 
@@ -149,21 +149,29 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     declared = fingerprint(plan.sample_settings(benchmark))
     expect(declared, arguments)
     problems = read_problems(plan.problems(benchmark))
+    shard, shards = arguments.shard, len(plan.shards)
+    if not 1 <= shard <= shards <= len(problems):
+        raise StudyError(
+            f"found shard {shard} of {shards} (sampling.shards) and {len(problems)} problems in {benchmark}, expected "
+            "at least one problem for each"
+        )
     settings = {**plan.sample_settings(benchmark), **contents(manifest, problems)}
-    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings))
+    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
+    progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
-    with lease(store.folder, log):
+    with lease(store.folder, log, shard, shards):
         store.claim(settings)
         kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
-        chosen = campaign.Campaign(kind, problems, sampling, plan.design, (policy.name, benchmark))
+        chosen = campaign.Campaign(kind, problems, sampling, plan.design, (policy.name, benchmark), shard)
         facts = {
             "settings": declared,
             "weights": manifest["weights_sha256"],
+            "engine": sampling.engine,
             "provenance": provenance.record(),
         }
-        engine = load_engine(folder, sampling, log)
-        files = campaign.run(chosen, engine, store, facts, log, stopped)
-        target = plan.samples(policy, benchmark)
+        tell = campaign.Tell(log, lambda record: append_line(progress, json.dumps(record)))
+        files = campaign.run(chosen, load_engine(folder, sampling, log), store, facts, tell, stopped)
+        target = plan.shard(policy.name, benchmark, shard)
         place = os.path.relpath(store.folder, target.parent)
         write_json(target, {"folder": place, "files": files, "design": plan.design_settings, **facts})
 
@@ -217,6 +225,8 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--settings", help=argparse.SUPPRESS)
         for option in names:
             sub.add_argument(f"--{option}", required=True, type=int if option == "step" else str)
+        if name == "sample":
+            sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     commands.add_parser("doctor", help="What is installed here, and what each part unlocks.")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     _environment_parser(commands.add_parser("env", help="Make the environment that vLLM samples in."))

@@ -63,6 +63,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as fault:
+        raise StoreError(f"cannot write {path}: {fault.strerror or fault}; is the disk full?") from None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that this package wrote.
 
@@ -81,21 +95,21 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def lease(store: Path, log: Any) -> Iterator[None]:
-    """Hold a store alone: a second writer waits, says for whom, and goes on when the first has ended.
+def lease(store: Path, log: Any, shard: int = 1, shards: int = 1) -> Iterator[None]:
+    """Hold a store, or one shard of it, alone: a second writer waits, says for whom, and goes on when the first ends.
 
-    An advisory lock on ``store/.lock`` that the kernel releases when its holder dies, however it dies.
+    Writers of different shards of the same number work side by side; those of another number wait for all of them.
+    Advisory locks on files in the store, which the kernel releases when their holder dies, however it dies.
     """
+    own = store / f".lock-{shard}-of-{shards}"
+    holder = store / f".holder-{shard}-of-{shards}"
     try:
         store.mkdir(parents=True, exist_ok=True)
-        holder = store / ".holder"
-        lock = FileLock(store / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            who = holder.read_text().strip() if holder.exists() else "another process"
-            log(f"waiting: {store} is in use by {who}")
-            lock.acquire()
+        lock = FileLock(own)
+        while (busy := _taken(lock, store, shards)) is not None:
+            who = store / busy.name.replace("lock", "holder")
+            log(f"waiting: {store} is in use by {who.read_text().strip() if who.exists() else 'another process'}")
+            FileLock(busy).acquire().lock.release()
         holder.write_text(
             f"process {os.getpid()} on {os.uname().nodename}, job {os.environ.get('SLURM_JOB_ID', 'none')}\n"
         )
@@ -106,3 +120,20 @@ def lease(store: Path, log: Any) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _taken(lock: FileLock, store: Path, shards: int) -> Path | None:
+    """Take the lock where nothing stands in its way; else the file of a lock that does."""
+    with FileLock(store / ".lock"):  # looking and taking are one step
+        for path in store.glob(".lock-*-of-*"):
+            if path.name.endswith(f"-of-{shards}"):
+                continue
+            try:
+                FileLock(path).acquire(timeout=0).lock.release()
+            except Timeout:
+                return path
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return Path(lock.lock_file)
+    return None

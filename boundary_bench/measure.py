@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.errors import DataError
-from boundary_bench.files import read_json, write_text
+from boundary_bench.files import write_text
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.plan import Plan, Policy
 from boundary_bench.provenance import fingerprint
@@ -33,7 +33,7 @@ from boundary_bench.statistics.posterior import Counts
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.store import write_table
 from boundary_bench.study import Analysis
-from boundary_bench.tally import tally
+from boundary_bench.tally import files_of, tally
 
 BASE = "base"
 ALL = "all"
@@ -52,7 +52,7 @@ def measure(plan: Plan, policy: Policy, benchmark: str) -> None:
     """
     table = tally(plan, policy, benchmark)
     folder, identity = plan.measures(policy, benchmark), identify(policy, benchmark)
-    samples = fingerprint(read_json(plan.samples(policy, benchmark))["files"])
+    samples = fingerprint(files_of(plan.samples(policy, benchmark)))
     facts = {"policy": policy.name, "benchmark": benchmark, "samples": samples}
     facts["settings"] = plan.analysis_settings("measure")
     write_table(folder / "problems.parquet", table, facts)

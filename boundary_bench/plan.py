@@ -180,9 +180,22 @@ class Plan:
         """The manifest of what a policy's weights are."""
         return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
 
-    def samples(self, policy: Policy, benchmark: str) -> Path:
-        """The manifest of a policy's samples."""
-        return self.root / "samples" / policy.name / f"{benchmark}.json"
+    def samples(self, policy: Policy, benchmark: str) -> list[Path]:
+        """The manifests of a policy's samples, one a shard."""
+        return [self.shard(policy.name, benchmark, shard) for shard in self.shards]
+
+    @property
+    def shards(self) -> range:
+        """The shards of every sample stage, from 1 on."""
+        return range(1, self.study.sampling.shards + 1)
+
+    def shard(self, policy: str, benchmark: str, shard: int | str) -> Path:
+        """The manifest of one shard; every part of its name may be a pattern."""
+        return self.root / "samples" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.json"
+
+    def sample_log(self, policy: str, benchmark: str, shard: int | str) -> Path:
+        """What the sample stage says of one shard; beside it, as .jsonl, the same for programs."""
+        return self.root / "logs" / "sample" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.log"
 
     def measures(self, policy: Policy, benchmark: str) -> Path:
         """The folder of a policy's measures."""
@@ -234,7 +247,7 @@ class Plan:
     def sample_settings(self, benchmark: str) -> dict[str, Any]:
         """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
         found = self.study.sampling
-        execution = {"n_max", "stop_after", "rounds", "block", "device", "python", "vllm"}
+        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
         sampling = found.model_dump(mode="json", exclude=execution)
         if found.engine == "vllm":
             # here a batch cuts files alone, and these two say what is computed

@@ -5,9 +5,11 @@ A block holds the samples of one range of indices for some problems of a benchma
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+import secrets
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -44,9 +46,19 @@ SAMPLES = pa.schema(
 )
 
 
+def content_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
+    """SHA-256 of what a file says: its facts and its rows, however they are encoded."""
+    plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
+    digest = hashlib.sha256(json.dumps([facts, plain.names], sort_keys=True).encode())
+    for batch in table.cast(plain).combine_chunks().to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
+
+
 def write_table(path: Path, table: pa.Table, facts: dict[str, Any]) -> None:
-    """Write a table atomically, with JSON facts in its metadata."""
-    metadata = {b"boundary_bench": json.dumps({"schema": SCHEMA_VERSION, **facts}).encode()}
+    """Write a table atomically, with JSON facts and a checksum of both in its metadata."""
+    facts = json.loads(json.dumps({"schema": SCHEMA_VERSION, **facts}))
+    metadata = {b"boundary_bench": json.dumps({**facts, "sha256": content_sha256(table, facts)}).encode()}
     with atomic(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
@@ -66,6 +78,20 @@ def read_table(path: Path, columns: list[str] | None = None) -> tuple[pa.Table, 
         raise DataError(f"{path} is torn or not ours ({fault}); delete it and run the same command again") from None
     if facts.get("schema") != SCHEMA_VERSION:
         raise DataError(f"{path} has schema {facts.get('schema')}, expected {SCHEMA_VERSION}; made by another version")
+    return table, facts
+
+
+def read_verified(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """A whole table and its facts, as they were written.
+
+    Raises:
+        DataError: see ``read_table``; or the checksum in the file is not that of its content.
+    """
+    table, facts = read_table(path)
+    declared = facts.pop("sha256", None)
+    # files of version 0.1.0 carry no checksum, and were sampled at some cost
+    if declared is not None and (found := content_sha256(table, facts)) != declared:
+        raise DataError(f"{path} was altered: its content hashes to {found[:12]}, expected {declared[:12]}")
     return table, facts
 
 
@@ -113,9 +139,15 @@ def read_problems(path: Path) -> list[Problem]:
 
 @dataclass(frozen=True)
 class SampleStore:
-    """The blocks of one policy on one benchmark under one set of settings."""
+    """The files of one policy on one benchmark under one set of settings.
+
+    Attributes:
+        shard, shards: which of several writers this is, from 1 on: their new files have different names.
+    """
 
     folder: Path
+    shard: int = 1
+    shards: int = 1
 
     def blocks(self) -> list[Path]:
         """The blocks in order of their sample indices.
@@ -125,20 +157,26 @@ class SampleStore:
         """
         return sorted(self.folder.glob("block-*.parquet"), key=lambda file: (block_range(file), len(file.name), file))
 
+    def greedy(self) -> list[Path]:
+        """The files of the greedy responses."""
+        return sorted(self.folder.glob("greedy*.parquet"))
+
     def new_block(self, first: int, stop: int, taken: Collection[Path] = ()) -> Path:
         """The file of a block of samples [first, stop); a number follows where other problems have such a block.
 
         Args:
             taken: files that will be written.
         """
-        name = f"block-{first:06d}-{stop:06d}"
-        files = (self.folder / f"{name}{f'-{i}' if i else ''}.parquet" for i in count())
-        return next(file for file in files if file not in taken and not file.exists())
+        return self._new(f"block-{first:06d}-{stop:06d}", taken)
 
-    @property
-    def greedy(self) -> Path:
-        """The file of the greedy responses."""
-        return self.folder / "greedy.parquet"
+    def new_greedy(self) -> Path:
+        """The file of greedy responses to problems that have none."""
+        return self._new("greedy", ())
+
+    def _new(self, name: str, taken: Collection[Path]) -> Path:
+        numbers = count(self.shard - 1, self.shards)
+        files = (self.folder / f"{name}{f'-{i}' if i else ''}.parquet" for i in numbers)
+        return next(file for file in files if file not in taken and not file.exists())
 
     def claim(self, settings: dict[str, Any]) -> None:
         """Mark an empty folder with the settings, or check that it carries these.
@@ -168,12 +206,77 @@ def block_range(file: Path) -> tuple[int, int]:
 
 def sample_rows(path: Path, columns: list[str]) -> pa.Table:
     """Columns of a block, dictionaries decoded."""
-    table, _ = read_table(path, columns)
+    return decoded(read_table(path, columns)[0])
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """The same samples with ids and verdicts as plain text."""
     for name in ("problem_id", "verdict"):
-        if name in columns:
+        if name in table.column_names:
             index = table.schema.get_field_index(name)
             table = table.set_column(index, name, table.column(name).cast(pa.string()))
     return table
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is in a store when a campaign begins.
+
+    Attributes:
+        verdict_PN: see ``read_verdicts``.
+        greedy_P: which problems have a greedy response.
+        files: those that hold a sample of the problems that were asked for.
+    """
+
+    verdict_PN: np.ndarray
+    greedy_P: np.ndarray
+    files: list[Path]
+
+
+def read_stored(
+    store: SampleStore,
+    ids: Sequence[str],
+    mine_P: np.ndarray,
+    n_max: int,
+    facts: dict[str, Any],
+    log: Callable[[str], None],
+) -> Stored:
+    """Read every file of a store and check it. One that is torn or altered steps aside and is named in ``log``.
+
+    Args:
+        mine_P: the problems that are asked for.
+        facts: what every file must say of itself: settings and weights.
+
+    Raises:
+        DataError: see ``add_verdicts``, or a problem has two greedy responses.
+        StoreError: a file was made with other settings or weights.
+    """
+    found = Stored(np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8), np.zeros(len(ids), bool), [])
+    for file in [*store.greedy(), *store.blocks()]:
+        try:
+            table, said = read_verified(file)
+        except DataError as fault:
+            aside = file.with_name(f"{file.name}.torn-{secrets.token_hex(4)}")
+            file.rename(aside)
+            log(f"{fault}; it is now {aside.name}, and its samples are drawn again")
+            continue
+        for name in ("settings", "weights"):
+            if said.get(name) != facts.get(name):
+                raise StoreError(
+                    f"{file}: found {name} {said.get(name)}, expected {facts.get(name)}: it is of another store; move "
+                    "the file away and run the same command again"
+                )
+        rows = decoded(table.select(["problem_id", "sample", "verdict"]))
+        place_S = places(rows, ids, file)
+        if mine_P[place_S].any():
+            found.files.append(file)
+        if BLOCK.fullmatch(file.name):
+            add_verdicts(found.verdict_PN, rows, ids, file)
+            continue
+        if found.greedy_P[place_S].any() or len(np.unique(place_S)) < len(place_S):
+            raise DataError(f"{file}: a problem has two greedy responses, expected one; move the file away")
+        found.greedy_P[place_S] = True
+    return found
 
 
 def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:

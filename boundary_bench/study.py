@@ -177,6 +177,7 @@ class Sampling(Block):
     rounds: Steps | None = Field(
         None, min_length=1, description="sizes at which a problem can stop, n_max the last; by default doubling"
     )
+    shards: int = Field(1, ge=1, description="jobs that share the problems of one policy on one benchmark")
     block: int = Field(1024, ge=1, description="most sample indices per stored block: the unit of resuming")
     batch: int = Field(
         1024,

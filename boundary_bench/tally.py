@@ -38,7 +38,7 @@ from boundary_bench.store import (
 )
 
 COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "answer"]
-GREEDY = "greedy.parquet"
+GREEDY = "greedy"
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,19 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
         DataError: a sample is missing, repeated or of another problem, or was drawn by another design.
         StoreError: a file of the sample store is not the one that the manifest declares.
     """
-    design, manifest = plan.design, plan.samples(policy, benchmark)
+    design, manifests = plan.design, plan.samples(policy, benchmark)
     problems = read_problems(plan.problems(benchmark))
     ids = [problem.id for problem in problems]
-    greedy, blocks = sample_files(manifest, plan.design_settings)
+    greedy, blocks = sample_files(manifests, plan.design_settings)
     verdict_PN = read_verdicts(blocks, ids, design.n_max)
     found, have_P = progress_of(design, verdict_PN)
     going = np.flatnonzero(found.going_P)
     if len(going):
         place = going[0]
         raise DataError(
-            f"{manifest}: found {have_P[place]} samples of problem {ids[place]} without a gap, expected at least "
-            f"{found.needed_P[place]} ({len(going)} problems lack some); run the sample stage again, which draws "
-            "what is missing"
+            f"{manifests[place % len(manifests)]}: found {have_P[place]} samples of problem {ids[place]} without a "
+            f"gap, expected at least {found.needed_P[place]} ({len(going)} problems lack some); run the sample stage "
+            "again, which draws what is missing"
         )
     first = _first_round(blocks, ids, verdict_PN, design.rounds[0])
     ks = [k for k in plan.study.ks if k <= design.rounds[0]]
@@ -88,13 +88,34 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
     return pa.table(columns)
 
 
-def sample_files(manifest: Path, design: dict[str, Any]) -> tuple[Path, list[Path]]:
-    """The greedy responses and the blocks that a sample manifest declares, every one checked against its hash.
+def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[list[Path], list[Path]]:
+    """The greedy responses and the blocks that sample manifests declare, every one checked against its hash.
 
     Raises:
-        DataError: the manifest is of another design, or declares no greedy responses or no block.
+        DataError: a manifest is of another design, or declares no greedy responses or no block.
         StoreError: a file is missing or altered.
     """
+    found: dict[Path, str] = {}
+    for manifest in manifests:
+        files = _declared(manifest, design)
+        for file, expected in files.items():
+            if not file.is_file():
+                raise StoreError(
+                    f"{file} is missing; delete {manifest}, which declares it, and run the same command again"
+                )
+            if file not in found:
+                found[file] = file_sha256(file)
+            if found[file] != expected:
+                raise StoreError(
+                    f"{file} has hash {found[file][:12]}, {manifest} declares {expected[:12]}: it was altered or "
+                    "torn; delete the manifest and run the same command again, which draws the samples of that file"
+                )
+    greedy = [file for file in found if file.name.startswith(GREEDY)]
+    return greedy, [file for file in found if file not in greedy]
+
+
+def _declared(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
+    """The files of a manifest and their hashes."""
     found = read_json(manifest)
     try:
         folder, hashes, declared = manifest.parent / found["folder"], dict(found["files"]), found["design"]
@@ -102,21 +123,28 @@ def sample_files(manifest: Path, design: dict[str, Any]) -> tuple[Path, list[Pat
         raise DataError(
             f"{manifest} is no sample manifest ({fault}); delete it and run the sample stage again"
         ) from None
-    if declared != design or GREEDY not in hashes or len(hashes) < 2:
+    greedy = [name for name in hashes if name.startswith(GREEDY)]
+    if declared != design or not greedy or len(greedy) == len(hashes):
         raise DataError(
             f"{manifest}: found the design {declared} and {len(hashes)} files, expected {design}, the greedy "
             "responses and at least one block; run the sample stage again, which keeps every stored block"
         )
-    for name, expected in hashes.items():
-        file = folder / name
-        if not file.is_file():
-            raise StoreError(f"{file} is missing; delete {manifest}, which declares it, and run the same command again")
-        if (actual := file_sha256(file)) != expected:
-            raise StoreError(
-                f"{file} has hash {actual[:12]}, {manifest} declares {str(expected)[:12]}: it was altered "
-                "or torn; delete that file and the manifest, and run the same command again"
-            )
-    return folder / GREEDY, [folder / name for name in hashes if name != GREEDY]
+    return {folder / name: str(expected) for name, expected in hashes.items()}
+
+
+def files_of(manifests: Sequence[Path]) -> dict[str, str]:
+    """The hash of every file that sample manifests declare, by name.
+
+    Raises:
+        DataError: one is no manifest.
+    """
+    found: dict[str, str] = {}
+    for manifest in manifests:
+        content = read_json(manifest)
+        if "files" not in content:
+            raise DataError(f"{manifest}: found no 'files', expected a manifest; delete it and run the sample stage")
+        found |= content["files"]
+    return found
 
 
 def _counts(problems: list[Problem], verdict_PN: np.ndarray, found: Progress) -> dict[str, Any]:
@@ -195,16 +223,23 @@ def _first_columns(first: FirstRound, ks: list[int]) -> dict[str, Any]:
     }
 
 
-def _greedy(file: Path, ids: Sequence[str]) -> list[str]:
+def _greedy(files: Sequence[Path], ids: Sequence[str]) -> list[str]:
     """The verdict on each problem's greedy response."""
-    rows = sample_rows(file, ["problem_id", "verdict"])
-    place_S = places(rows, ids, file)
-    times_P = np.bincount(place_S, minlength=len(ids))
-    wrong = np.flatnonzero(times_P != 1)
-    if len(wrong):
+    code_P = np.full(len(ids), NOT_DRAWN)
+    for file in files:
+        rows = sample_rows(file, ["problem_id", "verdict"])
+        place_S = places(rows, ids, file)
+        again = np.flatnonzero((np.bincount(place_S, minlength=len(ids)) + (code_P != NOT_DRAWN)) > 1)
+        if len(again):
+            raise DataError(
+                f"{file}: found more than one greedy response to problem {ids[again[0]]}, expected one; delete the "
+                "file and its manifest, and run the sample stage again"
+            )
+        code_P[place_S] = verdict_codes(rows, file)
+    missing = np.flatnonzero(code_P == NOT_DRAWN)
+    if len(missing):
         raise DataError(
-            f"{file}: found {times_P[wrong[0]]} greedy responses to problem {ids[wrong[0]]}, expected one; delete the "
-            "file and its manifest, and run the sample stage again"
+            f"found no greedy response to problem {ids[missing[0]]} in {', '.join(map(str, files))}, expected one; run "
+            "the sample stage again"
         )
-    code_P = verdict_codes(rows, file)[np.argsort(place_S)]
     return [VERDICTS[code] for code in code_P]

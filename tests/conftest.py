@@ -85,3 +85,40 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_folder(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """The folder of a tiny model by name: llama, qwen2 or gpt2."""
     return lambda name: request.getfixturevalue("tiny_model" if name == "llama" else f"tiny_{name}")
+
+
+# campaigns
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model: Path) -> Any:
+    from boundary_bench.sampling.torch_engine import load_engine
+
+    return load_engine(tiny_model, "cpu")
+
+
+@pytest.fixture
+def store(engine: Any, tmp_path: Path) -> Any:
+    from campaigns import Store
+
+    return Store(engine, tmp_path / "store")
+
+
+@pytest.fixture
+def other(engine: Any, tmp_path: Path) -> Any:
+    from campaigns import Store
+
+    return Store(engine, tmp_path / "other")
+
+
+@pytest.fixture(scope="module")
+def fixed(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The samples of the classical design: 64 of every problem."""
+    from campaigns import PROBLEMS, Store
+
+    from boundary_bench.statistics.design import Design
+
+    store = Store(engine, tmp_path_factory.mktemp("fixed"))
+    store.run(Design((64,)))
+    assert store.sizes() == [64] * len(PROBLEMS)
+    return store.samples()

@@ -74,7 +74,7 @@ def write_samples(
             file = store.folder / f"{name}.parquet"
             write_table(file, pa.Table.from_pylist(chosen, SAMPLES), {})
             files[file.name] = file_sha256(file)
-    target = plan.samples(policy, benchmark)
+    (target,) = plan.samples(policy, benchmark)
     depth = Path(*[".."] * (len(target.parent.relative_to(plan.root).parts)))
     facts = {"settings": fingerprint(plan.sample_settings(benchmark)), "weights": f"{policy.step:064x}"}
     place = str(depth / store.folder.relative_to(plan.root))

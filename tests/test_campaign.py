@@ -3,145 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from campaigns import (
+    CORRECT,
+    DESIGN,
+    PROBLEMS,
+    TIMEOUT,
+    WRONG,
+    Samples,
+    Shuffling,
+    Store,
+    interrupted_after,
+    same,
+    stopping,
+    stoppings,
+)
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from boundary_bench import seeds
-from boundary_bench.benchmarks.base import Options, Problem
-from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.errors import DataError, EngineError, Interrupted
-from boundary_bench.grading import VERDICTS, Grader, Verdict
-from boundary_bench.provenance import file_sha256
-from boundary_bench.sampling.campaign import Campaign, next_draw, run
-from boundary_bench.sampling.engine import Engine, Responses, Work
-from boundary_bench.sampling.torch_engine import TorchEngine, load_engine
+from boundary_bench.grading import VERDICTS
+from boundary_bench.sampling.campaign import next_draw
+from boundary_bench.sampling.engine import Responses, Work
+from boundary_bench.sampling.torch_engine import TorchEngine
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import NOT_DRAWN, SPARE, SampleStore, block_range, read_table
-from boundary_bench.study import Sampling
-
-CORRECT, WRONG, TIMEOUT = (VERDICTS.index(name) for name in ("correct", "wrong", "timeout"))
-RATES = [0.0, 0.03, 0.1, 0.2, 0.4, 0.8, 1.0]
-PROBLEMS = [Problem(f"{a}{a + 1}{a + 2}={3 * a + 3}:", str(rate), "") for a, rate in enumerate(RATES, 1)]
-DESIGN = Design((8, 16, 32), 3)
-Samples = dict[str, dict[int, dict[str, Any]]]
-
-
-def grader(unscored: float) -> Grader:
-    """Right for the share of texts that the problem's reference says; no score for a share of them."""
-
-    def judge(reference: str, answer: str) -> Verdict:
-        place = seeds.key(reference, answer) / 2**64
-        if place >= 1 - unscored:
-            return Verdict.TIMEOUT
-        return Verdict.CORRECT if place < float(reference) else Verdict.WRONG
-
-    return Grader("share", 1, str, judge)
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_model: Path) -> TorchEngine:
-    return load_engine(tiny_model, "cpu")
-
-
-@dataclass
-class Store:
-    """A store in a folder, and what its campaigns have said."""
-
-    engine: Engine
-    folder: Path
-    lines: list[str]
-
-    def run(
-        self,
-        design: Design = DESIGN,
-        block: int = 1024,
-        unscored: float = 0.0,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> dict[str, str]:
-        """Run the campaign of a design; the hashes of all files."""
-        kind = replace(COUNTDOWN, options=Options(), grader=grader(unscored))
-        sampling = Sampling(n_max=design.n_max, block=block, batch=64, max_tokens=12)
-        campaign = Campaign(kind, PROBLEMS, sampling, design, ("policy", "benchmark"))
-        return run(campaign, self.engine, SampleStore(self.folder), {}, self.lines.append, stopped)
-
-    def files(self) -> dict[str, str]:
-        return {file.name: file_sha256(file) for file in self.folder.glob("*.parquet")}
-
-    def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """The content of every file."""
-        return {file.name: read_table(file)[0].to_pylist() for file in sorted(self.folder.glob("*.parquet"))}
-
-    def samples(self) -> Samples:
-        """The samples of every problem by their index; none may be there twice."""
-        found: Samples = {problem.id: {} for problem in PROBLEMS}
-        for name, rows in self.rows().items():
-            for row in rows if name != "greedy.parquet" else []:
-                assert row["sample"] not in found[row["problem_id"]]
-                found[row["problem_id"]][row["sample"]] = row
-        return found
-
-    def sizes(self) -> list[int]:
-        """How many samples every problem has; their indices are 0, 1, 2, ..."""
-        found = [sorted(rows) for rows in self.samples().values()]
-        assert all(indices == list(range(len(indices))) for indices in found)
-        return [len(indices) for indices in found]
-
-
-@pytest.fixture
-def store(engine: TorchEngine, tmp_path: Path) -> Store:
-    return Store(engine, tmp_path / "store", [])
-
-
-@pytest.fixture
-def other(engine: TorchEngine, tmp_path: Path) -> Store:
-    return Store(engine, tmp_path / "other", [])
-
-
-@pytest.fixture(scope="module")
-def fixed(engine: TorchEngine, tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    """The samples of the classical design: 64 of every problem."""
-    store = Store(engine, tmp_path_factory.mktemp("fixed"), [])
-    store.run(Design((64,)))
-    assert store.sizes() == [64] * len(PROBLEMS)
-    return store.samples()
-
-
-def stopping(design: Design, verdicts: Sequence[str]) -> int | None:
-    """How many sample indices a problem takes, counted one by one; None where the verdicts do not suffice."""
-    scored = correct = 0
-    for used, verdict in enumerate(verdicts, 1):
-        if verdict == "timeout":
-            continue
-        scored, correct = scored + 1, correct + (verdict == "correct")
-        enough = design.stop_after is not None and correct >= design.stop_after
-        if scored == design.n_max or (enough and scored in design.rounds):
-            return used
-    return None
-
-
-def stoppings(design: Design, samples: Samples) -> list[int | None]:
-    return [stopping(design, [rows[index]["verdict"] for index in range(len(rows))]) for rows in samples.values()]
-
-
-def same(samples: Samples, fixed: Samples) -> float:
-    """The share of samples with the tokens and the verdict of the fixed design: all, but for rounding."""
-    return float(
-        np.mean(
-            [
-                (row["tokens"], row["verdict"]) == (fixed[problem][index]["tokens"], fixed[problem][index]["verdict"])
-                for problem, rows in samples.items()
-                for index, row in rows.items()
-            ]
-        )
-    )
+from boundary_bench.store import NOT_DRAWN, SPARE, SampleStore, block_range
 
 
 def test_every_problem_is_sampled_to_its_stopping_point_and_no_further(store: Store, fixed: Samples) -> None:
@@ -227,11 +118,6 @@ def test_too_many_samples_without_a_score_are_an_error_that_counts_them(store: S
     assert int(drawn) + 32 - int(scored) > 64 and min(store.sizes()) >= 32, "what was drawn is kept"
 
 
-def interrupted_after(calls: int) -> Callable[[], bool]:
-    left = iter(range(calls))
-    return lambda: next(left, None) is None
-
-
 @pytest.mark.parametrize("calls", [0, 1, 2, 3, 5])
 def test_a_campaign_that_is_interrupted_ends_with_the_same_files(store: Store, other: Store, calls: int) -> None:
     other.run(block=5, unscored=0.1)
@@ -248,44 +134,6 @@ def test_a_campaign_that_is_interrupted_ends_with_the_same_files(store: Store, o
 
 
 # an engine that works on several files at once
-
-
-@dataclass(frozen=True)
-class Shuffling:
-    """The torch engine's samples, of several pieces of work in flight, problem by problem in any order."""
-
-    plain: TorchEngine
-    pieces: int
-    seed: int = 0
-    file_samples: int | None = 20
-
-    @property
-    def tokenizer(self) -> Any:
-        return self.plain.tokenizer
-
-    @property
-    def end(self) -> int:
-        return self.plain.end
-
-    @property
-    def context(self) -> int | None:
-        return self.plain.context
-
-    def start(self) -> None:
-        self.plain.start()
-
-    def stream(self, work: Iterator[Work | None]) -> Iterator[tuple[Work, Responses] | None]:
-        random, flying = np.random.default_rng(self.seed), []
-        while True:
-            while len({item for item, _ in flying}) < self.pieces and (item := next(work, None)) is not None:
-                flying += [(item, place) for place in range(len(item.prompts))]
-            if not flying:
-                return
-            yield None
-            item, place = flying.pop(random.integers(len(flying)))
-            single = Work(item.prompts[place : place + 1], item.seed_GB[place : place + 1], item.decoding)
-            for _, responses in self.plain.stream(iter([single])):
-                yield item, replace(responses, prompt_S=responses.prompt_S + place)
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 5, 50])
@@ -349,18 +197,6 @@ def test_an_engine_that_breaks_down_is_an_error_unless_a_signal_ended_it(
     assert store.sizes() == stoppings(DESIGN, fixed)
 
 
-def test_a_torn_block_is_named_and_drawn_again_when_it_is_deleted(store: Store) -> None:
-    store.run()
-    whole = store.rows()
-    block = store.folder / "block-000008-000016.parquet"
-    block.write_bytes(block.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"block-000008-000016\.parquet is torn .*; delete it and run the same command"):
-        store.run()
-    block.unlink()
-    store.run()
-    assert store.rows() == whole
-
-
 def test_a_sample_that_is_there_twice_is_an_error(store: Store) -> None:
     store.run()
     copy = store.folder / "block-000008-000016-1.parquet"
@@ -388,9 +224,17 @@ def test_progress_says_the_round_and_how_many_problems_go_on(store: Store) -> No
         f"round {i}/3: {sum(size > stop for size in store.sizes())} of 7 problems go on"
         for i, stop in ((2, 8), (3, 16))
     ]
-    shape = r"block-000000-000004: 7/7 problems  \d+ samples/s  \d+ tokens/s  correct \d+  truncated \d+  left 0 s"
-    assert any(re.fullmatch(shape, line) for line in store.lines)
-    assert not any("unscored" in line for line in store.lines)
+    shape = r"\S+: \d/7 problems  solved \d  \d+ samples/s  \d+ tokens/s  truncated \d+  unscored 0  left \d+ s or more"
+    lines = [line for line in store.lines if not line.startswith("round")]
+    assert all(re.fullmatch(shape, line) for line in lines) and len(lines) == len(store.records)
+    by_problem = [[row["verdict"] for row in rows.values()] for rows in store.samples().values()]
+    last, verdicts = store.records[-1], [name for names in by_problem for name in names]
+    assert last["file"] == "done" and (last["done"], last["problems"], last["seconds_left"]) == (7, 7, 0)
+    assert (last["samples"], last["truncated"]) == (len(verdicts), verdicts.count("truncated"))
+    assert last["solved"] == sum(
+        any(r["verdict"] == "correct" for r in rows.values()) for rows in store.samples().values()
+    )
+    assert [record["samples"] for record in store.records] == sorted(record["samples"] for record in store.records)
 
 
 # which block comes next, without a model
@@ -411,7 +255,7 @@ def fill(design: Design, verdict_PN: np.ndarray, outcome_PN: np.ndarray, block: 
         part = np.ix_(draw.place_G, np.arange(draw.first, draw.stop))
         assert len(draw.place_G) and 0 < draw.stop - draw.first <= block
         assert (verdict_PN[part] == NOT_DRAWN).all(), "nothing is drawn twice"
-        assert 1 <= draw.round <= len(design.stops) and draw.going >= len(draw.place_G)
+        assert 1 <= draw.round <= len(design.stops)
         verdict_PN[part] = outcome_PN[part]
         ranges.append((draw.first, draw.stop))
     return ranges
@@ -444,8 +288,8 @@ def test_busy_problems_are_left_alone_and_files_hold_what_was_asked_for() -> Non
     found = []
     while (draw := next_draw(design, verdict_PN, ids, 100, busy_P, file_samples=8)) is not None:
         busy_P[draw.place_G] = True
-        found.append((draw.place_G.tolist(), draw.first, draw.stop, draw.going))
-    assert found == [([0, 1], 0, 4, 5), ([2, 3], 0, 4, 5), ([4], 4, 8, 5)]
+        found.append((draw.place_G.tolist(), draw.first, draw.stop))
+    assert found == [([0, 1], 0, 4), ([2, 3], 0, 4), ([4], 4, 8)]
     busy_P[:] = False
     draw = next_draw(design, verdict_PN, ids, 100, busy_P, file_samples=1)
     assert draw is not None and draw.place_G.tolist() == [0], "one problem at least"
@@ -461,11 +305,11 @@ def test_problems_that_need_another_range_are_drawn_apart() -> None:
     ranges = []
     while (draw := next_draw(design, verdict_PN, ids, 100)) is not None:
         verdict_PN[draw.place_G, draw.first : draw.stop] = WRONG
-        ranges.append((draw.place_G.tolist(), draw.first, draw.stop, draw.round, draw.going))
+        ranges.append((draw.place_G.tolist(), draw.first, draw.stop, draw.round))
     assert ranges == [
-        ([1], 4, 5, 1, 3),  # one more replaces the sample without a score
-        ([3], 4, 6, 2, 3),  # up to the sample that is there
-        ([0], 4, 8, 2, 3),
-        ([1], 5, 9, 2, 2),
-        ([3], 7, 8, 2, 1),
+        ([1], 4, 5, 1),  # one more replaces the sample without a score
+        ([3], 4, 6, 2),  # up to the sample that is there
+        ([0], 4, 8, 2),
+        ([1], 5, 9, 2),
+        ([3], 7, 8, 2),
     ]

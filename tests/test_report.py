@@ -101,7 +101,7 @@ def test_training_columns_are_those_of_the_trainer() -> None:
 def test_provenance_leads_to_weights_and_samples(finished: Plan) -> None:
     found = json.loads((finished.root / "tables" / "provenance.json").read_text())
     assert found["weights_sha256"][STEP2] == f"{2:064x}"
-    declared = json.loads(finished.samples(finished.policy(STEP2), "countdown").read_text())["files"]
+    declared = json.loads(finished.samples(finished.policy(STEP2), "countdown")[0].read_text())["files"]
     assert found["samples_sha256"][STEP2]["countdown"] == declared
     assert {"code", "packages", "machine", "study", "fingerprints"} <= set(found)
     settings = {row["settings"] for row in read(finished.root / "tables" / "stages.csv")}
@@ -250,7 +250,7 @@ FRAGMENTS += [f"{COMPARED}/{name}.csv" for name in ("differences", "boundary", "
         f"{MEASURED}/problems.parquet",
         f"checkpoints/{RUN}/step4/log.jsonl",
         f"checkpoints/{RUN}/step4/manifest.json",
-        f"samples/{STEP2}/countdown.json",
+        f"samples/{STEP2}/countdown/1-of-1.json",
         "problems/countdown.parquet",
     ],
 )
@@ -362,10 +362,10 @@ def test_report_refuses_a_log_with_a_step_missing(fresh: Plan) -> None:
 
 @pytest.mark.parametrize("what", ["weights", "settings"])
 def test_report_refuses_samples_of_other_weights_or_settings(fresh: Plan, what: str) -> None:
-    manifest = fresh.samples(fresh.policy(STEP2), "countdown")
+    (manifest,) = fresh.samples(fresh.policy(STEP2), "countdown")
     found = json.loads(manifest.read_text())
     write_json(manifest, found | {what: "0" * 64})
-    with pytest.raises(DataError, match=f"countdown.json was made with {what} 000"):
+    with pytest.raises(DataError, match=f"1-of-1.json was made with {what} 000"):
         report(fresh)
 
 

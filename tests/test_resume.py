@@ -68,8 +68,8 @@ def trained(folder: Path) -> tuple[list[dict[str, float]], str]:
 def sampled(folder: Path) -> dict[str, dict[str, str]]:
     """The hash of every sample file, by policy."""
     found = {}
-    for manifest in sorted((folder / "results/mini/samples").glob("*/*.json")):
-        found[manifest.parent.name] = json.loads(manifest.read_text())["files"]
+    for manifest in sorted((folder / "results/mini/samples").glob("*/*/*.json")):
+        found[manifest.parent.parent.name] = json.loads(manifest.read_text())["files"]
     return found
 
 
@@ -78,11 +78,11 @@ def responses(folder: Path) -> dict[str, list[dict]]:
     import pyarrow.parquet as pq
 
     found = {}
-    for manifest in sorted((folder / "results/mini/samples").glob("*/*.json")):
+    for manifest in sorted((folder / "results/mini/samples").glob("*/*/*.json")):
         content = json.loads(manifest.read_text())
         for name in content["files"]:
             path = manifest.parent / content["folder"] / name
-            found[f"{manifest.parent.name}/{name}"] = pq.read_table(path).to_pylist()
+            found[f"{manifest.parent.parent.name}/{name}"] = pq.read_table(path).to_pylist()
     return found
 
 

@@ -249,7 +249,7 @@ from boundary_bench.benchmarks.base import Options, Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.grading import Grade, Verdict
 from boundary_bench.sampling import vllm_engine
-from boundary_bench.sampling.campaign import Campaign, run
+from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.statistics.design import Design
 from boundary_bench.store import SampleStore
 from boundary_bench.study import Sampling
@@ -261,7 +261,7 @@ grade = lambda problem, text: Grade(Verdict.CORRECT if problem.reference == "1" 
 kind = replace(COUNTDOWN, options=Options(), grade=grade)
 campaign = Campaign(kind, problems, Sampling.model_validate_json(settings), Design((32, 128), 4), ("p", "b"))
 say = lambda line: print(line, flush=True)
-run(campaign, vllm_engine.load_engine(Path(folder), campaign.sampling, say), SampleStore(Path(store)), {}, say)
+run(campaign, vllm_engine.load_engine(Path(folder), campaign.sampling, say), SampleStore(Path(store)), {}, Tell(say))
 """
 
 
@@ -358,7 +358,7 @@ def test_a_prompt_that_max_model_len_cannot_hold_is_named_before_vllm_starts(
 ) -> None:
     from boundary_bench.benchmarks.base import Problem
     from boundary_bench.benchmarks.countdown import COUNTDOWN
-    from boundary_bench.sampling.campaign import Campaign, run
+    from boundary_bench.sampling.campaign import Campaign, Tell, run
     from boundary_bench.statistics.design import Design
 
     chosen = Sampling.model_validate({"engine": "vllm", "max_tokens": 20, "vllm": {"max_model_len": 30}})
@@ -367,7 +367,13 @@ def test_a_prompt_that_max_model_len_cannot_hold_is_named_before_vllm_starts(
     with pytest.raises(
         ModelError, match=rf"context of 30 .*problem {problems[1].id}, 12 tokens.*lower .* to 18 or less"
     ):
-        run(Campaign(COUNTDOWN, problems, chosen, Design((2,)), ("p", "b")), engine, SampleStore(tmp_path), {}, print)
+        run(
+            Campaign(COUNTDOWN, problems, chosen, Design((2,)), ("p", "b")),
+            engine,
+            SampleStore(tmp_path),
+            {},
+            Tell(print),
+        )
     assert engine.llm is None
 
 
@@ -410,7 +416,7 @@ def test_a_study_is_sampled_by_vllm_from_end_to_end(tmp_path: Path) -> None:
     done = snakemake(tmp_path, "--config", "study=study.yaml")
     assert done.returncode == 0, done.stdout
     root = tmp_path / "results/with-vllm"
-    manifest = json.loads((root / "samples/base/countdown.json").read_text())
+    manifest = json.loads((root / "samples/base/countdown/1-of-1.json").read_text())
     assert "vllm" in str(manifest["provenance"]["packages"])
     assert (root / "report.html").stat().st_size > 10_000
     assert planned(tmp_path, "--config", "study=study.yaml") == {}

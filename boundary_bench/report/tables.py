@@ -18,6 +18,7 @@ from boundary_bench.files import read_json
 from boundary_bench.measure import THRESHOLDS, identify, number, strata
 from boundary_bench.plan import Plan, Policy, Run
 from boundary_bench.store import read_problems, read_table
+from boundary_bench.tally import files_of
 
 Row = dict[str, str]
 
@@ -93,11 +94,12 @@ def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]
     weights = _field(path, "weights_sha256")
     samples = {}
     for benchmark in plan.study.benchmarks:
-        path = plan.samples(policy, benchmark)
         expected = provenance.fingerprint(plan.sample_settings(benchmark))
-        _expect(path, "settings", _field(path, "settings"), expected)
-        _expect(path, "weights", _field(path, "weights"), weights)
-        samples[benchmark] = _field(path, "files")
+        manifests = plan.samples(policy, benchmark)
+        for path in manifests:
+            _expect(path, "settings", _field(path, "settings"), expected)
+            _expect(path, "weights", _field(path, "weights"), weights)
+        samples[benchmark] = files_of(manifests)
     return weights, samples
 
 
@@ -123,9 +125,11 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
         raise DataError(
             f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage again"
         )
-    manifest = plan.samples(policy, benchmark)
-    if facts.get("samples") != provenance.fingerprint(_field(manifest, "files")):
-        raise DataError(f"{path} was made from other samples than {manifest} declares; run the measure stage again")
+    manifests = plan.samples(policy, benchmark)
+    if facts.get("samples") != provenance.fingerprint(files_of(manifests)):
+        raise DataError(
+            f"{path} was made from other samples than {manifests[0].parent} declares; run the measure stage again"
+        )
     if table.column("problem_id").to_pylist() != ids:
         raise DataError(f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again")
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}

@@ -1,11 +1,10 @@
-"""A file of samples in the making: it collects responses until every one is there, grades them, and is written whole.
+"""A file of samples in the making: it collects responses until every one is there, and grades them.
 
 Axes: G problems of the file, B sample indices, S responses.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from boundary_bench.benchmarks.base import Kind, Problem
-from boundary_bench.grading import Grade, Verdict, grade_all
+from boundary_bench.grading import Grade, grade_all
 from boundary_bench.sampling.engine import Responses
-from boundary_bench.store import SAMPLES, list_column, write_table
+from boundary_bench.store import list_column
 
 
 @dataclass
@@ -27,16 +26,12 @@ class Block:
 
     Attributes:
         tables: graded rows by the first of their prompts; engines finish prompts in any order, a file has one.
-        drawn_before: samples of the whole campaign when this file was begun.
     """
 
     path: Path
     place_G: np.ndarray
     index_B: np.ndarray
     problems: Sequence[Problem]
-    drawn_before: int
-    tokens_before: int
-    begun: float = field(default_factory=time.perf_counter)
     tables: dict[int, pa.Table] = field(default_factory=dict)
     verdicts: Counter[str] = field(default_factory=Counter)
 
@@ -56,28 +51,9 @@ class Block:
         self.tables[int(responses.prompt_S[0])] = table
         self.verdicts.update(verdicts)
 
-    def write(self, facts: dict[str, Any]) -> pa.Table:
-        """Write the file, which must be whole; returns its rows."""
-        rows = pa.concat_tables([table for _, table in sorted(self.tables.items())])
-        write_table(self.path, rows.cast(SAMPLES), facts)
-        return rows
-
-    def line(self, drawn: int, tokens: int, asked: int) -> str:
-        """An honest line of progress.
-
-        Args:
-            drawn, tokens: of the whole campaign so far, which works on several files at once with some engines.
-            asked: samples of the campaign that are drawn or decided.
-        """
-        seconds, done = time.perf_counter() - self.begun, self.verdicts
-        rate = (drawn - self.drawn_before) / seconds
-        unscored = f"unscored {done[Verdict.TIMEOUT]}  " if done[Verdict.TIMEOUT] else ""
-        return (
-            f"{self.path.stem}: {done.total() // len(self.index_B)}/{len(self.problems)} problems  "
-            f"{rate:.0f} samples/s  {(tokens - self.tokens_before) / seconds:.0f} tokens/s  "
-            f"correct {done[Verdict.CORRECT]}  truncated {done[Verdict.TRUNCATED]}  {unscored}"
-            f"left {(asked - drawn) / rate:.0f} s"
-        )
+    def rows(self) -> pa.Table:
+        """The rows of the whole file, in the order of its problems."""
+        return pa.concat_tables([table for _, table in sorted(self.tables.items())])
 
 
 def graded(

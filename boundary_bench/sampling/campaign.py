@@ -21,9 +21,20 @@ from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.errors import DataError, EngineError, Interrupted
 from boundary_bench.provenance import file_sha256
 from boundary_bench.sampling.block import Block
+from boundary_bench.sampling.duplicates import COLUMNS, Sequences
 from boundary_bench.sampling.engine import Decoding, Engine, Responses, Work
+from boundary_bench.sampling.progress import Pace, progress_at
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import NOT_DRAWN, SampleStore, add_verdicts, progress_of, read_verdicts
+from boundary_bench.store import (
+    NOT_DRAWN,
+    SAMPLES,
+    SampleStore,
+    add_verdicts,
+    progress_of,
+    read_stored,
+    sample_rows,
+    write_table,
+)
 from boundary_bench.study import Sampling
 
 SECONDS_BETWEEN_LINES = 5
@@ -31,13 +42,33 @@ SECONDS_BETWEEN_LINES = 5
 
 @dataclass(frozen=True)
 class Campaign:
-    """What is sampled, and the name its seeds derive from: (policy, benchmark)."""
+    """What is sampled.
+
+    Attributes:
+        problems: of the whole benchmark.
+        name: what the seeds derive from: (policy, benchmark).
+        shard: which of ``sampling.shards`` jobs this is, from 1 on. The first of s draws problems 0, s, 2s, ...
+    """
 
     kind: Kind
     problems: list[Problem]
     sampling: Sampling
     design: Design
     name: tuple[str, str]
+    shard: int = 1
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Where a campaign says how far it has come.
+
+    Attributes:
+        line: for a reader.
+        record: for a program; by default nowhere.
+    """
+
+    line: Callable[[str], None]
+    record: Callable[[dict[str, Any]], None] = lambda found: None
 
 
 @dataclass(frozen=True)
@@ -46,14 +77,12 @@ class Draw:
 
     Attributes:
         round: the round of the design that they belong to, from 1 on.
-        going: how many problems have not reached their stopping point.
     """
 
     place_G: np.ndarray
     first: int
     stop: int
     round: int
-    going: int
 
 
 def next_draw(
@@ -84,7 +113,7 @@ def next_draw(
     if not free_P.any():
         return None
     limit = verdict_PN.shape[1]
-    beyond = np.flatnonzero(found.needed_P > limit)
+    beyond = np.flatnonzero(free_P & (found.needed_P > limit))
     if len(beyond):
         place = beyond[0]
         raise DataError(
@@ -101,7 +130,7 @@ def next_draw(
     if file_samples is not None:
         place_G = place_G[: max(1, file_samples // (stop - first))]
     reached = int(found.samples_P[place_G].min())
-    return Draw(place_G, first, stop, 1 + sum(size <= reached for size in design.stops), int(found.going_P.sum()))
+    return Draw(place_G, first, stop, 1 + sum(size <= reached for size in design.stops))
 
 
 def run(
@@ -109,20 +138,21 @@ def run(
     engine: Engine,
     store: SampleStore,
     facts: dict[str, Any],
-    log: Callable[[str], None],
+    tell: Tell,
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
-    """Fill the store until every problem has reached its stopping point; returns the hash of every file in it.
+    """Fill the store until every problem has reached its stopping point; returns the hash of every file that holds one.
 
     The caller holds the store's lease.
 
     Raises:
         ModelError: a prompt and ``max_tokens`` do not fit the context.
-        DataError: a block is torn or is not of these problems, or too many samples have no score.
-        EngineError: the engine does not start, or broke down; whole blocks are kept.
+        DataError: a block is not of these problems, or too many samples have no score.
+        StoreError: a block is of other settings, or the store cannot be written to; whole blocks are kept.
+        EngineError: the engine does not start, broke down or repeats its samples; whole blocks are kept.
         Interrupted: ``stopped`` said so; whole blocks are kept, what is in flight is abandoned.
     """
-    job = _Job(campaign, engine, store, facts, log)
+    job = _Job(campaign, engine, store, facts, tell)
     try:
         # closed at once, so that the engine drops what is in flight before anything else happens
         with closing(engine.stream(job.work())) as stream:
@@ -135,30 +165,29 @@ def run(
         if stopped():  # a signal to the whole process group also ends the processes of an engine
             raise job.interrupted from None
         raise
-    return {file.name: file_sha256(file) for file in [store.greedy, *store.blocks()]}
+    job.tell_progress("done")
+    return {file.name: file_sha256(file) for file in sorted(job.files)}
 
 
 class _Job:
     """A campaign that is under way: which files are open, and what the stored ones say."""
 
     def __init__(
-        self,
-        campaign: Campaign,
-        engine: Engine,
-        store: SampleStore,
-        facts: dict[str, Any],
-        log: Callable[[str], None],
+        self, campaign: Campaign, engine: Engine, store: SampleStore, facts: dict[str, Any], tell: Tell
     ) -> None:
-        self.campaign, self.engine, self.store, self.facts, self.log = campaign, engine, store, facts, log
+        self.campaign, self.engine, self.store, self.facts, self.tell = campaign, engine, store, facts, tell
         self.ids = [problem.id for problem in campaign.problems]
         self.prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in campaign.problems]
         by_id, limit = dict(zip(self.ids, self.prompts, strict=True)), campaign.sampling.max_tokens
         models.check_context(engine.context, by_id, limit, "sampling.max_tokens")
-        self.verdict_PN = read_verdicts(store.blocks(), self.ids, campaign.design.n_max)
-        self.busy_P = np.zeros(len(self.ids), bool)
+        self.mine_P = np.arange(len(self.ids)) % campaign.sampling.shards == campaign.shard - 1
+        found = read_stored(store, self.ids, self.mine_P, campaign.design.n_max, facts, tell.line)
+        self.verdict_PN, self.greedy_P, self.files = found.verdict_PN, found.greedy_P, found.files
+        self.sequences: Sequences | None = None
+        self.busy_P = ~self.mine_P  # what other jobs draw is nothing that this one waits for
         self.open: dict[Work, Block] = {}
-        self.asked = self.drawn = self.tokens = self.round = 0
-        self.changed, self.told = True, 0.0
+        self.drawn = self.tokens = self.round = 0
+        self.changed, self.began, self.told = True, 0.0, 0.0
 
     @property
     def interrupted(self) -> Interrupted:
@@ -171,8 +200,9 @@ class _Job:
         sampling, design = self.campaign.sampling, self.campaign.design
         limits = (sampling.max_tokens, self.engine.end, sampling.batch)
         greedy, drawn = Decoding(0.0, 1.0, *limits), Decoding(sampling.temperature, sampling.top_p, *limits)
-        if not self.store.greedy.exists():
-            yield self._begin(self.store.greedy, np.arange(len(self.ids)), np.zeros(1, np.int64), greedy)
+        silent = np.flatnonzero(self.mine_P & ~self.greedy_P)
+        if len(silent):
+            yield self._begin(self.store.new_greedy(), silent, np.zeros(1, np.int64), greedy)
         while True:
             draw = None
             if self.changed:
@@ -187,21 +217,24 @@ class _Job:
                 continue
             if draw.round > self.round:
                 self.round = draw.round
-                self.log(f"round {draw.round}/{len(design.stops)}: {draw.going} of {len(self.ids)} problems go on")
+                self.tell.line(f"round {draw.round}/{len(design.stops)}: {self._going()} problems go on")
             self.busy_P[draw.place_G] = True
             path = self.store.new_block(draw.first, draw.stop, {block.path for block in self.open.values()})
             yield self._begin(path, draw.place_G, np.arange(draw.first, draw.stop), drawn)
 
+    def _going(self) -> str:
+        going_P = progress_of(self.campaign.design, self.verdict_PN)[0].going_P
+        return f"{int((going_P & self.mine_P).sum())} of {int(self.mine_P.sum())}"
+
     def _begin(self, path: Path, place_G: np.ndarray, index_B: np.ndarray, decoding: Decoding) -> Work:
-        if not self.asked:
+        if not self.began:
             self.engine.start()
-            self.told = time.perf_counter()
+            self.began = self.told = time.perf_counter()
         problems = [self.campaign.problems[place] for place in place_G]
         root = ("sample", self.campaign.sampling.seed, *self.campaign.name)
         seed_GB = np.stack([seeds.sample_seeds(seeds.key(*root, problem.id), index_B) for problem in problems])
         work = Work([self.prompts[place] for place in place_G], seed_GB, decoding)
-        self.open[work] = Block(path, place_G, index_B, problems, self.drawn, self.tokens)
-        self.asked += seed_GB.size
+        self.open[work] = Block(path, place_G, index_B, problems)
         return work
 
     def take(self, work: Work, responses: Responses) -> None:
@@ -210,15 +243,40 @@ class _Job:
         block.take(self.campaign.kind, self.engine.tokenizer, responses)
         self.drawn += len(responses.length_S)
         self.tokens += int(responses.length_S.sum())
-        now = time.perf_counter()
-        if block.whole or now - self.told > SECONDS_BETWEEN_LINES:
-            self.told = now
-            self.log(block.line(self.drawn, self.tokens, self.asked))
-        if not block.whole:
-            return
-        rows = block.write(self.facts)
+        if block.whole:
+            self._store(block, work)
+        if block.whole or time.perf_counter() - self.told > SECONDS_BETWEEN_LINES:
+            self.tell_progress(block.path.stem)
+
+    def _store(self, block: Block, work: Work) -> None:
+        """Write a file and enter what it says."""
+        rows, drawn = block.rows(), work.decoding.temperature > 0
+        if drawn:
+            self._sequences().check(rows, block.path.name)
+        write_table(block.path, rows.cast(SAMPLES), self.facts)
         del self.open[work]
-        if block.path != self.store.greedy:
+        self.files.append(block.path)
+        if drawn:
             add_verdicts(self.verdict_PN, rows, self.ids, block.path)
             self.busy_P[block.place_G] = False
             self.changed = True
+
+    def _sequences(self) -> Sequences:
+        """The token sequences of the stored samples; read from the files where this process has not drawn them."""
+        if self.sequences is None:
+            self.sequences = Sequences()
+            for file in self.files:
+                if file not in self.store.greedy():
+                    self.sequences.add(sample_rows(file, COLUMNS))
+        return self.sequences
+
+    def tell_progress(self, where: str) -> None:
+        """Say how far the campaign has come."""
+        if not self.began:
+            return
+        self.told = time.perf_counter()
+        flying = sum(block.verdicts.total() for block in self.open.values())
+        pace = Pace(self.drawn, self.tokens, flying, self.told - self.began)
+        progress = progress_at(self.campaign.design, self.verdict_PN[self.mine_P], pace)
+        self.tell.line(f"{where}: {progress.line()}")
+        self.tell.record({"file": where, **progress.record()})

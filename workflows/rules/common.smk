@@ -57,7 +57,12 @@ def evaluated(wildcards):
 
 
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
-SAMPLES = [PLAN.samples(policy, b) for policy in PLAN.policies for b in PLAN.study.benchmarks]
+SAMPLES = [
+    file
+    for policy in PLAN.policies
+    for b in PLAN.study.benchmarks
+    for file in PLAN.samples(policy, b)
+]
 MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"]
 MEASURES = [
     PLAN.measures(policy, b) / name

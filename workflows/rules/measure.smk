@@ -1,6 +1,6 @@
 rule measure:
     input:
-        samples=PLAN.root / "samples/{policy}/{benchmark}.json",
+        samples=[PLAN.shard("{policy}", "{benchmark}", shard) for shard in PLAN.shards],
         problems=PLAN.problems("{benchmark}"),
     output:
         [PLAN.root / "measures/{policy}/{benchmark}" / name for name in MEASURE_FILES],

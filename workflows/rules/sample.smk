@@ -3,12 +3,12 @@ rule sample:
         weights=lambda wildcards: PLAN.weights(PLAN.policy(wildcards.policy)),
         problems=PLAN.problems("{benchmark}"),
     output:
-        PLAN.root / "samples/{policy}/{benchmark}.json",
+        PLAN.shard("{policy}", "{benchmark}", "{shard}"),
     log:
-        f"{LOGS}/sample/{{policy}}/{{benchmark}}.log",
+        PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
     params:
         settings=lambda wildcards: fingerprint(PLAN.sample_settings(wildcards.benchmark)),
         design=PLAN.design_settings,
     shell:
         '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
-        " --benchmark {wildcards.benchmark} --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --benchmark {wildcards.benchmark} --shard {wildcards.shard} --settings {params.settings} 2>&1 | tee -ia {log}"
