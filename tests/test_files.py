@@ -21,9 +21,10 @@ import sys
 from pathlib import Path
 from boundary_bench.files import lease
 
-store, released = map(Path, sys.argv[1:])
+store, released, *shard = sys.argv[1:]
+store, released = Path(store), Path(released)
 say = lambda line: print(line, flush=True)
-with lease(store, say):
+with lease(store, say, *map(int, shard)):
     say(f"in {released.exists()}")
     sys.stdin.readline()
 say("out")
@@ -31,9 +32,9 @@ say("out")
 
 
 @contextmanager
-def another_process(store: Path, released: Path) -> Iterator[subprocess.Popen[str]]:
+def another_process(store: Path, released: Path, *shard: int) -> Iterator[subprocess.Popen[str]]:
     """A process that takes the lease and holds it until it is sent a line; ended here if all else fails."""
-    command = [sys.executable, "-c", HOLD, str(store), str(released)]
+    command = [sys.executable, "-c", HOLD, str(store), str(released), *map(str, shard)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     guard = threading.Timer(60, process.kill)
     guard.start()
@@ -69,6 +70,28 @@ def test_a_second_process_waits_says_for_whom_and_goes_on(tmp_path: Path) -> Non
         end(other)
         assert line_of(other) == "out"
     assert not list(store.glob(".holder*"))
+
+
+def test_shards_of_one_number_work_side_by_side_and_another_number_waits(tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    mine = ExitStack()
+    mine.enter_context(lease(tmp_path, quiet, 1, 3))
+    with mine, another_process(tmp_path, released, 2, 3) as second:
+        assert line_of(second) == "in False", "another shard does not wait"
+        with another_process(tmp_path, released, 1, 2) as other:
+            assert line_of(other).startswith(f"waiting: {tmp_path} is in use by process")
+            released.touch()
+            end(second)
+            assert line_of(second) == "out"
+            mine.close()
+            while (line := line_of(other)).startswith("waiting"):
+                pass
+            assert line == "in True", "it must have waited for both"
+            with another_process(tmp_path, released, 1, 3) as late:
+                assert line_of(late).startswith("waiting")
+                end(other)
+                assert line_of(late) == "in True"
+                end(late)
 
 
 def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from workflow import finish, planned, read_until, shipped, snakemake, stage, tables, write_study
 
 RUN = "base--grpo--seed0"
@@ -67,9 +68,9 @@ def trained(folder: Path) -> tuple[list[dict[str, float]], str]:
 
 def sampled(folder: Path) -> dict[str, dict[str, str]]:
     """The hash of every sample file, by policy."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for manifest in sorted((folder / "results/mini/samples").glob("*/*/*.json")):
-        found[manifest.parent.parent.name] = json.loads(manifest.read_text())["files"]
+        found.setdefault(manifest.parent.parent.name, {}).update(json.loads(manifest.read_text())["files"])
     return found
 
 
@@ -84,6 +85,21 @@ def responses(folder: Path) -> dict[str, list[dict]]:
             path = manifest.parent / content["folder"] / name
             found[f"{manifest.parent.parent.name}/{name}"] = pq.read_table(path).to_pylist()
     return found
+
+
+def same_samples(found: dict[str, list[dict]], expected: dict[str, list[dict]]) -> float:
+    """The share of samples with the same response; both must have the same ones."""
+
+    def by_name(files: dict[str, list[dict]]) -> dict[tuple, str]:
+        return {
+            (file.split("/")[0], "greedy" in file, row["problem_id"], row["sample"]): row["response"]
+            for file, rows in files.items()
+            for row in rows
+        }
+
+    one, other = by_name(found), by_name(expected)
+    assert one.keys() == other.keys()
+    return sum(one[name] == other[name] for name in one) / len(one)
 
 
 TRAIN = ("train", "mini.yaml", "--run", RUN, "--step", "20")
@@ -185,7 +201,30 @@ def test_the_workflow_killed_goes_on_to_identical_tables(folder: Path, undisturb
     assert planned(folder, "--config", "study=mini.yaml") == {}
 
 
-def test_a_torn_block_is_named_and_a_torn_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) -> None:
+def test_shards_sample_side_by_side_and_another_number_of_them_draws_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed, copy)
+    study = yaml.safe_load((copy / "mini.yaml").read_text())
+    write_study(copy / "mini.yaml", study | {"sampling": study["sampling"] | {"shards": 2}})
+    before, files = tables(copy / "results/mini"), sampled(copy)
+    done = snakemake(copy, "-q", "--config", "study=mini.yaml")
+    assert done.returncode == 0, done.stdout
+    assert tables(copy / "results/mini") == before and sampled(copy) == files
+    for name in ("store/samples", "samples"):
+        shutil.rmtree(copy / "results/mini" / name)
+    done = snakemake(copy, "-q", "--config", "study=mini.yaml")
+    assert done.returncode == 0, done.stdout
+    anew = sampled(copy)
+    assert anew.keys() == files.keys() and all(len(anew[policy]) == 2 * len(files[policy]) for policy in files)
+    # another batch rounds otherwise, so that one sample in thousands is another one
+    assert same_samples(responses(copy), responses(undisturbed)) > 0.999
+    progress = (copy / "results/mini/logs/sample/base/countdown/2-of-2.jsonl").read_text().splitlines()
+    assert json.loads(progress[-1])["problems"] == json.loads(progress[-1])["done"] == 2
+
+
+def test_a_torn_block_is_drawn_again_and_a_torn_checkpoint_is_refused(
+    undisturbed: Path, tmp_path: Path
+) -> None:
     shutil.copytree(undisturbed, tmp_path / "copy")
     store = tmp_path / "copy/results/mini/store"
     block = next(store.glob("samples/base--countdown*/block-000096-000128.parquet"))
@@ -193,6 +232,9 @@ def test_a_torn_block_is_named_and_a_torn_checkpoint_is_refused(undisturbed: Pat
     process = stage(tmp_path / "copy", "measure", "mini.yaml", "--policy", "base", "--benchmark", "countdown")
     text = process.communicate()[0]
     assert process.returncode == 2 and "block-000096-000128.parquet" in text and "Traceback" not in text
+    text = finish(stage(tmp_path / "copy", *SAMPLE))
+    assert "block-000096-000128.parquet.torn-" in text and "its samples are drawn again" in text
+    finish(stage(tmp_path / "copy", "measure", "mini.yaml", "--policy", "base", "--benchmark", "countdown"))
     weights = next(store.glob("runs/*/step-000020/model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-8])
     process = stage(tmp_path / "copy", "sample", "mini.yaml", "--policy", f"{RUN}--step20", "--benchmark", "countdown")
