@@ -35,6 +35,7 @@ rule all:
     default_target: True
     input:
         NAMED,
+        OVERLAPS,
         CHECKPOINTS,
         SAMPLES,
         MEASURES,

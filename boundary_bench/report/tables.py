@@ -94,7 +94,7 @@ def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]
     samples = {}
     for benchmark in plan.study.benchmarks:
         path = plan.samples(policy, benchmark)
-        expected = provenance.fingerprint(plan.sample_settings(benchmark))
+        expected = provenance.fingerprint(plan.sample_settings(benchmark, policy.model))
         _expect(path, "settings", _field(path, "settings"), expected)
         _expect(path, "weights", _field(path, "weights"), weights)
         samples[benchmark] = _field(path, "files")
@@ -248,7 +248,9 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
         "models": {name: plan.model_settings(name) for name in study.models},
         "runs": {run.name: plan.train_settings(run) for run in plan.runs},
-        "samples": {name: plan.sample_settings(name) for name in study.benchmarks},
+        "samples": {
+            f"{model}--{name}": plan.sample_settings(name, model) for model in study.models for name in study.benchmarks
+        },
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
     }
     return {
