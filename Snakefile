@@ -36,6 +36,7 @@ rule all:
     default_target: True
     input:
         NAMED,
+        OVERLAPS,
         CHECKPOINTS,
         SAMPLES,
         MEASURES,

@@ -65,7 +65,7 @@ def contents(manifest: dict[str, Any], problems: list[Problem]) -> dict[str, str
 def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
     """Write the problems of a benchmark."""
     from boundary_bench import store
-    from boundary_bench.benchmarks import read_problems
+    from boundary_bench.benchmarks import problems_of
 
     name = arguments.benchmark
     if name not in plan.problem_sets:
@@ -73,12 +73,26 @@ def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
     chosen = plan.problem_sets[name]
     settings = plan.problem_settings(name)
     expect(fingerprint(settings), arguments)
-    if chosen.entry.data:
-        problems = read_problems(chosen.kind, Path(chosen.entry.data))
-    else:
-        problems = chosen.kind.generate(chosen.entry.split, chosen.entry.seed, chosen.options)
-    store.write_problems(plan.problems(name), problems, chosen.entry.split, settings)
-    logger(f"prepare {name}")(f"{len(problems)} problems -> {plan.problems(name)}")
+    entry, log = chosen.entry, logger(f"prepare {name}")
+    problems, repeats = problems_of(chosen.kind, entry.split, entry.seed, chosen.options, entry.data)
+    if repeats:
+        log(f"{repeats} row(s) repeat another one word for word and are left out")
+    store.write_problems(plan.problems(name), problems, entry.split, settings)
+    log(f"{len(problems)} problems -> {plan.problems(name)}")
+
+
+def overlap(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Find what of a benchmark is also in the training set, or twice in itself."""
+    from boundary_bench.benchmarks.overlap import overlap
+    from boundary_bench.store import read_problems
+
+    name = arguments.benchmark
+    if name not in plan.study.benchmarks:
+        raise StudyError(f"no benchmark {name!r} in this study; {did_you_mean(name, plan.study.benchmarks)}")
+    expect(fingerprint(plan.overlap_settings(name)), arguments)
+    found = overlap(read_problems(plan.problems(name)), read_problems(plan.problems(TRAINING_SET)))
+    write_json(plan.overlap(name), found.record())
+    logger(f"overlap {name}")(f"{found} -> {plan.overlap(name)}")
 
 
 def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
@@ -146,7 +160,7 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
         raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, plan.study.benchmarks)}")
     log = logger(f"sample {policy.name} {benchmark}")
     folder, manifest = models.read_manifest(plan.weights(policy))
-    declared = fingerprint(plan.sample_settings(benchmark))
+    declared = fingerprint(plan.sample_settings(benchmark, policy.model))
     expect(declared, arguments)
     problems = read_problems(plan.problems(benchmark))
     shard, shards = arguments.shard, len(plan.shards)
@@ -155,7 +169,7 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
             f"found shard {shard} of {shards} (sampling.shards) and {len(problems)} problems in {benchmark}, expected "
             "at least one problem for each"
         )
-    settings = {**plan.sample_settings(benchmark), **contents(manifest, problems)}
+    settings = {**plan.sample_settings(benchmark, policy.model), **contents(manifest, problems)}
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
     progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
@@ -200,6 +214,7 @@ def report(plan: Plan, _arguments: argparse.Namespace) -> None:
 
 STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, ...]]] = {
     "prepare": (prepare, ("benchmark",)),
+    "overlap": (overlap, ("benchmark",)),
     "pretrain": (pretrain, ("model",)),
     "train": (train, ("run", "step")),
     "sample": (sample, ("policy", "benchmark")),

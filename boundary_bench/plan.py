@@ -14,15 +14,16 @@ from typing import Any
 
 from boundary_bench.algorithms import resolve
 from boundary_bench.algorithms.objective import Objective
-from boundary_bench.benchmarks import kind_of, options_of
+from boundary_bench.benchmarks import check, kind_of, options_of
 from boundary_bench.benchmarks.base import Kind, Options
+from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study, load_study
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
-VERSIONS = {"prepare": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
+VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
@@ -66,6 +67,7 @@ class ProblemSet:
     kind: Kind
     entry: Benchmark
     options: Options
+    template: Template
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Plan:
     def __post_init__(self) -> None:
         # a misspelt name is an error now, before any work, not when a job first needs it
         _ = self.objectives, self.problem_sets, self.design
+        for model in self.study.models:
+            self.template(model, TRAINING_SET)
 
     @cached_property
     def root(self) -> Path:
@@ -98,7 +102,13 @@ class Plan:
         if TRAINING_SET in entries:
             raise StudyError(f"benchmarks.{TRAINING_SET}: this name is kept for the training set; choose another")
         found = {name: _problem_set(name, entry, f"benchmarks.{name}") for name, entry in entries.items()}
-        entry = Benchmark(kind=training.benchmark, split="train", options=training.options)
+        entry = Benchmark(
+            kind=training.benchmark,
+            split="train",
+            options=training.options,
+            data=training.data,
+            template=training.template,
+        )
         found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
         for name, model in self.study.models.items():
             if model.pretrain:
@@ -106,6 +116,15 @@ class Plan:
                 if kind_of(model.pretrain.benchmark, where).solutions is None:
                     raise StudyError(f"{where}: {model.pretrain.benchmark!r} has no solutions to pre-train on")
         return found
+
+    def template(self, model: str, benchmark: str) -> Template:
+        """The prompt template of a model, its base and all trained from it, on a benchmark or the training set.
+
+        Raises:
+            StudyError: the study names none that there is.
+        """
+        chosen = self.study.models[model].template
+        return template_of(chosen, f"models.{model}.template") if chosen else self.problem_sets[benchmark].template
 
     @cached_property
     def design(self) -> Design:
@@ -168,6 +187,10 @@ class Plan:
         """The problem file of a benchmark."""
         return self.root / "problems" / f"{benchmark}.parquet"
 
+    def overlap(self, benchmark: str) -> Path:
+        """What of a benchmark is also in the training set, or twice in itself."""
+        return self.root / "problems" / f"{benchmark}.overlap.json"
+
     def model(self, model: str) -> Path:
         """The manifest of a base model."""
         return self.root / "models" / model / "manifest.json"
@@ -223,17 +246,30 @@ class Plan:
             "data": chosen.entry.data,
         }
 
+    def overlap_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of the comparison of a benchmark with the training set."""
+        return {
+            "version": VERSIONS["overlap"],
+            "problems": self.problem_settings(benchmark),
+            "training": self.problem_settings(TRAINING_SET),
+        }
+
     def model_settings(self, model: str) -> dict[str, Any]:
         """Settings of a base model."""
         return {
             "version": VERSIONS["pretrain"],
-            **self.study.models[model].model_dump(mode="json", exclude_none=True),
+            **self.study.models[model].model_dump(mode="json", exclude_none=True, exclude={"template"}),
         }
+
+    def template_settings(self, model: str, benchmark: str) -> dict[str, Any]:
+        """The template, where it changes a question: as it was, a study of raw questions knew of none."""
+        template = self.template(model, benchmark)
+        return {} if template.name == "raw" else {"template": template.settings}
 
     def train_settings(self, run: Run) -> dict[str, Any]:
         """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
         training = self.study.training.model_dump(
-            mode="json", exclude={"segments", "state_every", "device", "benchmark", "options"}
+            mode="json", exclude={"segments", "state_every", "device", "benchmark", "options", "data", "template"}
         )
         return {
             "version": VERSIONS["train"],
@@ -242,9 +278,10 @@ class Plan:
             "seed": run.seed,
             "training": training,
             "problems": self.problem_settings(TRAINING_SET),
+            **self.template_settings(run.model, TRAINING_SET),
         }
 
-    def sample_settings(self, benchmark: str) -> dict[str, Any]:
+    def sample_settings(self, benchmark: str, model: str) -> dict[str, Any]:
         """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
         found = self.study.sampling
         execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
@@ -257,6 +294,7 @@ class Plan:
             "version": VERSIONS["sample"],
             "sampling": sampling,
             "problems": self.problem_settings(benchmark),
+            **self.template_settings(model, benchmark),
         }
 
     @property
@@ -276,7 +314,9 @@ class Plan:
 
 def _problem_set(name: str, entry: Benchmark, where: str) -> ProblemSet:
     kind = kind_of(entry.kind or name, where if entry.kind else f"{where} (its name, as it gives no kind)")
-    return ProblemSet(name, kind, entry, options_of(kind, entry.options, where))
+    options = options_of(kind, entry.options, where)
+    check(kind, entry.split, options, entry.data, where)
+    return ProblemSet(name, kind, entry, options, template_of(entry.template or kind.template, f"{where}.template"))
 
 
 def _pick(name: str, known: dict[str, Any], what: str) -> Any:

@@ -26,6 +26,9 @@ from boundary_bench.errors import StudyError, did_you_mean
 #: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
 NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
 Name = Annotated[str, Field(pattern=NAME)]
+#: A benchmark kind: a name of the registry, or ``FAMILY:NAME``, where NAME may be a path and end in ``@FILTER``.
+KIND = NAME.replace("$", r"(:[^\s:]+)?$")
+KindName = Annotated[str, Field(pattern=KIND)]
 
 
 def _ascending(steps: list[int]) -> list[int]:
@@ -78,6 +81,9 @@ class Model(Block):
     path: str | None = Field(None, description="folder in Hugging Face format (safetensors)")
     hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
     revision: str | None = Field(None, description="commit of the hub model; required with hub")
+    template: Name | None = Field(
+        None, description="prompt template of this model and all trained from it, instead of the benchmarks'"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Model:
@@ -93,8 +99,10 @@ class Training(Block):
     """How every run is trained. Segment boundaries are the checkpoints that are kept."""
 
     backend: Literal["reference"] = Field("reference", description="trainer")
-    benchmark: Name = Field(description="benchmark kind whose train split supplies the prompts and rewards")
+    benchmark: KindName = Field(description="benchmark kind whose train split supplies the prompts and rewards")
     options: dict[str, Any] = Field({}, description="options of the train split, as in benchmarks.<name>.options")
+    data: str | None = Field(None, description="a local file or folder with the problems, as in benchmarks.<name>.data")
+    template: Name | None = Field(None, description="prompt template; by default the kind's")
     segments: Steps = Field(min_length=1, description="steps at which a checkpoint is kept; one job trains one segment")
     prompts: int = Field(16, ge=1, description="prompts per rollout step")
     rollouts: int = Field(16, ge=2, description="responses per prompt (the group)")
@@ -135,11 +143,15 @@ class Evaluate(Block):
 class Benchmark(Block):
     """A named set of problems."""
 
-    kind: Name | None = Field(None, description="entry of the benchmark registry; by default the name itself")
+    kind: KindName | None = Field(None, description="entry of the benchmark registry; by default the name itself")
     split: Literal["train", "dev", "test"] = Field("test", description="tune on dev, report test")
     seed: int = Field(0, ge=0, description="seed of the generator")
     options: dict[str, Any] = Field({}, description="settings of the benchmark kind")
-    data: str | None = Field(None, description="a local JSON-lines file with the problems, instead of the generator")
+    data: str | None = Field(
+        None,
+        description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
+    )
+    template: Name | None = Field(None, description="prompt template; by default the kind's")
 
 
 class Vllm(Block):

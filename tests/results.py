@@ -76,7 +76,7 @@ def write_samples(
             files[file.name] = file_sha256(file)
     (target,) = plan.samples(policy, benchmark)
     depth = Path(*[".."] * (len(target.parent.relative_to(plan.root).parts)))
-    facts = {"settings": fingerprint(plan.sample_settings(benchmark)), "weights": f"{policy.step:064x}"}
+    facts = {"settings": fingerprint(plan.sample_settings(benchmark, policy.model)), "weights": f"{policy.step:064x}"}
     place = str(depth / store.folder.relative_to(plan.root))
     write_json(target, {"folder": place, "files": files, "design": plan.design_settings, **facts})
 

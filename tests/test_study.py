@@ -345,7 +345,7 @@ def test_how_many_samples_and_in_which_files_is_no_identity_of_a_sample(smoke: d
     def settings(**sampling: Any) -> tuple[Any, Any]:
         smoke["sampling"] = sampling
         plan = make_plan(str(write(tmp_path, smoke)))
-        return plan.sample_settings("countdown"), plan.analysis_settings("measure")
+        return plan.sample_settings("countdown", "countdown-base"), plan.analysis_settings("measure")
 
     sample, measure = settings()
     for design in ({"n_max": 2048}, {"stop_after": 5}, {"stop_after": None}, {"rounds": [512, 1024]}):
@@ -359,7 +359,7 @@ def test_how_many_samples_and_in_which_files_is_no_identity_of_a_sample(smoke: d
 def test_what_vllm_computes_is_identity_and_how_it_is_run_is_none(smoke: dict[str, Any], tmp_path: Path) -> None:
     def settings(batch: int = 1024, **vllm: Any) -> Any:
         smoke["sampling"] = {"n_max": 64, "engine": "vllm", "batch": batch, "vllm": vllm}
-        return make_plan(str(write(tmp_path, smoke))).sample_settings("countdown")
+        return make_plan(str(write(tmp_path, smoke))).sample_settings("countdown", "countdown-base")
 
     sample = settings()
     execution = {"tensor_parallel": 2, "max_num_seqs": 8, "enforce_eager": True, "kv_cache_gib": 2.0}

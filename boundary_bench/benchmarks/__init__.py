@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from boundary_bench.benchmarks.base import Kind, Options, Problem
+from boundary_bench.benchmarks import hub, lm_eval_task, reasoning_gym_bridge
+from boundary_bench.benchmarks.base import HubOptions, Kind, Options, Problem, Split
 from boundary_bench.benchmarks.countdown import COUNTDOWN, COUNTDOWN_HARD
-from boundary_bench.errors import DataError, StudyError, did_you_mean
+from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
+from boundary_bench.benchmarks.rows import read_problems
+from boundary_bench.benchmarks.sets import HUB_SETS
+from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.study import explain
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS)}
+#: Kinds of a library, named ``FAMILY:NAME``; the library is asked for the name when problems are made.
+FAMILIES: dict[str, Callable[[str], Kind]] = {
+    "lm_eval": lm_eval_task.kind,
+    "reasoning_gym": reasoning_gym_bridge.kind,
+}
+__all__ = ["FAMILIES", "KINDS", "check", "kind_of", "options_of", "problems_of", "read_problems"]
 
 
 def kind_of(name: str, where: str) -> Kind:
@@ -22,8 +32,12 @@ def kind_of(name: str, where: str) -> Kind:
     Raises:
         StudyError: there is none.
     """
+    family, colon, member = name.partition(":")
+    if colon and family in FAMILIES and member:
+        return FAMILIES[family](member)
     if name not in KINDS:
-        raise StudyError(f"{where}: {name!r} is not a benchmark kind; {did_you_mean(name, KINDS)}")
+        known = [*KINDS, *(f"{family}:NAME" for family in FAMILIES)]
+        raise StudyError(f"{where}: {name!r} is not a benchmark kind; {did_you_mean(name, known)}")
     return KINDS[name]
 
 
@@ -43,31 +57,24 @@ def options_of(kind: Kind, options: dict[str, Any], where: str) -> Options:
         raise StudyError(explain(fault, f"{where}.options")) from None
 
 
-def read_problems(kind: Kind, path: Path) -> list[Problem]:
-    """Problems from a user's JSON-lines file.
+def check(kind: Kind, split: Split, options: Options, data: str | None, where: str) -> None:
+    """Refuse a benchmark entry whose problems cannot be had, before any work.
 
     Raises:
-        DataError: the file is missing, a line is no JSON object or misses a column, or it holds no problem.
+        StudyError: the kind has no such split, needs a commit, or reads no files.
     """
-    expected = ", ".join(f"{name} ({meaning})" for name, meaning in kind.columns.items())
-    if not path.is_file():
-        raise DataError(f"no problem file at {path}; expected JSON lines with {expected}")
-    problems = []
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                if line.strip():
-                    problems.append(_row(kind, line.decode()))
-            except (ValueError, KeyError, TypeError, RecursionError) as fault:
-                reason = f"no column {fault}" if isinstance(fault, KeyError) else str(fault)
-                raise DataError(f"{path}, line {number}: {reason}; expected {expected}") from None
-    if not problems:
-        raise DataError(f"{path} holds no problem; expected JSON lines with {expected}")
-    return problems
+    if data and kind.parse is None:
+        raise StudyError(f"{where}.data: problems of {kind.name} cannot be read from a file; drop data")
+    if isinstance(options, HubOptions):
+        hub.check(kind, split, options, bool(data), where)
 
 
-def _row(kind: Kind, line: str) -> Problem:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError(f"found {type(row).__name__}, expected an object")
-    return kind.parse(row)
+def problems_of(kind: Kind, split: Split, seed: int, options: Options, data: str | None) -> tuple[list[Problem], int]:
+    """The problems of a benchmark entry, and how many repeated rows of a set were left out.
+
+    Raises:
+        DataError: a file, folder or set cannot be had, or a row is no problem.
+        StudyError: no problem meets the options.
+    """
+    problems = read_problems(kind, Path(data), split) if data else kind.generate(split, seed, options)
+    return hub.select(problems, options) if isinstance(options, HubOptions) else (problems, 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from boundary_bench import seeds
 from boundary_bench.grading import Grader
@@ -20,12 +20,19 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class HubOptions(Options):
+    """Which commit of a hub set, and how many of its problems."""
+
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="commit of the set on the hub")
+    problems: int | None = Field(None, ge=1, description="at most so many: those with the smallest ids, in any order")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One verifiable question.
 
     Attributes:
-        prompt: the text that is given to the policy.
+        prompt: the question; what the policy is given is made of it by a template (``raw`` gives it as it is).
         reference: what the grader needs to know, as text.
         solution: a response that grades correct.
         stratum: a label that groups like problems (for countdown: how many numbers).
@@ -45,23 +52,51 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the rows of a set that is not generated come from.
+
+    Attributes:
+        hub: name on the Hugging Face hub.
+        splits: the hub's split that serves as train, dev or test; others do not exist.
+        problems: rows of each of these splits.
+        configs: configurations of the hub set that are read one after the other; none where it has only one.
+        licence: as the set's authors or its card give it.
+        answer: what a response is expected to end in.
+    """
+
+    hub: str
+    splits: dict[Split, str]
+    problems: dict[Split, int]
+    licence: str
+    answer: str
+    configs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Kind:
     """A registry entry. ``version`` grows when a change can move a number.
 
     Attributes:
         options: settings with their defaults.
-        generate: (split, seed, options) -> problems.
-        parse: one row of a user's file -> problem; raises ValueError or KeyError that says what is wrong.
+        generate: (split, seed, options) -> problems, generated or loaded; a set that is loaded ignores the seed.
+        parse: one row of a user's file -> problem; raises ValueError or KeyError that says what is wrong. None where
+            the rows of a file could not be understood.
         columns: what a row of a user's file must hold.
         grader: says whether a response is right.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
+        template: name of the prompt template, where the study gives none.
+        source: where the problems are loaded from; None where they are generated.
+        stop: -> strings that end a response; asked when sampling starts, since asking may load a library.
     """
 
     name: str
     version: int
     options: Options
     generate: Callable[[Split, int, Any], list[Problem]]
-    parse: Callable[[dict[str, Any]], Problem]
+    parse: Callable[[dict[str, Any]], Problem] | None
     columns: dict[str, str]
     grader: Grader
     solutions: Callable[[int, int, dict[int, float]], Iterator[tuple[str, str]]] | None = None
+    template: str = "raw"
+    source: Source | None = None
+    stop: Callable[[], tuple[str, ...]] = tuple

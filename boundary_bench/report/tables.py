@@ -94,7 +94,7 @@ def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]
     weights = _field(path, "weights_sha256")
     samples = {}
     for benchmark in plan.study.benchmarks:
-        expected = provenance.fingerprint(plan.sample_settings(benchmark))
+        expected = provenance.fingerprint(plan.sample_settings(benchmark, policy.model))
         manifests = plan.samples(policy, benchmark)
         for path in manifests:
             _expect(path, "settings", _field(path, "settings"), expected)
@@ -252,7 +252,9 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
         "models": {name: plan.model_settings(name) for name in study.models},
         "runs": {run.name: plan.train_settings(run) for run in plan.runs},
-        "samples": {name: plan.sample_settings(name) for name in study.benchmarks},
+        "samples": {
+            f"{model}--{name}": plan.sample_settings(name, model) for model in study.models for name in study.benchmarks
+        },
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
     }
     return {

@@ -57,6 +57,7 @@ def evaluated(wildcards):
 
 
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
+OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 SAMPLES = [
     file
     for policy in PLAN.policies
@@ -85,6 +86,7 @@ TABLES = [
 ]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
+NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []
 NAMED += [model.path for model in PLAN.study.models.values() if model.path]
 
 

@@ -10,3 +10,18 @@ rule prepare:
     shell:
         'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"
+
+
+rule overlap:
+    input:
+        problems=PLAN.problems("{benchmark}"),
+        training=PLAN.problems(TRAINING_SET),
+    output:
+        PLAN.overlap("{benchmark}"),
+    log:
+        f"{LOGS}/overlap/{{benchmark}}.log",
+    params:
+        settings=lambda wildcards: fingerprint(PLAN.overlap_settings(wildcards.benchmark)),
+    shell:
+        'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
+        " --settings {params.settings} 2>&1 | tee -ia {log}"

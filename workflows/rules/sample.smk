@@ -7,7 +7,9 @@ rule sample:
     log:
         PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
     params:
-        settings=lambda wildcards: fingerprint(PLAN.sample_settings(wildcards.benchmark)),
+        settings=lambda wildcards: fingerprint(
+            PLAN.sample_settings(wildcards.benchmark, PLAN.policy(wildcards.policy).model)
+        ),
         design=PLAN.design_settings,
     shell:
         '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'

@@ -1,0 +1,107 @@
+r"""Prompt templates: what is written around a question, as data. The text is part of what samples depend on.
+
+Base and trained policies of a model share one. ``simple`` and ``qwen-boxed`` are the wordings of SimpleRL-Zoo and of
+the Qwen2.5-Math evaluation, which the published pass@k curves use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.errors import ModelError, StudyError, did_you_mean
+from boundary_bench.provenance import fingerprint
+
+INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
+QUESTION = "{question}"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A prompt text with ``{question}`` in it, once.
+
+    Attributes:
+        chat: the text is what a user says; the tokenizer's own chat template makes the prompt of it.
+    """
+
+    name: str
+    text: str
+    chat: bool = False
+
+    @property
+    def settings(self) -> list[str]:
+        """The name, and the hash of all else: what samples depend on."""
+        return [self.name, fingerprint([self.text, self.chat])]
+
+
+TEMPLATES = {
+    template.name: template
+    for template in (
+        Template("raw", QUESTION),
+        Template("simple", f"Question:\n{QUESTION}\nAnswer:\nLet's think step by step.\n"),
+        Template(
+            "qwen-boxed",
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+            f"<|im_start|>user\n{QUESTION}\n{INSTRUCTION}<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        Template("chat", f"{QUESTION}\n{INSTRUCTION}", chat=True),
+    )
+}
+
+
+def template_of(name: str, where: str) -> Template:
+    """The template of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if name not in TEMPLATES:
+        raise StudyError(f"{where}: {name!r} is no prompt template; {did_you_mean(name, TEMPLATES)}")
+    return TEMPLATES[name]
+
+
+def load_chat_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder with its chat template, for ``apply``.
+
+    Raises:
+        ModelError: the folder holds no tokenizer, or one without a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as fault:
+        raise ModelError(f"{folder}: the tokenizer cannot be loaded ({fault}); save it beside the model") from None
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{folder}: the tokenizer has no chat template, which the prompt template chat needs; "
+            f"choose another one: {', '.join(name for name in TEMPLATES if name != 'chat')}"
+        )
+    return tokenizer
+
+
+def apply(template: Template, question: str, tokenizer: Any = None) -> str:
+    """The prompt text of a question.
+
+    A chat template is text of the model folder, rendered by transformers in a sandbox.
+
+    Args:
+        tokenizer: what ``load_chat_tokenizer`` returned; only for templates with ``chat``.
+
+    Raises:
+        ModelError: the tokenizer's chat template does not render.
+
+    >>> apply(TEMPLATES["raw"], "3852=27:")
+    '3852=27:'
+    """
+    text = template.text.replace(QUESTION, question)
+    if not template.chat:
+        return text
+    from jinja2 import TemplateError
+
+    try:
+        messages = [{"role": "user", "content": text}]
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError) as fault:
+        raise ModelError(f"the tokenizer's chat template does not render ({fault}); choose another template") from None
