@@ -10,7 +10,7 @@ import math
 import re
 
 LONGEST = 1_000  # characters; the longest of MATH's 12,500 answers has fewer than 200
-DEEPEST = 24  # open brackets of any kind at one place
+DEEPEST = 12  # open brackets of any kind at one place
 LONGEST_NUMBER = 100  # digits in a row, thousands separators aside
 LARGEST_RESULT = 2_000  # digits of a power of two numbers
 LARGEST_NESTED_RESULT = 5_000  # value of a power of two numbers that is itself an exponent
