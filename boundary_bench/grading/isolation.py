@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
@@ -24,6 +25,7 @@ from boundary_bench.grading.worker import READY
 
 MEMORY = 4 << 30  # bytes of address space of a worker
 START_SECONDS = 180.0  # for the first import of sympy from a slow disk
+MOST_FAILED_STARTS = 3  # one after the other: something may kill a process now and then
 SPARE_SECONDS = 2.0  # after the parent's deadline, the worker's own
 RENEW_AFTER = 20_000  # judgements, as the caches of its libraries only grow
 
@@ -50,12 +52,14 @@ class Worker:
         return self.ready and self.pair is None
 
     def take(self, pair: Pair, deadline: float) -> None:
-        """Give it a pair; that its process has died shows when its pipe is read."""
+        """Give it a pair."""
         self.pair, self.due = pair, time.monotonic() + deadline
-        try:
-            self.pipe.send_bytes(json.dumps(pair).encode())
-        except OSError:
-            self.process.kill()
+        self.tell(json.dumps(pair).encode())
+
+    def tell(self, message: bytes) -> None:
+        """Send a message; that its process has died shows when its pipe is read."""
+        with suppress(OSError):
+            self.pipe.send_bytes(message)
 
     def end(self) -> None:
         """Kill it."""
@@ -77,17 +81,22 @@ def start(grader: Grader) -> Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
     worker = Worker(process, Connection(ours.detach()), time.monotonic() + START_SECONDS)
-    worker.pipe.send_bytes(pickle.dumps(grader.judge))
+    worker.tell(pickle.dumps(grader.judge))
     return worker
 
 
 @dataclass
 class Pool:
-    """Up to ``size`` workers of one grader; they start when there is something to judge."""
+    """Up to ``size`` workers of one grader; they start when there is something to judge.
+
+    Attributes:
+        failed: starts that came to nothing since the last that did not.
+    """
 
     grader: Grader
     size: int
     workers: list[Worker] = field(default_factory=list)
+    failed: int = 0
 
     def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Verdict]]:
         """Every pair with its verdict, in the order in which they are done.
@@ -141,22 +150,25 @@ class Pool:
         except (EOFError, OSError):
             return self._lost(worker)
         if not worker.ready:
-            worker.ready = said == READY
+            worker.ready, self.failed = said == READY, 0
             return None
         worker.judged += 1
         if worker.judged >= RENEW_AFTER:
             self._drop(worker)
         return Verdict(said.decode())
 
-    def _lost(self, worker: Worker) -> Verdict:
+    def _lost(self, worker: Worker) -> Verdict | None:
         self._drop(worker)
-        if not worker.ready:
-            raise GradingError(
-                f"the process that judges for the grader {self.grader.name!r} did not start (exit status "
-                f"{worker.process.returncode}, expected within {START_SECONDS:.0f} s); is math-verify installed? Try: "
-                "python -c 'import math_verify'"
-            )
-        return Verdict.TIMEOUT
+        if worker.ready:
+            return Verdict.TIMEOUT
+        self.failed += 1
+        if self.failed < MOST_FAILED_STARTS:
+            return None
+        raise GradingError(
+            f"the grader {self.grader.name!r} judges in processes of its own, and {self.failed} of them did not start: "
+            f"found them dead or silent, expected an answer within {START_SECONDS:.0f} s. What they said is above; try "
+            "python -c 'import math_verify', and whether memory is left"
+        )
 
     def _drop(self, worker: Worker) -> None:
         worker.end()

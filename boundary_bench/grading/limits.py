@@ -11,7 +11,7 @@ import re
 
 LONGEST = 1_000  # characters; the longest of MATH's 12,500 answers has fewer than 200
 DEEPEST = 12  # open brackets of any kind at one place
-LONGEST_NUMBER = 100  # digits in a row, thousands separators aside
+LONGEST_NUMBER = 100  # digits in a row
 LARGEST_RESULT = 2_000  # digits of a power of two numbers
 LARGEST_NESTED_RESULT = 5_000  # value of a power of two numbers that is itself an exponent
 MOST_NESTED_POWERS = 2
@@ -22,7 +22,7 @@ MOST_FACTORIALS = 6
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-NUMBER = re.compile(rf"(?:\d(?:[\s,_]|\\[,!;: ]|\{{,\}})?){{{LONGEST_NUMBER + 1}}}")
+NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1}}}")
 SCIENTIFIC = re.compile(r"\d\.?[eE][+-]?\d{4,}")
 POWER_OF_NUMBERS = re.compile(r"(\d+)\s*[)}]*\s*(?:\^|\*\*)\s*(?=[({]*\s*(\d+))")
 CHAIN = re.compile(r"(?:\^|\*\*)\s*[\w.]+\s*(?:\^|\*\*)")

@@ -15,7 +15,7 @@ RULES = [
         (r"\\[dtc]frac", r"\\frac"),
         (r"\\(?:left|right|displaystyle|limits|mleft|mright)(?![a-zA-Z])", ""),
         (r"\{,\}", ","),
-        (r"\\[!,;: ]|~|\\q?quad(?![a-zA-Z])", " "),
+        (r"(?<!\\)\\[!,;: ]|~|\\q?quad(?![a-zA-Z])", " "),
         (r"\\\$|\$", ""),
         (r"\\?%|\\text\{\s*percent\s*\}", ""),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)|°|\\text\{\s*degrees?\s*\}", ""),
