@@ -33,6 +33,10 @@ class EngineError(BoundaryBenchError, RuntimeError):
     """A sampling engine is not installed here, does not start, or broke down; what was drawn is kept."""
 
 
+class GradingError(BoundaryBenchError, RuntimeError):
+    """The processes that judge answers cannot be had; what was judged is kept."""
+
+
 class StoreError(BoundaryBenchError, OSError):
     """Something stored cannot be written, is damaged, or belongs to other settings."""
 

@@ -268,9 +268,10 @@ class Plan:
 
     def train_settings(self, run: Run) -> dict[str, Any]:
         """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
-        training = self.study.training.model_dump(
-            mode="json", exclude={"segments", "state_every", "device", "benchmark", "options", "data", "template"}
-        )
+        execution = {"segments", "state_every", "device", "benchmark", "options", "data", "template"}
+        # the usual reward is not said, so that runs from before there were others keep their names
+        usual = {"reward"} if self.study.training.reward == "correct" else set()
+        training = self.study.training.model_dump(mode="json", exclude=execution | usual)
         return {
             "version": VERSIONS["train"],
             "model": self.model_settings(run.model),

@@ -95,6 +95,12 @@ class Model(Block):
         return self
 
 
+class RandomReward(Block):
+    """A reward that knows nothing of the response."""
+
+    random: float = Field(gt=0, lt=1, description="probability of reward 1")
+
+
 class Training(Block):
     """How every run is trained. Segment boundaries are the checkpoints that are kept."""
 
@@ -112,6 +118,9 @@ class Training(Block):
     warmup: int = Field(5, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0, description="global gradient-norm clip")
+    reward: Literal["correct", "format"] | RandomReward = Field(
+        "correct", description="correct; or a control: format (an answer is there), {random: p} (1 with probability p)"
+    )
     temperature: float = Field(1.0, gt=0, description="temperature of the rollouts")
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     state_every: int = Field(10, ge=1, description="steps between saved trainer states: what a SIGKILL can cost")

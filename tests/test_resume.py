@@ -222,9 +222,7 @@ def test_shards_sample_side_by_side_and_another_number_of_them_draws_nothing(und
     assert json.loads(progress[-1])["problems"] == json.loads(progress[-1])["done"] == 2
 
 
-def test_a_torn_block_is_drawn_again_and_a_torn_checkpoint_is_refused(
-    undisturbed: Path, tmp_path: Path
-) -> None:
+def test_a_torn_block_is_drawn_again_and_a_torn_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) -> None:
     shutil.copytree(undisturbed, tmp_path / "copy")
     store = tmp_path / "copy/results/mini/store"
     block = next(store.glob("samples/base--countdown*/block-000096-000128.parquet"))

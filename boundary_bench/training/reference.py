@@ -26,12 +26,13 @@ from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.errors import Interrupted, ModelError, TrainingError
 from boundary_bench.files import atomic, write_json
-from boundary_bench.grading import Verdict, grade_all
+from boundary_bench.grading import JudgeAll, judge_here
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
 from boundary_bench.sampling.engine import Decoding, Responses
 from boundary_bench.sampling.torch_engine import sample
 from boundary_bench.study import Training
 from boundary_bench.training import state
+from boundary_bench.training.rewards import rewards
 
 #: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
@@ -44,13 +45,17 @@ GENTLER = (
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained: everything that a run's numbers depend on."""
+    """What is trained: everything that a run's numbers depend on, and who judges.
+
+    A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
+    """
 
     objective: Objective
     training: Training
     kind: Kind
     problems: list[Problem]
     seed: int
+    judge: JudgeAll = judge_here
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
 
 
 def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: int) -> Rollouts:
-    """Sample and grade one step's responses; reward 1 for a correct one, else 0."""
+    """Sample and reward one step's responses."""
     settings, problems = job.training, prompts_of_step(job, step)
     prompts = [tokenizer.encode(problem.prompt).ids for problem in problems]
     index_G = np.arange(settings.rollouts)
@@ -131,12 +136,8 @@ def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: i
         [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
         skip_special_tokens=True,
     )
-    rewards: list[float] = []
-    for slot, problem in enumerate(problems):
-        mine = slice(slot * settings.rollouts, (slot + 1) * settings.rollouts)
-        grades = grade_all(job.kind.grader, problem.reference, texts[mine], drawn.finished_S[mine])
-        rewards += [float(grade.verdict is Verdict.CORRECT) for grade in grades]
-    return _pack(drawn, prompts, torch.tensor(rewards), decoder.device)
+    reward_N = rewards(settings, job.seed, step, problems, job.kind.grader, texts, drawn.finished_S, job.judge)
+    return _pack(drawn, prompts, torch.tensor(reward_N), decoder.device)
 
 
 def join(parts: list[Responses]) -> Responses:

@@ -1,0 +1,180 @@
+"""Judging in processes of their own, each with a pipe of its own: what one of them does touches no other.
+
+A worker that is late or dies is killed and replaced, and the pair it had is a timeout. No pool of a library was taken:
+the field's (pebble) shares one locked pipe among all workers, so that one killed from outside can block the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+
+from boundary_bench.errors import GradingError
+from boundary_bench.grading import Grader, Pair, Verdict
+from boundary_bench.grading.worker import READY
+
+MEMORY = 4 << 30  # bytes of address space of a worker
+START_SECONDS = 180.0  # for the first import of sympy from a slow disk
+MOST_FAILED_STARTS = 3  # one after the other: something may kill a process now and then
+SPARE_SECONDS = 2.0  # after the parent's deadline, the worker's own
+RENEW_AFTER = 20_000  # judgements, as the caches of its libraries only grow
+
+
+@dataclass
+class Worker:
+    """A process, and what it is doing.
+
+    Attributes:
+        pair: what it judges; None while it starts or waits.
+        due: when it must have answered, on the monotonic clock; infinite while it waits.
+    """
+
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    due: float
+    ready: bool = False
+    pair: Pair | None = None
+    judged: int = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether it can take a pair."""
+        return self.ready and self.pair is None
+
+    def take(self, pair: Pair, deadline: float) -> None:
+        """Give it a pair."""
+        self.pair, self.due = pair, time.monotonic() + deadline
+        self.tell(json.dumps(pair).encode())
+
+    def tell(self, message: bytes) -> None:
+        """Send a message; that its process has died shows when its pipe is read."""
+        with suppress(OSError):
+            self.pipe.send_bytes(message)
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+
+
+def start(grader: Grader) -> Worker:
+    """A new process for a grader. It needs no main module, so it can be had from any script and any thread."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        number, limits = theirs.fileno(), (MEMORY, grader.deadline + SPARE_SECONDS)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "boundary_bench.grading.worker", *map(str, (number, os.getpid(), *limits))],
+            pass_fds=[number],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    worker = Worker(process, Connection(ours.detach()), time.monotonic() + START_SECONDS)
+    worker.tell(pickle.dumps(grader.judge))
+    return worker
+
+
+@dataclass
+class Pool:
+    """Up to ``size`` workers of one grader; they start when there is something to judge.
+
+    Attributes:
+        failed: starts that came to nothing since the last that did not.
+    """
+
+    grader: Grader
+    size: int
+    workers: list[Worker] = field(default_factory=list)
+    failed: int = 0
+
+    def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Verdict]]:
+        """Every pair with its verdict, in the order in which they are done.
+
+        Raises:
+            GradingError: a worker does not start.
+        """
+        waiting = deque(pairs)
+        busy: list[Worker] = []
+        try:
+            while waiting or busy:
+                self._fill(min(self.size, len(waiting) + len(busy)))
+                for worker in self.workers:
+                    if worker.free and waiting:
+                        worker.take(waiting.popleft(), self.grader.deadline)
+                yield from self._done()
+                busy = [worker for worker in self.workers if worker.pair is not None]
+        finally:
+            # a caller that stops early leaves pairs behind, whose verdicts must not be taken for later ones
+            for worker in [worker for worker in self.workers if worker.pair is not None]:
+                self._drop(worker)
+
+    def _fill(self, wanted: int) -> None:
+        """Replace who died while it waited, and start who is missing."""
+        for worker in [worker for worker in self.workers if worker.free and worker.process.poll() is not None]:
+            self._drop(worker)
+        while len(self.workers) < wanted:
+            self.workers.append(start(self.grader))
+
+    def _done(self) -> list[tuple[Pair, Verdict]]:
+        """Wait for whatever comes first: a verdict, a worker that is ready, a death, a deadline."""
+        at_work = [worker for worker in self.workers if not worker.free]
+        patience = min(worker.due for worker in at_work) - time.monotonic()
+        speaking = set(wait([worker.pipe for worker in at_work], max(0.0, patience)))
+        done = []
+        for worker in at_work:
+            if worker.pipe in speaking:
+                verdict = self._heard(worker)
+            elif time.monotonic() >= worker.due:
+                verdict = self._lost(worker)
+            else:
+                continue
+            if verdict is not None and worker.pair is not None:
+                done.append((worker.pair, verdict))
+                worker.pair = None
+        return done
+
+    def _heard(self, worker: Worker) -> Verdict | None:
+        try:
+            said = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return self._lost(worker)
+        if not worker.ready:
+            worker.ready, self.failed = said == READY, 0
+            return None
+        worker.judged += 1
+        if worker.judged >= RENEW_AFTER:
+            self._drop(worker)
+        return Verdict(said.decode())
+
+    def _lost(self, worker: Worker) -> Verdict | None:
+        self._drop(worker)
+        if worker.ready:
+            return Verdict.TIMEOUT
+        self.failed += 1
+        if self.failed < MOST_FAILED_STARTS:
+            return None
+        raise GradingError(
+            f"the grader {self.grader.name!r} judges in processes of its own, and {self.failed} of them did not start: "
+            f"found them dead or silent, expected an answer within {START_SECONDS:.0f} s. What they said is above; try "
+            "python -c 'import math_verify', and whether memory is left"
+        )
+
+    def _drop(self, worker: Worker) -> None:
+        worker.end()
+        self.workers.remove(worker)
+
+    def close(self) -> None:
+        """End all workers."""
+        while self.workers:
+            self._drop(self.workers[-1])

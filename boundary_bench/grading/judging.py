@@ -1,0 +1,60 @@
+"""Judging many answers: what repeats once, what was ever judged not again, the rest side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from boundary_bench.grading import Grader, Pair, Verdict, judge_here
+from boundary_bench.grading.cache import Cache
+from boundary_bench.grading.isolation import Pool
+
+
+@dataclass
+class Judge:
+    """Judges for any grader; a context manager that ends its processes. For one thread at a time, any thread.
+
+    A grader that is not isolated is called directly: no process, no cache.
+
+    Attributes:
+        folder: where judgements are kept from job to job.
+        workers: processes a grader may have.
+    """
+
+    folder: Path
+    workers: int = 2
+    pools: dict[str, Pool] = field(default_factory=dict)
+    caches: dict[str, Cache] = field(default_factory=dict)
+
+    def __call__(self, grader: Grader, pairs: Sequence[Pair]) -> list[Verdict]:
+        """The verdicts of (reference, answer) pairs, in their order.
+
+        Raises:
+            GradingError: a worker does not start.
+            StoreError: the cache cannot be read or written.
+        """
+        if not grader.isolated:
+            return judge_here(grader, pairs)
+        if grader.name not in self.caches:
+            self.caches[grader.name] = Cache(self.folder, grader)
+            self.caches[grader.name].load()
+            self.pools[grader.name] = Pool(grader, self.workers)
+        cache, pool = self.caches[grader.name], self.pools[grader.name]
+        verdict_of = {pair: cache.get(*pair) for pair in dict.fromkeys(pairs)}
+        for pair, verdict in pool.judged([pair for pair, verdict in verdict_of.items() if verdict is None]):
+            cache.put(*pair, verdict)
+            verdict_of[pair] = verdict
+        return [verdict for pair in pairs if (verdict := verdict_of[pair]) is not None]
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pool in self.pools.values():
+            pool.close()
+        for cache in self.caches.values():
+            cache.close()

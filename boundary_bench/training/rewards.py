@@ -1,0 +1,44 @@
+"""What a rollout is rewarded for: being correct, or one of two controls that tell whether correctness matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from boundary_bench import seeds
+from boundary_bench.benchmarks.base import Problem
+from boundary_bench.grading import Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.study import RandomReward, Training
+
+
+def rewards(
+    training: Training,
+    seed: int,
+    step: int,
+    problems: Sequence[Problem],
+    grader: Grader,
+    responses: Sequence[str],
+    finished: Sequence[bool],
+    judge: JudgeAll,
+) -> list[float]:
+    """The rewards, 0 or 1, of one step's rollouts, ``training.rollouts`` of each problem in turn.
+
+    ``correct``: the verdict is correct. ``format``: the response ended and holds an answer, right or not.
+    ``{random: p}``: 1 with probability p whatever the response says, drawn by run seed, step, place in the step,
+    problem and rollout index.
+    """
+    kind, each = training.reward, training.rollouts
+    if isinstance(kind, RandomReward):
+        index_G = np.arange(each)
+        drawn_P = [
+            seeds.uniforms(seeds.sample_seeds(seeds.key("random reward", seed, step, slot, problem.id), index_G), 0)
+            for slot, problem in enumerate(problems)
+        ]
+        return (np.concatenate(drawn_P) < kind.random).astype(float).tolist()
+    if kind == "format":
+        pairs = zip(responses, finished, strict=True)
+        return [float(bool(ended) and grader.extract(text) is not None) for text, ended in pairs]
+    references = [problem.reference for problem in problems for _ in range(each)]
+    grades = grade_many(grader, references, responses, finished, judge)
+    return [float(grade.verdict is Verdict.CORRECT) for grade in grades]
