@@ -156,6 +156,6 @@ class _readable:
         if isinstance(fault, Exception) and not isinstance(fault, DataError):
             reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
             raise DataError(
-                f"{self.what} could not be read: {reason}; expected the set on the hub or in its cache, or in the study "
-                "data: a clone of the set's repository, a folder that save_to_disk wrote, or a file"
+                f"{self.what} could not be read: {reason}; expected the set on the hub or in its cache, or in the "
+                "study data: a clone of the set's repository, a folder that save_to_disk wrote, or a file"
             ) from None
