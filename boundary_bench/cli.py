@@ -20,6 +20,7 @@ from boundary_bench.errors import (
     EXIT_RUN_AGAIN,
     EXIT_USER_ERROR,
     BoundaryBenchError,
+    DataError,
     Interrupted,
     StudyError,
     did_you_mean,
@@ -244,6 +245,11 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     commands.add_parser("doctor", help="What is installed here, and what each part unlocks.")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
+    check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
+    check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
+    new = commands.add_parser("new", help="Write a small file to start a benchmark or a model's study from.")
+    new.add_argument("what", choices=["benchmark", "model"])
+    new.add_argument("name")
     _environment_parser(commands.add_parser("env", help="Make the environment that vLLM samples in."))
     return top
 
@@ -265,6 +271,17 @@ def _simple_command(arguments: argparse.Namespace) -> None:
         from boundary_bench.study import schema
 
         print(schema(), end="")
+    elif arguments.command == "check":
+        from boundary_bench.benchmarks.battery import table
+
+        text, sound = table(arguments.data)
+        print(text)
+        if not sound:
+            raise DataError("check: a benchmark failed; what is wrong stands in its line of the table")
+    elif arguments.command == "new":
+        from boundary_bench import scaffold
+
+        print({"benchmark": scaffold.benchmark, "model": scaffold.model}[arguments.what](arguments.name))
     else:
         from boundary_bench.environment import create
 

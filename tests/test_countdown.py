@@ -1,4 +1,4 @@
-"""Every benchmark: gold is right, garbage is not. Countdown: exact chances, and a grader that no text can fool."""
+"""Countdown: exact chances, disjoint splits, and a grader that no text can fool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks import KINDS, options_of
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.countdown import (
@@ -39,25 +38,6 @@ def grade(problem: Problem, response: str) -> Grade:
 
 SPLITS = ("train", "dev", "test")
 EXAMPLE = problem([3, 8, 5, 2], 27, "3*8=24,24+5=29,29-2=27")
-GARBAGE = [
-    "",
-    " ",
-    ",",
-    "=",
-    "\0",
-    "\n",
-    "yes",
-    "0",
-    "None",
-    "[]",
-    "{}",
-    "-1",
-    "nan",
-    "\ud800",
-    "👍" * 9,
-    "1" * 10_000,
-    "(" * 999,
-]
 
 
 @cache
@@ -66,52 +46,16 @@ def generated(name: str, split: str, seed: int) -> list[Problem]:
     return kind.generate(split, seed, kind.options)
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=["countdown", "countdown-hard"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     return KINDS[request.param]
 
 
-# the battery of every kind
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_generation_is_decided_by_split_and_seed(kind: Kind, split: str) -> None:
-    assert kind.generate(split, 0, kind.options) == generated(kind.name, split, 0)
-    assert generated(kind.name, split, 0) != generated(kind.name, split, 1)
-
-
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_gold_solutions_grade_correct(kind: Kind, split: str, seed: int) -> None:
-    for each in generated(kind.name, split, seed):
-        assert kind.grader.grade(each.reference, each.solution).verdict is Verdict.CORRECT
-
-
-def test_garbage_never_grades_correct(kind: Kind) -> None:
+def test_a_spoilt_solution_never_grades_correct(kind: Kind) -> None:
     for each in generated(kind.name, "test", 0)[::7]:
         spoilt = [each.solution + " ", " " + each.solution, each.solution + "\n", each.solution * 2, each.solution[1:]]
-        for text in [*GARBAGE, *spoilt, each.prompt, each.reference]:
+        for text in [*spoilt, "0", "-1", "yes", each.prompt, each.reference]:
             assert kind.grader.grade(each.reference, text).verdict in (Verdict.WRONG, Verdict.UNPARSABLE), text
-
-
-@given(text=st.text(max_size=40))
-def test_any_text_gets_a_verdict(text: str) -> None:
-    for kind in KINDS.values():
-        assert kind.grader.grade(generated(kind.name, "test", 0)[0].reference, text).verdict in Verdict
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_ids_are_distinct_content_hashes(kind: Kind, split: str) -> None:
-    problems = generated(kind.name, split, 0)
-    assert len({each.id for each in problems}) == len(problems)
-    for each in problems:
-        assert each.id == f"{seeds.key(each.prompt, each.reference):016x}"
-    first = problems[0]
-    changed = [
-        Problem(first.prompt + " ", first.reference, first.solution),
-        Problem(first.prompt, first.reference + " ", ""),
-    ]
-    assert first.id not in {each.id for each in changed}
 
 
 def test_splits_share_no_problem_even_in_another_order(kind: Kind) -> None:
@@ -122,17 +66,6 @@ def test_splits_share_no_problem_even_in_another_order(kind: Kind) -> None:
     train, dev, test = map(names, SPLITS)
     assert train and dev and test
     assert not (train & dev or train & test or dev & test)
-
-
-def test_chances_are_probabilities(kind: Kind) -> None:
-    for split in SPLITS:
-        for each in generated(kind.name, split, 0):
-            assert each.chance is None or 0 < each.chance <= 1
-
-
-def test_the_registry_agrees_with_itself(kind: Kind) -> None:
-    assert KINDS[kind.name] is kind and kind.version >= 1 and kind.columns
-    assert options_of(kind, {}, "here") == kind.options
 
 
 # countdown: what is generated
@@ -151,7 +84,7 @@ def test_kinds_give_the_numbers_and_sizes_they_promise() -> None:
 
 
 def test_prompts_and_solutions_use_the_alphabet_of_the_tokenizer() -> None:
-    for name in KINDS:
+    for name in ("countdown", "countdown-hard"):
         for each in generated(name, "test", 0):
             assert set(each.prompt + each.solution) <= set(ALPHABET)
             assert each.prompt == prompt(**json.loads(each.reference))

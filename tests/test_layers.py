@@ -13,7 +13,7 @@ import pytest
 import boundary_bench
 
 PACKAGE = Path(boundary_bench.__file__).parent
-HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas")
+HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "datasets", "lm_eval", "reasoning_gym")
 
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
@@ -21,7 +21,7 @@ FLOORS = [
     {"study"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
     {"plan"},
-    {"sampling", "training", "tally", "measure", "compare", "report", "doctor", "environment"},
+    {"sampling", "training", "tally", "measure", "compare", "report", "doctor", "environment", "scaffold"},
     {"cli", "__main__"},
 ]
 LIGHT = [

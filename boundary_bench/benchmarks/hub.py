@@ -6,6 +6,7 @@ Trap: a hub set can change under its name, so that every load is of one commit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,15 +43,15 @@ class Fields:
 
 
 def text(row: Row, name: str) -> str:
-    """A column that must hold text; whole numbers are written out.
+    """A column that must hold text; numbers are written out.
 
     Raises:
         KeyError: there is no such column.
         ValueError: it holds something else, or nothing.
     """
     value = row[name]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() else str(value)
     if type(value) not in (str, int) or not str(value).strip():
         raise ValueError(f"{name}: found {value!r:.80}, expected text")
     return str(value).strip()

@@ -120,19 +120,21 @@ def _manager() -> Any:
 
 
 def _config(task: str) -> dict[str, Any]:
-    tasks = _library()
+    _library()
     from lm_eval.tasks._yaml_loader import load_yaml
 
     if Path(task).suffix in (".yaml", ".yml"):
         if not Path(task).is_file():
             raise StudyError(f"lm_eval:{task}: there is no such file")
-        return load_yaml(Path(task))
-    if task not in _manager().all_subtasks:
-        raise StudyError(
-            f"lm_eval:{task}: lm-eval {tasks.__name__} has no task of that name; lm-eval ls tasks lists them"
-        )
-    path = _manager().task_index[task].yaml_path
-    return load_yaml(path)
+        path = Path(task)
+    elif task in _manager().all_subtasks:
+        path = _manager().task_index[task].yaml_path
+    else:
+        raise StudyError(f"lm_eval:{task}: lm-eval has no task of that name; lm-eval ls tasks lists them")
+    try:
+        return load_yaml(path)
+    except Exception as fault:  # a task's file may import anything
+        raise StudyError(f"lm_eval:{task}: its definition {path} cannot be read: {fault}") from None
 
 
 def _filter(step: dict[str, Any]) -> Callable[..., Any]:

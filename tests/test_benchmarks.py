@@ -1,0 +1,148 @@
+"""The battery of every registered benchmark; hub sets run it on self-written rows in their own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boundary_bench import seeds
+from boundary_bench.benchmarks import KINDS, kind_of, options_of, problems_of
+from boundary_bench.benchmarks.base import Kind, Problem, Split
+from boundary_bench.benchmarks.battery import CHECKS, data_of, table
+from boundary_bench.benchmarks.overlap import normal
+from boundary_bench.errors import StudyError
+from boundary_bench.grading import Grader, Verdict
+from boundary_bench.store import read_problems, write_problems
+
+HUB = Path(__file__).parent / "data" / "hub"
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+#: One generator of each library, the first of its kind that is quick.
+GYM = "reasoning_gym:leg_counting"
+NAMES = [*sorted(KINDS), GYM]
+
+
+def _kind(name: str) -> Kind:
+    if name == GYM:
+        pytest.importorskip("reasoning_gym")
+    return kind_of(name, "here")
+
+
+def splits_of(kind: Kind) -> list[Split]:
+    return list(kind.source.splits) if kind.source else list(SPLITS)
+
+
+@cache
+def problems(name: str, split: Split, seed: int = 0) -> list[Problem]:
+    """Through the code that prepares problems for a study."""
+    kind = kind_of(name, "here")
+    data = str(HUB / name) if kind.source else None
+    return problems_of(kind, split, seed, kind.options, data)[0]
+
+
+@pytest.fixture(params=NAMES)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return _kind(request.param)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_the_battery(kind: Kind, check: Callable[[Kind, list[Problem]], list[str]]) -> None:
+    for split in splits_of(kind):
+        found = problems(kind.name, split)
+        assert len(found) >= 3 and check(kind, found) == []
+
+
+def test_problems_are_decided_by_split_and_seed(kind: Kind) -> None:
+    data = str(HUB / kind.name) if kind.source else None
+    for split in splits_of(kind):
+        again = problems_of(kind, split, 0, kind.options, data)[0]
+        assert again == problems(kind.name, split)
+        if not kind.source:
+            assert again != problems(kind.name, split, 1)
+
+
+def test_ids_are_content_hashes(kind: Kind) -> None:
+    found = problems(kind.name, "test")
+    assert all(each.id == f"{seeds.key(each.prompt, each.reference):016x}" for each in found)
+    first = found[0]
+    changed = [Problem(first.prompt + " ", first.reference, ""), Problem(first.prompt, first.reference + " ", "")]
+    assert first.id not in {each.id for each in changed}
+
+
+def test_splits_share_no_question(kind: Kind) -> None:
+    asked = {
+        split: {normal(each.prompt) for seed in (0, 1) for each in problems(kind.name, split, seed)}
+        for split in splits_of(kind)
+    }
+    every = [question for questions in asked.values() for question in questions]
+    assert len(set(every)) == len(every)
+
+
+def test_problems_survive_the_file(kind: Kind, tmp_path: Path) -> None:
+    found = problems(kind.name, "test")
+    write_problems(tmp_path / "p.parquet", found, "test", {})
+    assert read_problems(tmp_path / "p.parquet") == found
+
+
+def test_the_registry_agrees_with_itself(kind: Kind) -> None:
+    assert kind.version >= 1 and options_of(kind, {}, "here") == kind.options
+    assert (kind.parse is None) == (not kind.columns)
+    if kind.source:
+        assert kind.source.splits.keys() == kind.source.problems.keys() and kind.source.licence and kind.source.answer
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_gets_a_verdict(text: str) -> None:
+    for name in sorted(KINDS):
+        assert KINDS[name].grader.grade(problems(name, "test")[0].reference, text).verdict in Verdict
+
+
+def test_the_battery_sees_what_it_is_there_for() -> None:
+    kind, good = KINDS["random-calculation"], problems("random-calculation", "test")[0]
+    lax = replace(kind, grader=Grader("lax", 1, lambda text: text, lambda _reference, _answer: Verdict.CORRECT))
+    spoilt = Problem(good.prompt, "1/7777", good.solution)
+    assert CHECKS["gold is correct"](kind, [spoilt]) == [spoilt.id]
+    assert CHECKS["garbage is not"](lax, [good])
+    assert CHECKS["ids differ"](kind, [good, good]) == [good.id]
+    assert CHECKS["chances"](kind, [Problem("q", "1", "1", chance=0.0)])
+    assert CHECKS["prompts"](kind, [Problem(" ", "1", "1")])
+
+
+def test_the_table_names_every_kind_and_what_is_missing() -> None:
+    text, sound = table(HUB)
+    assert sound and all(name in text for name in KINDS) and "fault" not in text and "no data" not in text
+    assert data_of(HUB, KINDS["countdown"]) is None
+
+
+def test_a_hub_set_without_its_hub_says_how_to_go_on() -> None:
+    text, sound = table(None)
+    assert sound, "what is out of reach is no failure"
+    assert text.count("no data") >= 10 and "data:" in text and "no commit is known; give --data FOLDER" in text
+
+
+def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
+    from boundary_bench.benchmarks import check
+
+    math, amc = KINDS["math"], KINDS["amc-2023"]
+    with pytest.raises(StudyError, match="math has no dev split; it has train, test"):
+        check(math, "dev", math.options, None, "here")
+    with pytest.raises(StudyError, match=r"amc-2023 has no commit .*revision: COMMIT.* data: FOLDER"):
+        check(amc, "test", amc.options, None, "here")
+    check(amc, "test", amc.options, "folder", "here")
+    check(amc, "test", options_of(amc, {"revision": "0" * 40}, "here"), None, "here")
+    for revision in ("main", "abc123"):
+        with pytest.raises(StudyError, match="revision"):
+            options_of(amc, {"revision": revision}, "here")
+    with pytest.raises(StudyError, match="cannot be read from a file"):
+        check(kind_of(GYM, "here"), "test", kind_of(GYM, "here").options, "x.jsonl", "here")
+
+
+@pytest.mark.parametrize("name", ["nope", "lm_eval:", "lm_evil:gsm8k", ":x"])
+def test_unknown_kinds_are_refused_with_what_is_known(name: str) -> None:
+    with pytest.raises(StudyError, match=r"not a benchmark kind; .*lm_eval:NAME"):
+        kind_of(name, "here")

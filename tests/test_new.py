@@ -1,0 +1,57 @@
+"""``boundary-bench new``: what it writes works as it is, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from boundary_bench import scaffold
+from boundary_bench.benchmarks.battery import CHECKS
+from boundary_bench.cli import main
+from boundary_bench.errors import StoreError, StudyError
+from boundary_bench.plan import make_plan
+
+
+def test_a_new_benchmark_passes_the_battery(tmp_path: Path) -> None:
+    message = scaffold.benchmark("my-sums.v2", tmp_path)
+    assert "import MY_SUMS_V2" in message and "my-sums.v2: {split: test}" in message
+    kind = runpy.run_path(str(tmp_path / "my_sums_v2.py"))["MY_SUMS_V2"]
+    assert kind.name == "my-sums.v2"
+    asked = {split: kind.generate(split, 0, kind.options) for split in ("train", "dev", "test")}
+    for problems in asked.values():
+        assert len(problems) == 40 and not any(check(kind, problems) for check in CHECKS.values())
+    assert len({problem.id for problems in asked.values() for problem in problems}) == 120
+    assert kind.parse({"a": 12, "b": 34}).solution == "46"
+    with pytest.raises(StoreError, match="is there already"):
+        scaffold.benchmark("my-sums.v2", tmp_path)
+
+
+def test_a_new_model_is_a_study_that_plans(tmp_path: Path) -> None:
+    message = scaffold.model("my-model", tmp_path)
+    assert "my-model: {path: my-model}" in message
+    plan = make_plan(str(tmp_path / "my-model.yaml"))
+    assert plan.study.models["my-model"].path == "my-model" and len(plan.runs) == 2
+    with pytest.raises(StoreError, match="is there already"):
+        scaffold.model("my-model", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x--y", "countdown", "math", "2d"])
+def test_names_that_are_none_or_taken_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="new"):
+        scaffold.benchmark(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "model", "mine"]) == 0 and Path("mine.yaml").is_file()
+    assert main(["new", "model", "mine"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    Path("sets").mkdir()
+    Path("sets/gsm8k.jsonl").write_text('{"question": "q", "answer": "#### 5"}\n')
+    assert main(["check", "--data", "sets"]) == 0
+    assert "gsm8k                       1  ok" in capsys.readouterr().out
+    Path("sets/gsm8k.jsonl").write_text('{"question": "q"}\n')
+    assert main(["check", "--data", "sets"]) == 2
