@@ -119,8 +119,10 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
 def train(plan: Plan, arguments: argparse.Namespace) -> None:
     """Train one segment: from the checkpoint before ``--step`` to it."""
     from boundary_bench import models
+    from boundary_bench.benchmarks.templates import prompting
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.store import read_problems
-    from boundary_bench.training import one_thread, reference, state
+    from boundary_bench.training import one_thread, reference, rollouts, state
 
     stopped = stop_signal()
     run, step = plan.run(arguments.run), arguments.step
@@ -135,9 +137,9 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
         raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(problems)} problems")
     store = plan.store("runs", run.name, {**settings, **contents(manifest, problems)})
     one_thread()
-    with lease(store, log):
-        kind = plan.problem_sets[TRAINING_SET].kind
-        job = reference.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed)
+    with lease(store, log), Judge(plan.judgements) as judge:
+        kind, put = plan.problem_sets[TRAINING_SET].kind, prompting(plan.template(run.model, TRAINING_SET), folder)
+        job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)
         kept = reference.train(job, folder, store, step, log, stopped)
         target = plan.checkpoint(run, step)
         rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
@@ -151,6 +153,8 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
 def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     """Draw and grade the samples of a policy on a benchmark that are not in the store yet."""
     from boundary_bench import models, provenance
+    from boundary_bench.benchmarks.templates import prompting
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.sampling import campaign, load_engine
     from boundary_bench.store import SampleStore, read_problems
     from boundary_bench.training import one_thread
@@ -174,14 +178,24 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
     progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
-    with lease(store.folder, log, shard, shards):
+    kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
+    with lease(store.folder, log, shard, shards), Judge(plan.judgements) as judge:
         store.claim(settings)
-        kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
-        chosen = campaign.Campaign(kind, problems, sampling, plan.design, (policy.name, benchmark), shard)
+        chosen = campaign.Campaign(
+            kind,
+            problems,
+            sampling,
+            plan.design,
+            (policy.name, benchmark),
+            shard,
+            prompting(plan.template(policy.model, benchmark), folder),
+            judge,
+        )
         facts = {
             "settings": declared,
             "weights": manifest["weights_sha256"],
             "engine": sampling.engine,
+            "grader": kind.grader.identity,
             "provenance": provenance.record(),
         }
         tell = campaign.Tell(log, lambda record: append_line(progress, json.dumps(record)))
@@ -268,7 +282,7 @@ def _simple_command(arguments: argparse.Namespace) -> None:
 
         print(doctor())
     elif arguments.command == "schema":
-        from boundary_bench.study import schema
+        from boundary_bench.study_file import schema
 
         print(schema(), end="")
     elif arguments.command == "check":

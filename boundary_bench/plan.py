@@ -20,7 +20,8 @@ from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
-from boundary_bench.study import Benchmark, Study, load_study
+from boundary_bench.study import Benchmark, Study
+from boundary_bench.study_file import load_study
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
@@ -227,6 +228,11 @@ class Plan:
     def comparison(self, run: Run, benchmark: str) -> Path:
         """The folder of a run's comparison with its base."""
         return self.root / "comparisons" / run.name / benchmark
+
+    @property
+    def judgements(self) -> Path:
+        """Where graders keep what they have judged."""
+        return self.root / "store" / "judgements"
 
     def store(self, kind: str, name: str, settings: dict[str, Any]) -> Path:
         """A store folder: named by what it holds and the settings it was made with, never a declared output."""

@@ -81,6 +81,32 @@ def load_chat_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
+@dataclass(frozen=True)
+class Prompting:
+    """How questions become token ids: a template, and the tokenizer that knows a model's own chat template."""
+
+    template: Template = TEMPLATES["raw"]
+    chat: Any = None
+
+    def ids(self, tokenizer: Any, question: str) -> list[int]:
+        """The prompt of a question; a rendered chat has its special tokens already."""
+        text = apply(self.template, question, self.chat)
+        return tokenizer.encode(text, add_special_tokens=not self.template.chat).ids
+
+
+#: Questions as they are.
+RAW = Prompting()
+
+
+def prompting(template: Template, folder: Path) -> Prompting:
+    """How questions are put to the model in a folder.
+
+    Raises:
+        ModelError: see ``load_chat_tokenizer``.
+    """
+    return Prompting(template, load_chat_tokenizer(folder) if template.chat else None)
+
+
 def apply(template: Template, question: str, tokenizer: Any = None) -> str:
     """The prompt text of a question.
 
