@@ -52,7 +52,7 @@ def _generator(name: str, **settings: Any) -> Any:
     except ImportError as fault:
         raise StudyError(
             f"kinds reasoning_gym:... need reasoning-gym, which does not load here ({fault}); "
-            "run: pip install reasoning-gym"
+            "run: pip install 'boundary-bench[gym]'"
         ) from None
     if name not in DATASETS:
         raise StudyError(f"reasoning_gym has no generator {name!r}; {did_you_mean(name, DATASETS)}")
