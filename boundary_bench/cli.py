@@ -207,9 +207,36 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
 
 def measure(plan: Plan, arguments: argparse.Namespace) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.measure import measure
+    from boundary_bench.regrade import compare_graders
 
-    measure(plan, plan.policy(arguments.policy), arguments.benchmark)
+    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    measure(plan, policy, benchmark)
+    with Judge(plan.judgements) as judge:
+        rows = compare_graders(plan, policy, benchmark, judge)
+    for row in rows:
+        if row["k"] == 1 and row["grader"] != row["stopped_by"]:
+            logger(f"measure {policy.name} {benchmark}")(
+                f"{row['grader']} disagrees with {row['stopped_by']} on {row['disagreements']} of {row['compared']} "
+                f"responses -> {plan.measures(policy, benchmark) / 'disagreements.csv'}"
+            )
+
+
+def grade(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Grade stored samples by another grader, beside the verdicts that they have."""
+    from boundary_bench.grading.graders import GRADERS
+    from boundary_bench.grading.judging import Judge
+    from boundary_bench.regrade import regrade
+
+    if arguments.grader not in GRADERS:
+        raise StudyError(f"no grader {arguments.grader!r}; {did_you_mean(arguments.grader, GRADERS)}")
+    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    with Judge(plan.judgements) as judge:
+        file = regrade(plan, policy, benchmark, GRADERS[arguments.grader], judge)
+    logger(f"grade {policy.name} {benchmark}")(
+        f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{arguments.grader}] into the study"
+    )
 
 
 def compare(plan: Plan, arguments: argparse.Namespace) -> None:
@@ -234,6 +261,7 @@ STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, .
     "train": (train, ("run", "step")),
     "sample": (sample, ("policy", "benchmark")),
     "measure": (measure, ("policy", "benchmark")),
+    "grade": (grade, ("policy", "benchmark", "grader")),
     "compare": (compare, ("run", "benchmark")),
     "report": (report, ()),
 }

@@ -224,20 +224,24 @@ def number(value: Any) -> str:
     return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
 
 
-def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows as CSV: header from the keys of the first, numbers as ``number`` writes them.
+def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Write rows as CSV, numbers as ``number`` writes them.
+
+    Args:
+        columns: by default the keys of the first row; where they are given there may be no row.
 
     Raises:
         DataError: there is no row, or a row has other keys.
     """
     rows = list(rows)
-    if not rows:
+    if not rows and columns is None:
         raise DataError(f"{path}: found no row to write, expected at least one")
+    columns = list(rows[0]) if columns is None else columns
     for place, row in enumerate(rows, 1):
-        if odd := row.keys() ^ rows[0].keys():
+        if odd := row.keys() ^ set(columns):
             raise DataError(f"{path}, row {place}: found other columns than in row 1 (differing: {sorted(odd)})")
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: number(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())

@@ -18,6 +18,8 @@ from boundary_bench.benchmarks import check, kind_of, options_of
 from boundary_bench.benchmarks.base import Kind, Options
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
+from boundary_bench.grading import Grader
+from boundary_bench.grading.graders import GRADERS
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
@@ -84,6 +86,8 @@ class Plan:
         _ = self.objectives, self.problem_sets, self.design
         for model in self.study.models:
             self.template(model, TRAINING_SET)
+        for benchmark in self.study.benchmarks:
+            self.graders(benchmark)
 
     @cached_property
     def root(self) -> Path:
@@ -126,6 +130,27 @@ class Plan:
         """
         chosen = self.study.models[model].template
         return template_of(chosen, f"models.{model}.template") if chosen else self.problem_sets[benchmark].template
+
+    def graders(self, benchmark: str) -> list[Grader]:
+        """The graders of a benchmark's samples: first the one they are drawn with, then those beside it.
+
+        Raises:
+            StudyError: the study names one that there is not.
+        """
+        chosen = self.problem_sets[benchmark]
+        kind, found = chosen.kind, {chosen.kind.grader.name: chosen.kind.grader}
+        if kind.second:
+            found[kind.second.name] = kind.second
+        for name in chosen.entry.graders:
+            if name not in GRADERS:
+                raise StudyError(f"benchmarks.{benchmark}.graders: no grader {name!r}; {did_you_mean(name, GRADERS)}")
+            found.setdefault(name, GRADERS[name])
+        return list(found.values())
+
+    def grader_settings(self, benchmark: str) -> dict[str, Any]:
+        """What the comparison of a benchmark's graders depends on."""
+        identities = [grader.identity for grader in self.graders(benchmark)]
+        return {"graders": identities, **self.analysis_settings("measure")}
 
     @cached_property
     def design(self) -> Design:
@@ -221,6 +246,10 @@ class Plan:
         """What the sample stage says of one shard; beside it, as .jsonl, the same for programs."""
         return self.root / "logs" / "sample" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.log"
 
+    def grades(self, policy: Policy, benchmark: str, grader: str) -> Path:
+        """The verdicts of another grader on a policy's samples."""
+        return self.root / "grades" / policy.name / benchmark / f"{grader}.parquet"
+
     def measures(self, policy: Policy, benchmark: str) -> Path:
         """The folder of a policy's measures."""
         return self.root / "measures" / policy.name / benchmark
@@ -303,6 +332,11 @@ class Plan:
             "problems": self.problem_settings(benchmark),
             **self.template_settings(model, benchmark),
         }
+
+    @property
+    def first_ks(self) -> list[int]:
+        """The values of k that the first round of every problem suffices for."""
+        return [k for k in self.study.ks if k <= self.design.rounds[0]]
 
     @property
     def design_settings(self) -> dict[str, Any]:

@@ -155,6 +155,7 @@ class Benchmark(Block):
         description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
+    graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
 
 
 class Vllm(Block):

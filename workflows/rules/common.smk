@@ -59,12 +59,16 @@ def evaluated(wildcards):
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 SAMPLES = [
-    file
-    for policy in PLAN.policies
-    for b in PLAN.study.benchmarks
-    for file in PLAN.samples(policy, b)
+    file for policy in PLAN.policies for b in PLAN.study.benchmarks for file in PLAN.samples(policy, b)
 ]
-MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"]
+MEASURE_FILES = [
+    "problems.parquet",
+    "pass_at_k.csv",
+    "cover.csv",
+    "summary.csv",
+    "graders.csv",
+    "disagreements.csv",
+]
 MEASURES = [
     PLAN.measures(policy, b) / name
     for policy in PLAN.policies
@@ -81,7 +85,17 @@ COMPARISONS = [
 REPORT = PLAN.root / "report.html"
 TABLES = [
     PLAN.root / f"tables/{name}.{kind}"
-    for name in ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "training"]
+    for name in [
+        "pass_at_k",
+        "cover",
+        "summary",
+        "differences",
+        "boundary",
+        "coverage",
+        "stages",
+        "graders",
+        "training",
+    ]
     for kind in ["csv", "md"]
 ]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
