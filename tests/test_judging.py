@@ -32,6 +32,8 @@ C, W, LATE = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT
 
 def odd(reference: str, answer: str) -> Verdict:
     """A judge that does what it is told."""
+    if reference.startswith("/"):
+        Path(reference).touch()  # "I have begun"
     if answer == "hang":
         while True:
             pass
@@ -200,24 +202,28 @@ def test_processes_end_with_their_judge(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("answer", "deadline"), [("wait", 600), ("hang", 600), ("hang in C", 1)])
 def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str, deadline: float) -> None:
     """One that waits or computes in Python ends at once; one held in C code at its own deadline."""
+    begun = [tmp_path / "one", tmp_path / "two"]
     code = f"""
         import threading
         from pathlib import Path
         from dataclasses import replace
         from tests.test_judging import ODD, Judge
         patient = replace(ODD, deadline={deadline})
-        judge = Judge(Path({str(tmp_path)!r}), 2)
+        judge = Judge(Path({str(tmp_path / "grades")!r}), 2)
         judge(patient, [("1", "1"), ("2", "1")])
         print(*(worker.process.pid for worker in judge.pools["odd"].workers), flush=True)
         while {answer!r} == "wait":
             threading.Event().wait()
-        judge(patient, [("1", {answer!r}), ("2", {answer!r})])
+        judge(patient, [({str(begun[0])!r}, {answer!r}), ({str(begun[1])!r}, {answer!r})])
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as parent:
         assert parent.stdout is not None
         children = [int(number) for number in parent.stdout.readline().split()]
-        assert len(children) == 2 and all(map(alive, children))
+        assert len(children) == 2
+        while answer != "wait" and not all(path.exists() for path in begun):
+            assert parent.poll() is None
+        assert all(map(alive, children))
         parent.kill()
     end = time.monotonic() + 60
     while any(map(alive, children)) and time.monotonic() < end:
