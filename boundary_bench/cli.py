@@ -209,12 +209,10 @@ def measure(plan: Plan, arguments: argparse.Namespace) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
     from boundary_bench.grading.judging import Judge
     from boundary_bench.measure import measure
-    from boundary_bench.regrade import compare_graders
 
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
-    measure(plan, policy, benchmark)
     with Judge(plan.judgements) as judge:
-        rows = compare_graders(plan, policy, benchmark, judge)
+        rows = measure(plan, policy, benchmark, judge)
     for row in rows:
         if row["k"] == 1 and row["grader"] != row["stopped_by"]:
             logger(f"measure {policy.name} {benchmark}")(

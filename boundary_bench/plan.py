@@ -339,6 +339,11 @@ class Plan:
         return [k for k in self.study.ks if k <= self.design.rounds[0]]
 
     @property
+    def grader_ks(self) -> list[int]:
+        """The values of k at which graders are compared."""
+        return sorted({1, *self.first_ks})
+
+    @property
     def design_settings(self) -> dict[str, Any]:
         """The design, as it is written down."""
         return {"rounds": list(self.design.rounds), "stop_after": self.design.stop_after}

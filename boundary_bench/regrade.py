@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.measure import ALL, VALUE_METHODS, identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.plan import Plan, Policy
 from boundary_bench.provenance import fingerprint
+from boundary_bench.rows import ALL, identify, interval_columns, mean_interval, resampled, write_csv
+from boundary_bench.statistics.intervals import VALUE_METHODS
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.store import (
     NOT_DRAWN,
@@ -123,7 +124,7 @@ def _grader_rows(
     disagreement = (float("nan"),) * 3
     if len(share_C):
         disagreement = mean_interval(share_C, resampled(analysis, len(share_C)), analysis.level)
-    had = [k for k in plan.first_ks if k <= n_P.min()]
+    had = [k for k in plan.grader_ks if k <= n_P.min()]
     pass_PK = pass_at_k(n_P, correct_P, had) if had else np.zeros((len(n_P), 0))
     resamples = resampled(analysis, len(n_P))
     shared = {
@@ -136,10 +137,10 @@ def _grader_rows(
         **dict(zip(("disagreement", "disagreement_low", "disagreement_high"), disagreement, strict=True)),
     }
     estimates = [mean_interval(value_P, resamples, analysis.level) for value_P in pass_PK.T]
-    estimates += [(float("nan"),) * 3] * (len(plan.first_ks) - len(had))
+    estimates += [(float("nan"),) * 3] * (len(plan.grader_ks) - len(had))
     return [
         {"grader": grader.label, "k": k, **dict(zip(("estimate", "low", "high"), found, strict=True)), **shared}
-        for k, found in zip(plan.first_ks, estimates, strict=True)
+        for k, found in zip(plan.grader_ks, estimates, strict=True)
     ]
 
 

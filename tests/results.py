@@ -13,11 +13,9 @@ import yaml
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
 from boundary_bench.files import write_json, write_text
-from boundary_bench.grading import judge_here
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan, Policy, make_plan
 from boundary_bench.provenance import file_sha256, fingerprint
-from boundary_bench.regrade import compare_graders
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS
 from boundary_bench.store import SAMPLES, SampleStore, write_problems, write_table
@@ -123,7 +121,6 @@ def run_stages(plan: Plan) -> None:
     for benchmark in plan.study.benchmarks:
         for policy in plan.policies:
             measure(plan, policy, benchmark)
-            compare_graders(plan, policy, benchmark, judge_here)
         for run in plan.runs:
             compare(plan, run, benchmark)
     report(plan)

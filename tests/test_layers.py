@@ -21,7 +21,19 @@ FLOORS = [
     {"study", "study_file"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
     {"plan"},
-    {"sampling", "training", "tally", "measure", "regrade", "compare", "report", "doctor", "environment", "scaffold"},
+    {
+        "sampling",
+        "training",
+        "tally",
+        "rows",
+        "measure",
+        "regrade",
+        "compare",
+        "report",
+        "doctor",
+        "environment",
+        "scaffold",
+    },
     {"cli", "__main__"},
 ]
 LIGHT = [

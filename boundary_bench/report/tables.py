@@ -15,8 +15,9 @@ from boundary_bench import provenance
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
-from boundary_bench.measure import ALL, THRESHOLDS, identify, number, strata
+from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.rows import ALL, identify, number, strata
 from boundary_bench.store import read_problems, read_table
 from boundary_bench.tally import files_of
 
@@ -145,7 +146,7 @@ def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], 
     _add(tables.summary, folder / "summary.csv", places)
     whose = {**identity, "stratum": ALL, "settings": provenance.fingerprint(plan.grader_settings(benchmark))}
     graders = [{**whose, "grader": grader.label} for grader in plan.graders(benchmark)]
-    _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.first_ks))
+    _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
 
 
 def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tables: Tables) -> None:
