@@ -66,7 +66,9 @@ def test_graders_are_compared_on_the_first_round(plan: Plan) -> None:
     ]
     assert [other[name] for name in ("correct", "wrong", "unparsable")] == ["12", "0", "4"]
     assert (other["compared"], other["disagreements"], float(other["disagreement"])) == ("16", "4", 0.25)
-    assert float(own["disagreement"]) == 0 and own["samples"] == other["samples"] == str(4 * FIRST)
+    assert own["disagreement"] == own["disagreement_high"] == "" and own["samples"] == other["samples"] == str(
+        4 * FIRST
+    )
     assert all(float(row["low"]) <= float(row["estimate"]) <= float(row["high"]) for row in found.values())
     assert {row["stopped_by"] for row in found.values()} == {"countdown 2"}
 
@@ -110,9 +112,12 @@ def test_what_was_graded_is_graded_again_only_where_samples_or_grader_changed(pl
     assert len(asked) == 3 * first
 
 
-def test_a_benchmark_with_one_grader_has_its_rows_and_no_case(tmp_path: Path) -> None:
-    plan = make_tree(tmp_path, benchmarks={"countdown": {}})
-    assert {grader for grader, _ in rows_of(plan)} == {"countdown 2"}
+@pytest.mark.parametrize("correct", [None, [0, 0, 0, 0]])
+def test_graders_that_agree_have_their_rows_and_no_case(tmp_path: Path, correct: list[int] | None) -> None:
+    """One grader, or a second one that finds the wrong ones wrong too."""
+    further = {"graders": ["exact"]} if correct else {}
+    plan = make_tree(tmp_path, {STEP2: correct} if correct else None, benchmarks={"countdown": further})
+    assert {grader for grader, _ in rows_of(plan)} == {"countdown 2", *(["exact 1"] if correct else [])}
     assert read(plan.measures(plan.policy(STEP2), "countdown") / "disagreements.csv") == []
 
 
