@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from boundary_bench.grading import Grade, Verdict, extract, graders, limits
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.normal import normal
-from boundary_bench.grading.second import Disagreement, decided, disagreement_rate, disagreements
 
 NAME = {"C": Verdict.CORRECT, "w": Verdict.WRONG}
 #: Text made of what the extraction looks for.
@@ -228,21 +227,3 @@ def test_extraction_takes_time_linear_in_the_response(piece: str) -> None:
     for grader in GRADERS.values():
         grader.extract(text)
     assert time.process_time() - begun < 20
-
-
-def test_two_graders_side_by_side() -> None:
-    right, wrong, none = Grade(Verdict.CORRECT, "1"), Grade(Verdict.WRONG, "2"), Grade(Verdict.UNPARSABLE)
-    cut, late = Grade(Verdict.TRUNCATED), Grade(Verdict.TIMEOUT, "3")
-    first = [right, wrong, right, none, cut, late, right, none]
-    second = [right, right, none, wrong, right, right, late, right]
-    ids, samples = list("aabbccdd"), [0, 1] * 4
-    assert decided(first, second) == 5
-    assert disagreements(ids, samples, first, second) == [
-        Disagreement("a", 1, wrong, right),
-        Disagreement("b", 0, right, none),
-        Disagreement("d", 1, none, right),
-    ]
-    assert disagreement_rate(first, second) == 3 / 5
-    assert disagreement_rate([cut], [cut]) is None
-    with pytest.raises(ValueError):
-        disagreements(ids, samples, first, second[:-1])
