@@ -198,6 +198,44 @@ def measure(plan: Plan, arguments: argparse.Namespace) -> None:
     measure(plan, plan.policy(arguments.policy), arguments.benchmark)
 
 
+def probe(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Test whether a policy has read a benchmark: it continues statements of which it is given a part."""
+    from boundary_bench import models, provenance
+    from boundary_bench.grading.judging import Judge
+    from boundary_bench.probe import Job, probe
+    from boundary_bench.sampling import load_engine
+    from boundary_bench.store import SampleStore, read_problems
+    from boundary_bench.training import one_thread
+
+    stopped = stop_signal()
+    policy, benchmark, study = plan.policy(arguments.policy), arguments.benchmark, plan.study
+    if benchmark not in study.benchmarks:
+        raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, study.benchmarks)}")
+    if study.probe is None:
+        raise StudyError("the study asks for no probe; write probe: {} into it, or probe: {fractions: [0.6]}")
+    log = logger(f"probe {policy.name} {benchmark}")
+    declared = fingerprint(plan.probe_settings(benchmark))
+    expect(declared, arguments)
+    folder, manifest = models.read_manifest(plan.weights(policy))
+    problems, grader = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind.grader
+    settings = {**plan.probe_settings(benchmark), **contents(manifest, problems)}
+    store = SampleStore(plan.store("probes", f"{policy.name}--{benchmark}", settings))
+    facts = {
+        "settings": declared,
+        "weights": manifest["weights_sha256"],
+        "engine": study.sampling.engine,
+        "grader": grader.identity,
+        "provenance": provenance.record(),
+    }
+    one_thread()
+    with lease(store.folder, log), Judge(plan.judgements) as judge:
+        store.claim(settings)
+        job = Job(problems, grader, study.sampling, store.folder, judge, facts)
+        for row in probe(plan, policy, benchmark, job, load_engine(folder, study.sampling, log), stopped):
+            numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("exact", "rouge_l", "accuracy"))
+            log(f"first {row['fraction']:.0%} of {row['problems']} statements: {numbers}")
+
+
 def compare(plan: Plan, arguments: argparse.Namespace) -> None:
     """Compare every checkpoint of a run with its base model, problem by problem."""
     from boundary_bench.compare import compare
@@ -220,6 +258,7 @@ STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, .
     "train": (train, ("run", "step")),
     "sample": (sample, ("policy", "benchmark")),
     "measure": (measure, ("policy", "benchmark")),
+    "probe": (probe, ("policy", "benchmark")),
     "compare": (compare, ("run", "benchmark")),
     "report": (report, ()),
 }

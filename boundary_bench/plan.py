@@ -24,6 +24,7 @@ from boundary_bench.study import Benchmark, Study, load_study
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
+VERSIONS |= {"probe": 1}
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
@@ -151,6 +152,12 @@ class Plan:
         """Every policy that is sampled, each once."""
         return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
 
+    @property
+    def probes(self) -> list[tuple[Policy, str]]:
+        """What the contamination probe looks at: every base model on every benchmark, where the study asks for it."""
+        bases = [policy for policy in self.policies if policy.run is None]
+        return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
+
     def run(self, name: str) -> Run:
         """The run of that name."""
         return _pick(name, {run.name: run for run in self.runs}, "run")
@@ -224,9 +231,18 @@ class Plan:
         """The folder of a policy's measures."""
         return self.root / "measures" / policy.name / benchmark
 
+    def probe(self, policy: Policy, benchmark: str) -> Path:
+        """The folder of what the contamination probe of a policy found."""
+        return self.root / "probes" / policy.name / benchmark
+
     def comparison(self, run: Run, benchmark: str) -> Path:
         """The folder of a run's comparison with its base."""
         return self.root / "comparisons" / run.name / benchmark
+
+    @property
+    def judgements(self) -> Path:
+        """Where graders keep what they have judged."""
+        return self.root / "store" / "judgements"
 
     def store(self, kind: str, name: str, settings: dict[str, Any]) -> Path:
         """A store folder: named by what it holds and the settings it was made with, never a declared output."""
@@ -284,19 +300,30 @@ class Plan:
 
     def sample_settings(self, benchmark: str, model: str) -> dict[str, Any]:
         """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
+        return {
+            "version": VERSIONS["sample"],
+            "sampling": self._drawing_settings(set()),
+            "problems": self.problem_settings(benchmark),
+            **self.template_settings(model, benchmark),
+        }
+
+    def probe_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of the probe's continuations: greedy, and without a template. The fractions are none."""
+        return {
+            "version": VERSIONS["probe"],
+            "sampling": self._drawing_settings({"temperature", "top_p", "seed"}),
+            "problems": self.problem_settings(benchmark),
+        }
+
+    def _drawing_settings(self, unused: set[str]) -> dict[str, Any]:
         found = self.study.sampling
         execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
-        sampling = found.model_dump(mode="json", exclude=execution)
+        sampling = found.model_dump(mode="json", exclude=execution | unused)
         if found.engine == "vllm":
             # here a batch cuts files alone, and these two say what is computed
             del sampling["batch"]
             sampling["vllm"] = found.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
-        return {
-            "version": VERSIONS["sample"],
-            "sampling": sampling,
-            "problems": self.problem_settings(benchmark),
-            **self.template_settings(model, benchmark),
-        }
+        return sampling
 
     @property
     def design_settings(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ KIND = NAME.replace("$", r"(:[^\s:]+)?$")
 KindName = Annotated[str, Field(pattern=KIND)]
 
 
-def _ascending(steps: list[int]) -> list[int]:
+def _ascending(steps: list[Any]) -> list[Any]:
     if sorted(set(steps)) != steps:
         raise ValueError(f"found {steps}, expected ascending numbers without repeats: {sorted(set(steps))}")
     return steps
@@ -252,6 +252,14 @@ class Analysis(Block):
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
+class Probe(Block):
+    """The contamination probe: every base model continues statements of which it is given a part."""
+
+    fractions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(_ascending)] = Field(
+        [0.4, 0.6, 0.8], min_length=1, description="how much of each statement the model is given"
+    )
+
+
 class Study(Block):
     """One study. See docs/study.md for a tour."""
 
@@ -267,6 +275,7 @@ class Study(Block):
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     sampling: Sampling = Sampling()
     analysis: Analysis = Analysis()
+    probe: Probe | None = Field(None, description="probe the base models for benchmarks that they have read")
 
     @field_validator("algorithms", mode="before", json_schema_input_type=list[Name] | dict[Name, dict[str, Any] | None])
     @classmethod
@@ -282,6 +291,11 @@ class Study(Block):
         if repeated:
             raise ValueError(f"listed twice: {', '.join(repeated)}")
         return {name: {} for name in value}
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _probe_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @field_validator("benchmarks", mode="before", json_schema_input_type=dict[Name, Benchmark | None])
     @classmethod

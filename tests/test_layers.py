@@ -21,7 +21,7 @@ FLOORS = [
     {"study"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
     {"plan"},
-    {"sampling", "training", "tally", "measure", "compare", "report", "doctor", "environment", "scaffold"},
+    {"sampling", "training", "tally", "measure", "probe", "compare", "report", "doctor", "environment", "scaffold"},
     {"cli", "__main__"},
 ]
 LIGHT = [
@@ -30,6 +30,7 @@ LIGHT = [
     "statistics",
     "tally",
     "measure",
+    "probe",
     "compare",
     "report",
     "cli",
