@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,11 @@ def divide(statement: str, fraction: float) -> Part | None:
 def score(part: Part, response: str) -> Score:
     """Compare a response, cut to as many tokens as the rest of the statement has, with that rest."""
     pattern = CHARACTER if part.by_characters else TOKEN
-    expected, matches = pattern.findall(part.rest), list(pattern.finditer(response))
-    found = [match.group() for match in matches[: len(expected)]]
+    expected = pattern.findall(part.rest)
+    matches = list(islice(pattern.finditer(response), len(expected)))
+    found = [match.group() for match in matches]
     common, exact = longest_common_subsequence(expected, found), expected == found
-    reply = response[matches[len(expected) - 1].end() :] if exact else response
+    reply = response[matches[-1].end() :] if exact else response
     return Score(exact, 2 * common / (len(expected) + len(found)), reply)
 
 

@@ -59,10 +59,7 @@ def evaluated(wildcards):
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 SAMPLES = [
-    file
-    for policy in PLAN.policies
-    for b in PLAN.study.benchmarks
-    for file in PLAN.samples(policy, b)
+    file for policy in PLAN.policies for b in PLAN.study.benchmarks for file in PLAN.samples(policy, b)
 ]
 MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"]
 MEASURES = [
@@ -83,9 +80,7 @@ COMPARISONS = [
 TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "training"]
 TABLE_NAMES += ["contamination"] if PROBES else []
 REPORT = PLAN.root / "report.html"
-TABLES = [
-    PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]
-]
+TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
 NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []
