@@ -30,7 +30,6 @@ LIGHT = [
     "statistics",
     "tally",
     "measure",
-    "probe",
     "compare",
     "report",
     "cli",
