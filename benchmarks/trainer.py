@@ -32,7 +32,7 @@ from boundary_bench.algorithms import resolve
 from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
 from boundary_bench.grading import Verdict, grade_all
 from boundary_bench.study import Training
-from boundary_bench.training import reference
+from boundary_bench.training import reference, rollouts
 
 BASE = Path(__file__).resolve().parents[1] / "results/quickstart/models/countdown-base/manifest.json"
 SETTINGS = Training(benchmark="countdown", segments=[1], updates_per_rollout=2, lr=1.5e-4, warmup=0, max_tokens=48)
@@ -60,7 +60,7 @@ def load(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
-def ours(folder: Path, job: reference.Job, steps: int) -> Spent:
+def ours(folder: Path, job: rollouts.Job, steps: int) -> Spent:
     """The reference trainer."""
     model, spent = load(folder).eval(), Spent()
     optimizer = torch.optim.AdamW(model.parameters(), lr=SETTINGS.lr, betas=(0.9, 0.95), weight_decay=0.0)
@@ -68,16 +68,16 @@ def ours(folder: Path, job: reference.Job, steps: int) -> Spent:
     end = models.end_token(folder, model.config.to_dict())
     for step in range(1, WARM_UP + steps + 1):
         begun = time.process_time()
-        rollouts = reference.roll_out(job, reference.decoder_of(model), tokenizer, end, step)
+        drawn = rollouts.roll_out(job, rollouts.decoder_of(model), tokenizer, end, step)
         rolled = time.process_time()
-        facts = reference.update(job, model, None, optimizer, rollouts, step)
+        facts = reference.update(job, model, None, optimizer, drawn, step)
         done = time.process_time()
         assert facts["updates"] == SETTINGS.updates_per_rollout, facts
         if step > WARM_UP:
-            spent.tokens += int(rollouts.length_N.sum())
+            spent.tokens += int(drawn.length_N.sum())
             spent.rollout += rolled - begun
             spent.update += done - rolled
-            spent.reward += float(rollouts.reward_N.mean()) / steps
+            spent.reward += float(drawn.reward_N.mean()) / steps
     return spent
 
 
@@ -86,7 +86,7 @@ class Watch(TrainerCallback):
 
     __name__ = "countdown"
 
-    def __init__(self, job: reference.Job, steps: int, end: int) -> None:
+    def __init__(self, job: rollouts.Job, steps: int, end: int) -> None:
         self.problem_of = {problem.prompt: problem for problem in job.problems}
         self.spent, self.rolled_out, self.steps, self.end, self.mark = Spent(), 0, steps, end, 0.0
 
@@ -123,13 +123,13 @@ class Watch(TrainerCallback):
         self.spent.update += time.process_time() - self.mark
 
 
-def trl(folder: Path, job: reference.Job, steps: int, batch: int) -> Spent:
+def trl(folder: Path, job: rollouts.Job, steps: int, batch: int) -> Spent:
     """GRPOTrainer with ``batch`` responses in a forward and backward pass."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
     total, updates = WARM_UP + steps, SETTINGS.updates_per_rollout
-    prompts = [problem.prompt for step in range(1, total + 1) for problem in reference.prompts_of_step(job, step)]
+    prompts = [problem.prompt for step in range(1, total + 1) for problem in rollouts.prompts_of_step(job, step)]
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     watch = Watch(job, steps, tokenizer.eos_token_id)
     with (
@@ -176,7 +176,7 @@ def main() -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     problems = COUNTDOWN.generate("train", 0, CountdownOptions(problems={3: 100, 4: 300, 5: 200}))
-    job = reference.Job(resolve("grpo", {}), SETTINGS, COUNTDOWN, problems, 0)
+    job = rollouts.Job(resolve("grpo", {}), SETTINGS, COUNTDOWN, problems, 0)
     best: dict[str, Spent] = {}
     for _ in range(chosen.turns):
         turns = {"reference": ours(folder, job, chosen.steps)}

@@ -119,8 +119,10 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
 def train(plan: Plan, arguments: argparse.Namespace) -> None:
     """Train one segment: from the checkpoint before ``--step`` to it."""
     from boundary_bench import models
+    from boundary_bench.benchmarks.templates import prompting
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.store import read_problems
-    from boundary_bench.training import one_thread, reference, state
+    from boundary_bench.training import one_thread, reference, rollouts, state
 
     stopped = stop_signal()
     run, step = plan.run(arguments.run), arguments.step
@@ -135,9 +137,9 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
         raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(problems)} problems")
     store = plan.store("runs", run.name, {**settings, **contents(manifest, problems)})
     one_thread()
-    with lease(store, log):
-        kind = plan.problem_sets[TRAINING_SET].kind
-        job = reference.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed)
+    with lease(store, log), Judge(plan.judgements) as judge:
+        kind, put = plan.problem_sets[TRAINING_SET].kind, prompting(plan.template(run.model, TRAINING_SET), folder)
+        job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)
         kept = reference.train(job, folder, store, step, log, stopped)
         target = plan.checkpoint(run, step)
         rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
@@ -151,6 +153,8 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
 def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     """Draw and grade the samples of a policy on a benchmark that are not in the store yet."""
     from boundary_bench import models, provenance
+    from boundary_bench.benchmarks.templates import prompting
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.sampling import campaign, load_engine
     from boundary_bench.store import SampleStore, read_problems
     from boundary_bench.training import one_thread
@@ -174,14 +178,24 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
     progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
-    with lease(store.folder, log, shard, shards):
+    kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
+    with lease(store.folder, log, shard, shards), Judge(plan.judgements) as judge:
         store.claim(settings)
-        kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
-        chosen = campaign.Campaign(kind, problems, sampling, plan.design, (policy.name, benchmark), shard)
+        chosen = campaign.Campaign(
+            kind,
+            problems,
+            sampling,
+            plan.design,
+            (policy.name, benchmark),
+            shard,
+            prompting(plan.template(policy.model, benchmark), folder),
+            judge,
+        )
         facts = {
             "settings": declared,
             "weights": manifest["weights_sha256"],
             "engine": sampling.engine,
+            "grader": kind.grader.identity,
             "provenance": provenance.record(),
         }
         tell = campaign.Tell(log, lambda record: append_line(progress, json.dumps(record)))
@@ -193,9 +207,34 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
 
 def measure(plan: Plan, arguments: argparse.Namespace) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
+    from boundary_bench.grading.judging import Judge
     from boundary_bench.measure import measure
 
-    measure(plan, plan.policy(arguments.policy), arguments.benchmark)
+    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    with Judge(plan.judgements) as judge:
+        rows = measure(plan, policy, benchmark, judge)
+    for row in rows:
+        if row["k"] == 1 and row["grader"] != row["stopped_by"]:
+            logger(f"measure {policy.name} {benchmark}")(
+                f"{row['grader']} disagrees with {row['stopped_by']} on {row['disagreements']} of {row['compared']} "
+                f"responses -> {plan.measures(policy, benchmark) / 'disagreements.csv'}"
+            )
+
+
+def grade(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Grade stored samples by another grader, beside the verdicts that they have."""
+    from boundary_bench.grading.graders import GRADERS
+    from boundary_bench.grading.judging import Judge
+    from boundary_bench.regrade import regrade
+
+    if arguments.grader not in GRADERS:
+        raise StudyError(f"no grader {arguments.grader!r}; {did_you_mean(arguments.grader, GRADERS)}")
+    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    with Judge(plan.judgements) as judge:
+        file = regrade(plan, policy, benchmark, GRADERS[arguments.grader], judge)
+    logger(f"grade {policy.name} {benchmark}")(
+        f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{arguments.grader}] into the study"
+    )
 
 
 def probe(plan: Plan, arguments: argparse.Namespace) -> None:
@@ -217,20 +256,20 @@ def probe(plan: Plan, arguments: argparse.Namespace) -> None:
     declared = fingerprint(plan.probe_settings(benchmark))
     expect(declared, arguments)
     folder, manifest = models.read_manifest(plan.weights(policy))
-    problems, grader = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind.grader
+    problems, kind = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind
     settings = {**plan.probe_settings(benchmark), **contents(manifest, problems)}
     store = SampleStore(plan.store("probes", f"{policy.name}--{benchmark}", settings))
     facts = {
         "settings": declared,
         "weights": manifest["weights_sha256"],
         "engine": study.sampling.engine,
-        "grader": grader.identity,
+        "grader": kind.grader.identity,
         "provenance": provenance.record(),
     }
     one_thread()
     with lease(store.folder, log), Judge(plan.judgements) as judge:
         store.claim(settings)
-        job = Job(problems, grader, study.sampling, store.folder, judge, facts)
+        job = Job(problems, kind.grader, study.sampling, store.folder, judge, facts, kind.stop())
         for row in probe(plan, policy, benchmark, job, load_engine(folder, study.sampling, log), stopped):
             numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("exact", "rouge_l", "accuracy"))
             log(f"first {row['fraction']:.0%} of {row['problems']} statements: {numbers}")
@@ -258,6 +297,7 @@ STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, .
     "train": (train, ("run", "step")),
     "sample": (sample, ("policy", "benchmark")),
     "measure": (measure, ("policy", "benchmark")),
+    "grade": (grade, ("policy", "benchmark", "grader")),
     "probe": (probe, ("policy", "benchmark")),
     "compare": (compare, ("run", "benchmark")),
     "report": (report, ()),
@@ -307,7 +347,7 @@ def _simple_command(arguments: argparse.Namespace) -> None:
 
         print(doctor())
     elif arguments.command == "schema":
-        from boundary_bench.study import schema
+        from boundary_bench.study_file import schema
 
         print(schema(), end="")
     elif arguments.command == "check":

@@ -26,9 +26,9 @@ from boundary_bench import models
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError, Interrupted
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.measure import identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.plan import Plan, Policy
 from boundary_bench.provenance import fingerprint
+from boundary_bench.rows import identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.sampling.engine import Decoding, Engine, Work
 from boundary_bench.statistics.intervals import VALUE_METHODS
 from boundary_bench.store import read_verified, write_table
@@ -184,6 +184,7 @@ class Job:
         folder: where the continuations are kept, one file a fraction.
         judge: who judges the answers.
         facts: written into every file.
+        stop: strings at which an answer ends.
     """
 
     problems: Sequence[Problem]
@@ -192,6 +193,7 @@ class Job:
     folder: Path
     judge: JudgeAll
     facts: dict[str, Any]
+    stop: Sequence[str] = ()
 
 
 def table(job: Job, engine: Engine, fraction: float, stopped: Callable[[], bool]) -> tuple[pa.Table, int]:
@@ -229,6 +231,9 @@ def _draw(job: Job, engine: Engine, chosen: Probed, stopped: Callable[[], bool])
     texts, finished = ask(engine, chosen.parts, ids, job.sampling, stopped)
     references = [problem.reference for problem in chosen.problems]
     replies = [score(part, text).reply for part, text in zip(chosen.parts, texts, strict=True)]
+    for place, reply in enumerate(replies):
+        if ends := [end for string in job.stop if (end := reply.find(string)) >= 0]:
+            replies[place], finished[place] = reply[: min(ends)], True
     grades = grade_many(job.grader, references, replies, finished, job.judge)
     columns = {
         "problem_id": ids,

@@ -6,22 +6,17 @@ This module is the shape only (types, defaults, bounds). What the names in it re
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-
-from boundary_bench.errors import StudyError, did_you_mean
 
 #: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
 NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
@@ -161,6 +156,7 @@ class Benchmark(Block):
         description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
+    graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
 
 
 class Vllm(Block):
@@ -235,6 +231,16 @@ class Sampling(Block):
                 "engine: torch"
             )
         return self
+
+    def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
+        """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
+        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
+        found = self.model_dump(mode="json", exclude=execution.union(unused))
+        if self.engine == "vllm":
+            # here a batch cuts files alone, and these two say what is computed
+            del found["batch"]
+            found["vllm"] = self.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
+        return found
 
 
 class Analysis(Block):
@@ -337,77 +343,3 @@ class Study(Block):
 def _filled(value: Any) -> Any:
     """A mapping whose empty entries (``countdown:``) stand for their defaults."""
     return {name: {} if entry is None else entry for name, entry in value.items()} if isinstance(value, dict) else value
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, where the standard loader silently takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"{key.value!r} is written twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def load_study(path: Path) -> Study:
-    """Read and check a study file.
-
-    Raises:
-        StudyError: the file is missing, is no YAML mapping, or has a wrong key or value; every fault is
-            listed with what was found and what to write instead.
-    """
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise StudyError(f"no study file at {path}; shipped ones are in workflows/studies/") from None
-    except RecursionError:
-        raise StudyError(f"{path} is not readable as YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as fault:
-        raise StudyError(f"{path} is not readable as YAML: {fault}") from None
-    if not isinstance(found, dict):
-        raise StudyError(f"{path}: found {type(found).__name__}, expected a mapping that starts with 'study: NAME'")
-    try:
-        return Study.model_validate(found)
-    except ValidationError as fault:
-        raise StudyError(explain(fault, f"the study {path}")) from None
-
-
-def explain(fault: ValidationError, what: str) -> str:
-    """The faults of a validation, one line each: where, what was found, what to write."""
-    lines = [f"{what} has {fault.error_count()} fault(s):"]
-    for error in fault.errors(include_url=False):
-        where = ".".join(str(part) for part in error["loc"])
-        message = error["msg"].removeprefix("Value error, ")
-        if error["type"] == "extra_forbidden":
-            message = "unknown key; " + did_you_mean(str(error["loc"][-1]), _keys_at(error["loc"]))
-        elif error["type"] == "missing":
-            message = "missing; this key is required"
-        elif error["type"] == "string_pattern_mismatch":
-            message = "names are letters, digits, '.', '_' and single '-'"
-        elif not isinstance(error["input"], dict | list) and error["type"] != "value_error":
-            message += f", found {error['input']!r}"
-        lines.append(f"  {where}: {message}" if where else f"  {message}")
-    return "\n".join(lines)
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are allowed where an unknown one was found."""
-    schema = Study.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in location[:-1]:
-        node = node.get("properties", {}).get(part) or next(iter(node.get("patternProperties", {}).values()), {})
-        for option in node.get("anyOf", []):
-            node = option if "$ref" in option else node
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    return list(node.get("properties", {}))
-
-
-def schema() -> str:
-    """The JSON schema of study files; ``workflows/studies/schema.json`` is this text, for editors to complete from."""
-    return json.dumps(Study.model_json_schema(), indent=2) + "\n"

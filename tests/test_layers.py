@@ -18,10 +18,23 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "dat
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
     {"", "errors", "seeds", "files", "provenance"},
-    {"study"},
+    {"study", "study_file"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
     {"plan"},
-    {"sampling", "training", "tally", "measure", "probe", "compare", "report", "doctor", "environment", "scaffold"},
+    {
+        "sampling",
+        "training",
+        "tally",
+        "rows",
+        "measure",
+        "probe",
+        "regrade",
+        "compare",
+        "report",
+        "doctor",
+        "environment",
+        "scaffold",
+    },
     {"cli", "__main__"},
 ]
 LIGHT = [

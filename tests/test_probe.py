@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from boundary_bench.plan import Plan, make_plan
 from boundary_bench.probe import Job, Part, Score, divide, longest_common_subsequence, score
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report.tables import collect
+from boundary_bench.sampling.engine import Responses, Work
 from boundary_bench.store import read_table
 from boundary_bench.study import Pretrain, Sampling
 from results import PROBLEMS, make_tree, run_stages
@@ -184,6 +186,40 @@ def test_a_statement_beyond_the_context_is_a_message(tree: Plan, engine: Any) ->
     huge = Problem("1" * 10**5, "1", "")
     with pytest.raises(ModelError, match=huge.id):
         run(tree, engine, problems=[huge])
+
+
+@dataclass(frozen=True)
+class Saying:
+    """An engine that says one text to every prompt, and never ends."""
+
+    text: str
+    tokenizer: Any
+    end: int
+    context: int | None = None
+    file_samples: int | None = None
+
+    def start(self) -> None:
+        pass
+
+    def stream(self, work: Iterator[Work | None]) -> Iterator[tuple[Work, Responses] | None]:
+        for item in filter(None, work):
+            yield None
+            count, ids = len(item.prompts), self.tokenizer.encode(self.text).ids
+            token_ST, none_ST = np.tile(ids, (count, 1)), np.zeros((count, len(ids)), np.float32)
+            length_S, finished_S = np.full(count, len(ids)), np.zeros(count, bool)
+            yield item, Responses(np.arange(count), token_ST, none_ST, none_ST, length_S, finished_S)
+
+
+def test_what_follows_the_rest_is_graded_up_to_a_stop_string(tree: Plan, engine: Any) -> None:
+    (problem,) = distinct(1)
+    rest = divide(problem.prompt, 0.4).rest
+    endless = Saying(rest + problem.solution + ":385", engine.tokenizer, engine.end)
+    first, second = run(tree, endless, problems=[problem])
+    assert (first["exact"], first["truncated"]) == (1, 1) and second["exact"] == 0
+    shutil.rmtree(tree.root / "store/countdown")
+    first, second = run(tree, endless, problems=[problem], stop=(":",))
+    assert (first["correct"], first["accuracy"], first["problems"]) == (1, 1, 1)
+    assert second["unparsable"] == 1, "a response that does not repeat the rest is graded whole"
 
 
 def test_what_is_drawn_is_kept(tree: Plan, engine: Any) -> None:

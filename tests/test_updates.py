@@ -17,7 +17,8 @@ from boundary_bench.algorithms.loss import advantages, contributing, normalizer,
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.models import load_tokenizer
 from boundary_bench.training import reference
-from boundary_bench.training.reference import prompts_of_step, response_logprobs, roll_out
+from boundary_bench.training.reference import response_logprobs
+from boundary_bench.training.rollouts import prompts_of_step, roll_out
 
 
 @pytest.fixture

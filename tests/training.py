@@ -11,7 +11,7 @@ from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.study import Training
-from boundary_bench.training.reference import Job
+from boundary_bench.training.rollouts import Job
 
 END = 1
 SETTINGS = {"benchmark": "countdown", "segments": [6], "prompts": 6, "rollouts": 8, "updates_per_rollout": 2}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.study import explain
+from boundary_bench.study_file import explain
 
 GRPO = Objective()
 """Group Relative Policy Optimization (Shao et al., arXiv 2402.03300), token ratio, clip 0.2.

@@ -15,7 +15,7 @@ from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
 from boundary_bench.benchmarks.rows import read_problems
 from boundary_bench.benchmarks.sets import HUB_SETS
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.study import explain
+from boundary_bench.study_file import explain
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS)}
 #: Kinds of a library, named ``FAMILY:NAME``; the library is asked for the name when problems are made.

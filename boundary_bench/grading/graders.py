@@ -11,6 +11,7 @@ from typing import Any
 from boundary_bench.grading import Grader, Verdict, extract
 from boundary_bench.grading.normal import normal
 
+WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 SEPARATORS = re.compile(r"[\s,$\\%]")
 
 
@@ -26,11 +27,14 @@ def _parsed(text: str) -> list[Any]:
 def mathematics(reference: str, answer: str) -> Verdict:
     """Equal by math-verify, the reference first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
 
-    Its own time-outs are off: they work in a main thread only, and end in "wrong".
+    Its own time-outs are off: they work in a main thread only, and end in "wrong". Two whole numbers, which most pairs
+    are, need no algebra.
 
     Raises:
         MemoryError: the comparison needs more than its process may have.
     """
+    if WHOLE.fullmatch(reference) and WHOLE.fullmatch(answer):
+        return Verdict.CORRECT if int(reference) == int(answer) else Verdict.WRONG
     import logging
 
     from math_verify import verify

@@ -8,9 +8,9 @@ import numpy as np
 
 from boundary_bench.files import write_json, write_text
 from boundary_bench.grading import VERDICTS
-from boundary_bench.measure import write_csv
 from boundary_bench.plan import Plan, Run
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, record
+from boundary_bench.rows import write_csv
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
             "coverage": lambda b: _coverage(tables.coverage, b),
             "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(tables.cover, b)),
             "summary": lambda b: _summary(tables.summary, b, level),
+            "graders": lambda b: _graders(tables.graders, b, level),
         }.items()
     } | tables_of_all
 
@@ -146,6 +147,24 @@ def _summary(rows: list[Row], benchmark: str, level: str) -> Pivot:
     first = rows[0]["first_round"]
     title = f"Policies on {benchmark}; entropies and diversity of the first {first} samples of every problem"
     return Pivot(title, [name.replace("_", " ") for name in header], body, len(WHO))
+
+
+def _graders(rows: list[Row], benchmark: str, level: str) -> Pivot:
+    """One line a policy and grader, at the smallest k."""
+    counts = ["samples", *VERDICTS, "compared", "disagreements"]
+    chosen = [row for row in _of(rows, benchmark) if row["k"] == rows[0]["k"]]
+    header = [*WHO, "grader", f"pass@{chosen[0]['k']} [{level}]", f"disagreement [{level}]", *counts]
+    body = [
+        [
+            *(row[name] for name in (*WHO, "grader")),
+            _interval(row["estimate"], row["low"], row["high"]),
+            _interval(*(row[f"disagreement{end}"] for end in ("", "_low", "_high"))),
+            *(row[name] for name in counts),
+        ]
+        for row in chosen
+    ]
+    title = f"Graders of {benchmark}, first round of every problem; {chosen[0]['stopped_by']} decided where to stop"
+    return Pivot(title, header, body, len(WHO) + 1)
 
 
 def _coverage(rows: list[Row], benchmark: str) -> Pivot:

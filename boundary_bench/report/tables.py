@@ -15,8 +15,9 @@ from boundary_bench import provenance
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
-from boundary_bench.measure import THRESHOLDS, identify, number, strata
+from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.rows import ALL, identify, number, strata
 from boundary_bench.store import read_problems, read_table
 from boundary_bench.tally import files_of
 
@@ -55,6 +56,7 @@ class Tables:
     boundary: list[Row]
     coverage: list[Row]
     stages: list[Row]
+    graders: list[Row]
     training: list[Row]
     contamination: list[Row]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
@@ -69,7 +71,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables([], [], [], [], [], [], [], [], [], {}, {}, {})
+    tables = Tables([], [], [], [], [], [], [], [], [], [], {}, {}, {})
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
@@ -145,6 +147,9 @@ def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], 
     _add(tables.pass_at_k, folder / "pass_at_k.csv", _with(places, "k", plan.study.ks))
     _add(tables.cover, folder / "cover.csv", _with(places, "threshold", THRESHOLDS))
     _add(tables.summary, folder / "summary.csv", places)
+    whose = {**identity, "stratum": ALL, "settings": provenance.fingerprint(plan.grader_settings(benchmark))}
+    graders = [{**whose, "grader": grader.label} for grader in plan.graders(benchmark)]
+    _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
 
 
 def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:

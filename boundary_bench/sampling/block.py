@@ -14,10 +14,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.benchmarks.base import Kind, Problem
-from boundary_bench.grading import Grade, grade_all
+from boundary_bench.benchmarks.base import Problem
+from boundary_bench.grading import Grader, JudgeAll, grade_many
 from boundary_bench.sampling.engine import Responses
+from boundary_bench.sampling.stops import cut
 from boundary_bench.store import list_column
+
+
+@dataclass(frozen=True)
+class Grading:
+    """How responses become verdicts: a grader, who judges, and the strings at which a response ends."""
+
+    grader: Grader
+    judge: JudgeAll
+    stop: Sequence[str]
 
 
 @dataclass
@@ -45,9 +55,9 @@ class Block:
         """Whether every sample is there."""
         return self.verdicts.total() == self.size
 
-    def take(self, kind: Kind, tokenizer: Any, responses: Responses) -> None:
+    def take(self, grading: Grading, tokenizer: Any, responses: Responses) -> None:
         """Grade responses and keep them."""
-        table, verdicts = graded(kind, self.problems, tokenizer, responses, self.index_B)
+        table, verdicts = graded(grading, self.problems, tokenizer, responses, self.index_B)
         self.tables[int(responses.prompt_S[0])] = table
         self.verdicts.update(verdicts)
 
@@ -57,28 +67,20 @@ class Block:
 
 
 def graded(
-    kind: Kind, problems: Sequence[Problem], tokenizer: Any, responses: Responses, index_B: np.ndarray
+    grading: Grading, problems: Sequence[Problem], tokenizer: Any, responses: Responses, index_B: np.ndarray
 ) -> tuple[pa.Table, list[str]]:
     """Graded responses as rows of the store; equal token sequences are decoded once."""
-    keys = [row[:n].tobytes() for row, n in zip(responses.token_ST, responses.length_S, strict=True)]
-    distinct = dict.fromkeys(keys)
-    texts = tokenizer.decode_batch(
-        [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct], skip_special_tokens=True
-    )
-    text_of = dict(zip(distinct, texts, strict=True))
-    response = [text_of[key] for key in keys]
-    grades: list[Grade] = []
-    each = len(index_B)
-    for first in range(0, len(keys), each):
-        problem = problems[responses.prompt_S[first]]
-        mine = slice(first, first + each)
-        grades += grade_all(kind.grader, problem.reference, response[mine], responses.finished_S[mine])
+    response = texts(tokenizer, responses)
+    if grading.stop:
+        responses, response = cut(responses, response, grading.stop, tokenizer.decode)
+    references = [problems[place].reference for place in responses.prompt_S]
+    grades = grade_many(grading.grader, references, response, responses.finished_S.tolist(), grading.judge)
     verdicts = [str(grade.verdict) for grade in grades]
     ids = np.array([problem.id for problem in problems])
     table = pa.table(
         {
             "problem_id": pa.array(ids[responses.prompt_S]),
-            "sample": pa.array(np.tile(index_B, len(keys) // each), pa.int32()),
+            "sample": pa.array(np.tile(index_B, len(response) // len(index_B)), pa.int32()),
             "response": response,
             "tokens": list_column(responses.token_ST, responses.length_S),
             "logprob": pa.array(responses.logprob_ST.sum(1), pa.float32()),
@@ -88,3 +90,12 @@ def graded(
         }
     )
     return table, verdicts
+
+
+def texts(tokenizer: Any, responses: Responses) -> list[str]:
+    """What responses say, without special tokens."""
+    keys = [row[:n].tobytes() for row, n in zip(responses.token_ST, responses.length_S, strict=True)]
+    distinct = dict.fromkeys(keys)
+    rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct]
+    text_of = dict(zip(distinct, tokenizer.decode_batch(rows, skip_special_tokens=True), strict=True))
+    return [text_of[key] for key in keys]

@@ -18,9 +18,11 @@ import numpy as np
 
 from boundary_bench import models, seeds
 from boundary_bench.benchmarks.base import Kind, Problem
+from boundary_bench.benchmarks.templates import RAW, Prompting
 from boundary_bench.errors import DataError, EngineError, Interrupted
+from boundary_bench.grading import JudgeAll, judge_here
 from boundary_bench.provenance import file_sha256
-from boundary_bench.sampling.block import Block
+from boundary_bench.sampling.block import Block, Grading
 from boundary_bench.sampling.duplicates import COLUMNS, Sequences
 from boundary_bench.sampling.engine import Decoding, Engine, Responses, Work
 from boundary_bench.sampling.progress import Pace, progress_at
@@ -47,6 +49,8 @@ class Campaign:
     Attributes:
         problems: of the whole benchmark.
         name: what the seeds derive from: (policy, benchmark).
+        prompting: how questions become prompts.
+        judge: who judges; a benchmark whose grader is isolated needs a ``grading.judging.Judge``.
         shard: which of ``sampling.shards`` jobs this is, from 1 on. The first of s draws problems 0, s, 2s, ...
     """
 
@@ -56,6 +60,8 @@ class Campaign:
     design: Design
     name: tuple[str, str]
     shard: int = 1
+    prompting: Prompting = RAW
+    judge: JudgeAll = judge_here
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,9 @@ class _Job:
         self, campaign: Campaign, engine: Engine, store: SampleStore, facts: dict[str, Any], tell: Tell
     ) -> None:
         self.campaign, self.engine, self.store, self.facts, self.tell = campaign, engine, store, facts, tell
+        self.grading = Grading(campaign.kind.grader, campaign.judge, campaign.kind.stop())
         self.ids = [problem.id for problem in campaign.problems]
-        self.prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in campaign.problems]
+        self.prompts = [campaign.prompting.ids(engine.tokenizer, problem.prompt) for problem in campaign.problems]
         by_id, limit = dict(zip(self.ids, self.prompts, strict=True)), campaign.sampling.max_tokens
         models.check_context(engine.context, by_id, limit, "sampling.max_tokens")
         self.mine_P = np.arange(len(self.ids)) % campaign.sampling.shards == campaign.shard - 1
@@ -240,7 +247,7 @@ class _Job:
     def take(self, work: Work, responses: Responses) -> None:
         """Grade what was finished; write the file where that was the last of it, and say how far it has come."""
         block = self.open[work]
-        block.take(self.campaign.kind, self.engine.tokenizer, responses)
+        block.take(self.grading, self.engine.tokenizer, responses)
         self.drawn += len(responses.length_S)
         self.tokens += int(responses.length_S.sum())
         if block.whole:

@@ -15,24 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from boundary_bench import models, provenance, seeds
 from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
-from boundary_bench.algorithms.objective import Objective
-from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.errors import Interrupted, ModelError, TrainingError
 from boundary_bench.files import atomic, write_json
-from boundary_bench.grading import JudgeAll, judge_here
-from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
-from boundary_bench.sampling.engine import Decoding, Responses
-from boundary_bench.sampling.torch_engine import sample
-from boundary_bench.study import Training
 from boundary_bench.training import state
-from boundary_bench.training.rewards import rewards
+from boundary_bench.training.rollouts import Job, Rollouts, decoder_of, roll_out
 
 #: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
@@ -41,37 +33,6 @@ GENTLER = (
     "the checkpoints before this step are kept. Lower training.lr or training.updates_per_rollout, or raise "
     "training.warmup"
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is trained: everything that a run's numbers depend on, and who judges.
-
-    A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
-    """
-
-    objective: Objective
-    training: Training
-    kind: Kind
-    problems: list[Problem]
-    seed: int
-    judge: JudgeAll = judge_here
-
-
-@dataclass(frozen=True)
-class Rollouts:
-    """One step's responses with their rewards. Axes: N = prompts x rollouts samples, T tokens (padded).
-
-    ``start_N`` is the prompt length of each sample; ``ids`` holds prompt and response tokens, right-padded.
-    """
-
-    ids: Tensor
-    start_N: Tensor
-    length_N: Tensor
-    old_logprob_NT: Tensor
-    mask_NT: Tensor
-    reward_N: Tensor
-    facts: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -106,63 +67,6 @@ class StepRow:
     updates: int
     seconds_rollout: float
     seconds_update: float
-
-
-def prompts_of_step(job: Job, step: int) -> list[Problem]:
-    """The problems of a step: consecutive pieces of one random permutation an epoch."""
-    count, total = job.training.prompts, len(job.problems)
-    chosen = []
-    for position in range((step - 1) * count, step * count):
-        epoch, place = divmod(position, total)
-        chosen.append(job.problems[_permutation(job.seed, epoch, total)[place]])
-    return chosen
-
-
-def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
-    return np.random.default_rng(seeds.key("prompt order", seed, epoch)).permutation(total)
-
-
-def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: int) -> Rollouts:
-    """Sample and reward one step's responses."""
-    settings, problems = job.training, prompts_of_step(job, step)
-    prompts = [tokenizer.encode(problem.prompt).ids for problem in problems]
-    index_G = np.arange(settings.rollouts)
-    seed_PG = np.stack(
-        [seeds.sample_seeds(seeds.key("rollout", job.seed, step, slot), index_G) for slot in range(len(prompts))]
-    )
-    decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, end)
-    drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))
-    texts = tokenizer.decode_batch(
-        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
-        skip_special_tokens=True,
-    )
-    reward_N = rewards(settings, job.seed, step, problems, job.kind.grader, texts, drawn.finished_S, job.judge)
-    return _pack(drawn, prompts, torch.tensor(reward_N), decoder.device)
-
-
-def join(parts: list[Responses]) -> Responses:
-    """Several groups of responses as one."""
-    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Responses.__annotations__}
-    return Responses(**fields)
-
-
-def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: torch.device) -> Rollouts:
-    length_N = torch.from_numpy(drawn.length_S)
-    start_N = torch.tensor([len(prompts[p]) for p in drawn.prompt_S])
-    width = int(length_N.max())
-    ids = torch.zeros(len(start_N), int((start_N + length_N).max()), dtype=torch.long)
-    for i, (p, n) in enumerate(zip(drawn.prompt_S, drawn.length_S, strict=True)):
-        ids[i, : len(prompts[p])] = torch.tensor(prompts[p])
-        ids[i, len(prompts[p]) : len(prompts[p]) + n] = torch.from_numpy(drawn.token_ST[i, :n])
-    mask_NT = torch.arange(width)[None] < length_N[:, None]
-    facts = {
-        "reward": float(reward_N.mean()),
-        "entropy": float(drawn.entropy_ST.sum(dtype=np.float64) / drawn.length_S.sum()),
-        "response_length": float(drawn.length_S.mean()),
-        "truncated": float(1 - drawn.finished_S.mean()),
-    }
-    old_logprob_NT = torch.from_numpy(drawn.logprob_ST[:, :width])
-    return Rollouts(*(x.to(device) for x in (ids, start_N, length_N, old_logprob_NT, mask_NT, reward_N)), facts)
 
 
 def response_logprobs(
@@ -289,12 +193,6 @@ def _one_update(
     sums.made += 1
 
 
-def decoder_of(model: nn.Module) -> Decoder:
-    """The fastest decoder that computes this model exactly; it reads the weights as they are now."""
-    config = model.config.to_dict()
-    return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else HubDecoder(model)
-
-
 def train(
     job: Job,
     base: Path,
@@ -329,7 +227,7 @@ def train(
     done = _resume(store, stop, model, optimizer, log)
     config, tokenizer = model.config.to_dict(), models.load_tokenizer(base)
     end, context = models.end_token(base, config), config.get("max_position_embeddings")
-    prompts = {problem.id: tokenizer.encode(problem.prompt).ids for problem in job.problems}
+    prompts = {problem.id: job.prompting.ids(tokenizer, problem.prompt) for problem in job.problems}
     models.check_context(context, prompts, job.training.max_tokens, "training.max_tokens")
     for step in range(done + 1, stop + 1):
         row = _step(job, model, reference, optimizer, tokenizer, end, step)
@@ -350,7 +248,7 @@ def train(
             )
     with atomic(folder) as temporary:
         model.save_pretrained(temporary)
-        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
             if (base / name).exists():
                 shutil.copy(base / name, temporary / name)
         write_json(temporary / models.RECORD, provenance.record())

@@ -61,7 +61,14 @@ OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 SAMPLES = [
     file for policy in PLAN.policies for b in PLAN.study.benchmarks for file in PLAN.samples(policy, b)
 ]
-MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"]
+MEASURE_FILES = [
+    "problems.parquet",
+    "pass_at_k.csv",
+    "cover.csv",
+    "summary.csv",
+    "graders.csv",
+    "disagreements.csv",
+]
 MEASURES = [
     PLAN.measures(policy, b) / name
     for policy in PLAN.policies
@@ -77,7 +84,8 @@ COMPARISONS = [
     for b in PLAN.study.benchmarks
     for name in COMPARISON_FILES
 ]
-TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "training"]
+TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages"]
+TABLE_NAMES += ["graders", "training"]
 TABLE_NAMES += ["contamination"] if PROBES else []
 REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]

@@ -1,0 +1,46 @@
+"""Responses that end at a string: cut after they were drawn, so that every engine means the same by it.
+
+What a policy writes up to a string does not depend on what it would write after it, so cutting is exact.
+
+Axes: S samples, T tokens (padded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from boundary_bench.sampling.engine import Responses
+
+
+def cut(
+    responses: Responses, texts: Sequence[str], stop: Sequence[str], decode: Callable[[list[int]], str]
+) -> tuple[Responses, list[str]]:
+    """Responses and their texts as far as the first of the strings; one that holds a string has ended by itself.
+
+    A response keeps its tokens up to the one that completes the string, and their probabilities; its text ends before
+    the string.
+
+    Args:
+        texts: what the responses say.
+        decode: the text of token ids.
+    """
+    length_S, finished_S, found = responses.length_S.copy(), responses.finished_S.copy(), list(texts)
+    for row, text in enumerate(texts):
+        ends = [place for string in stop if (place := text.find(string)) >= 0]
+        if not ends:
+            continue
+        tokens, low, high = responses.token_ST[row].tolist(), 1, int(responses.length_S[row])
+        while low < high:  # the fewest tokens whose text holds one of the strings
+            middle = (low + high) // 2
+            holds = any(string in decode(tokens[:middle]) for string in stop)
+            low, high = (low, middle) if holds else (middle + 1, high)
+        length_S[row], finished_S[row], found[row] = low, True, text[: min(ends)]
+    kept_ST = np.arange(responses.token_ST.shape[1])[None] < length_S[:, None]
+    zeroed = {
+        name: np.where(kept_ST, getattr(responses, name), 0).astype(getattr(responses, name).dtype)
+        for name in ("token_ST", "logprob_ST", "entropy_ST")
+    }
+    return replace(responses, **zeroed, length_S=length_S, finished_S=finished_S), found

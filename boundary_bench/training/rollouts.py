@@ -1,0 +1,119 @@
+"""The rollouts of one training step: which prompts, which responses, which rewards.
+
+Axes: P prompts, G responses of a prompt, N = P x G rollouts, T tokens of a prompt and its response (padded), S samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from boundary_bench import seeds
+from boundary_bench.algorithms.objective import Objective
+from boundary_bench.benchmarks.base import Kind, Problem
+from boundary_bench.benchmarks.templates import RAW, Prompting
+from boundary_bench.grading import JudgeAll, judge_here
+from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.sampling.engine import Decoding, Responses
+from boundary_bench.sampling.torch_engine import sample
+from boundary_bench.study import Training
+from boundary_bench.training.rewards import rewards
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained: everything that a run's numbers depend on, and who judges.
+
+    A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
+    """
+
+    objective: Objective
+    training: Training
+    kind: Kind
+    problems: list[Problem]
+    seed: int
+    prompting: Prompting = RAW
+    judge: JudgeAll = judge_here
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """One step's responses with their rewards. Axes: N = prompts x rollouts samples, T tokens (padded).
+
+    ``start_N`` is the prompt length of each sample; ``ids`` holds prompt and response tokens, right-padded.
+    """
+
+    ids: Tensor
+    start_N: Tensor
+    length_N: Tensor
+    old_logprob_NT: Tensor
+    mask_NT: Tensor
+    reward_N: Tensor
+    facts: dict[str, float]
+
+
+def prompts_of_step(job: Job, step: int) -> list[Problem]:
+    """The problems of a step: consecutive pieces of one random permutation an epoch."""
+    count, total = job.training.prompts, len(job.problems)
+    chosen = []
+    for position in range((step - 1) * count, step * count):
+        epoch, place = divmod(position, total)
+        chosen.append(job.problems[_permutation(job.seed, epoch, total)[place]])
+    return chosen
+
+
+def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
+    return np.random.default_rng(seeds.key("prompt order", seed, epoch)).permutation(total)
+
+
+def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, end: int, step: int) -> Rollouts:
+    """Sample and reward one step's responses."""
+    settings, problems = job.training, prompts_of_step(job, step)
+    prompts = [job.prompting.ids(tokenizer, problem.prompt) for problem in problems]
+    index_G = np.arange(settings.rollouts)
+    seed_PG = np.stack(
+        [seeds.sample_seeds(seeds.key("rollout", job.seed, step, slot), index_G) for slot in range(len(prompts))]
+    )
+    decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, end)
+    drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))
+    texts = tokenizer.decode_batch(
+        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
+        skip_special_tokens=True,
+    )
+    reward_N = rewards(settings, job.seed, step, problems, job.kind.grader, texts, drawn.finished_S, job.judge)
+    return _pack(drawn, prompts, torch.tensor(reward_N), decoder.device)
+
+
+def join(parts: list[Responses]) -> Responses:
+    """Several groups of responses as one."""
+    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Responses.__annotations__}
+    return Responses(**fields)
+
+
+def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: torch.device) -> Rollouts:
+    length_N = torch.from_numpy(drawn.length_S)
+    start_N = torch.tensor([len(prompts[p]) for p in drawn.prompt_S])
+    width = int(length_N.max())
+    ids = torch.zeros(len(start_N), int((start_N + length_N).max()), dtype=torch.long)
+    for i, (p, n) in enumerate(zip(drawn.prompt_S, drawn.length_S, strict=True)):
+        ids[i, : len(prompts[p])] = torch.tensor(prompts[p])
+        ids[i, len(prompts[p]) : len(prompts[p]) + n] = torch.from_numpy(drawn.token_ST[i, :n])
+    mask_NT = torch.arange(width)[None] < length_N[:, None]
+    facts = {
+        "reward": float(reward_N.mean()),
+        "entropy": float(drawn.entropy_ST.sum(dtype=np.float64) / drawn.length_S.sum()),
+        "response_length": float(drawn.length_S.mean()),
+        "truncated": float(1 - drawn.finished_S.mean()),
+    }
+    old_logprob_NT = torch.from_numpy(drawn.logprob_ST[:, :width])
+    return Rollouts(*(x.to(device) for x in (ids, start_N, length_N, old_logprob_NT, mask_NT, reward_N)), facts)
+
+
+def decoder_of(model: nn.Module) -> Decoder:
+    """The fastest decoder that computes this model exactly; it reads the weights as they are now."""
+    config = model.config.to_dict()
+    return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else HubDecoder(model)
