@@ -135,10 +135,16 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
     problems, training = read_problems(plan.problems(TRAINING_SET)), plan.study.training
     if len(problems) < training.prompts:
         raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(problems)} problems")
+    kind = plan.problem_sets[TRAINING_SET].kind
+    if kind.stop():
+        raise StudyError(
+            f"training.benchmark: responses to {kind.name} end at {kind.stop()}, which the reference trainer does not "
+            "know; train on a kind without stop strings"
+        )
     store = plan.store("runs", run.name, {**settings, **contents(manifest, problems)})
     one_thread()
     with lease(store, log), Judge(plan.judgements) as judge:
-        kind, put = plan.problem_sets[TRAINING_SET].kind, prompting(plan.template(run.model, TRAINING_SET), folder)
+        put = prompting(plan.template(run.model, TRAINING_SET), folder)
         job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)
         kept = reference.train(job, folder, store, step, log, stopped)
         target = plan.checkpoint(run, step)

@@ -122,7 +122,7 @@ def _grader_rows(
     compared_P = both_PN.sum(1)
     share_C = differ_PN.sum(1)[compared_P > 0] / compared_P[compared_P > 0]
     disagreement = (float("nan"),) * 3
-    if len(share_C):
+    if len(share_C) and verdict_PN is not own_PN:
         disagreement = mean_interval(share_C, resampled(analysis, len(share_C)), analysis.level)
     had = [k for k in plan.grader_ks if k <= n_P.min()]
     pass_PK = pass_at_k(n_P, correct_P, had) if had else np.zeros((len(n_P), 0))
@@ -151,12 +151,13 @@ def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str,
     other = read_table(file)[0]
     verdicts = zip(own.column("verdict").to_pylist(), other.column("verdict").to_pylist(), strict=True)
     decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
-    places = [
+    differing = [
         place
         for place, (a, b) in enumerate(verdicts)
         if {a, b} <= decided and (a == Verdict.CORRECT) != (b == Verdict.CORRECT)
     ]
-    found = zip(own.take(places).to_pylist(), other.take(places).to_pylist(), strict=True)
+    chosen = pa.array(differing, pa.int64())
+    found = zip(own.take(chosen).to_pylist(), other.take(chosen).to_pylist(), strict=True)
     counted: Counter[tuple[Any, ...]] = Counter()
     example: dict[tuple[Any, ...], dict[str, Any]] = {}
     for a, b in found:

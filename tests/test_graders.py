@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from answers import GOLDEN, REFUSED
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from boundary_bench.grading import Grade, Verdict, extract, graders, limits
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.normal import normal
 from boundary_bench.grading.second import Disagreement, decided, disagreement_rate, disagreements
-from tests.answers import GOLDEN, REFUSED
 
 NAME = {"C": Verdict.CORRECT, "w": Verdict.WRONG}
 #: Text made of what the extraction looks for.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from answers import GOLDEN, HOSTILE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from boundary_bench.grading.graders import MATH, mathematics
 from boundary_bench.grading.isolation import MEMORY
 from boundary_bench.grading.judging import Judge
 from boundary_bench.grading.limits import computable, plain
-from tests.answers import GOLDEN, HOSTILE
 
 C, W, LATE = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT
 
@@ -207,7 +207,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str, deadli
         import threading
         from pathlib import Path
         from dataclasses import replace
-        from tests.test_judging import ODD, Judge
+        from test_judging import ODD, Judge
         patient = replace(ODD, deadline={deadline})
         judge = Judge(Path({str(tmp_path / "grades")!r}), 2)
         judge(patient, [("1", "1"), ("2", "1")])
@@ -217,7 +217,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str, deadli
         judge(patient, [({str(begun[0])!r}, {answer!r}), ({str(begun[1])!r}, {answer!r})])
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent) as parent:
         assert parent.stdout is not None
         children = [int(number) for number in parent.stdout.readline().split()]
         assert len(children) == 2
@@ -297,14 +297,14 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from boundary_bench.grading import Verdict
-        from tests.test_judging import ODD, Cache
+        from test_judging import ODD, Cache
         cache = Cache(Path(sys.argv[1]), ODD)
         cache.load()
         for i in range(2000):
             cache.put(sys.argv[2], str(i), Verdict.CORRECT)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent
     writers = [subprocess.Popen([*command, name], cwd=root) for name in ("a", "b", "c")]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
     cache = Cache(tmp_path, ODD)

@@ -6,7 +6,6 @@ the Qwen2.5-Math evaluation, which the published pass@k curves use.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from boundary_bench.errors import ModelError, StudyError, did_you_mean
 from boundary_bench.provenance import fingerprint
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    pass
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"
@@ -93,7 +92,10 @@ class Prompting:
     chat: Any = None
 
     def ids(self, tokenizer: Any, question: str) -> list[int]:
-        """The prompt of a question; a rendered chat has its special tokens already."""
+        """The prompt of a question, by the fast tokenizer of the model's folder.
+
+        A chat template writes the beginning token itself, so that the tokenizer must not add it again.
+        """
         text = apply(self.template, question, self.chat)
         return tokenizer.encode(text, add_special_tokens=not self.template.chat).ids
 
@@ -135,18 +137,3 @@ def apply(template: Template, question: str, tokenizer: Any = None) -> str:
         return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except (TemplateError, TypeError, ValueError) as fault:
         raise ModelError(f"the tokenizer's chat template does not render ({fault}); choose another template") from None
-
-
-def encoder(template: Template, folder: Path, tokenizer: Tokenizer) -> Callable[[str], list[int]]:
-    """question -> token ids of its prompt, for the model of a folder.
-
-    A chat template writes the beginning token itself, so that the tokenizer must not add it again.
-
-    Args:
-        tokenizer: the fast tokenizer of that folder.
-
-    Raises:
-        ModelError: the folder has no chat template, and the prompt template needs one.
-    """
-    chat = load_chat_tokenizer(folder) if template.chat else None
-    return lambda question: tokenizer.encode(apply(template, question, chat), add_special_tokens=not template.chat).ids
