@@ -23,15 +23,14 @@ from boundary_bench.grading.graders import GRADERS
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
-from boundary_bench.study_file import load_study
+from boundary_bench.study_file import find_study, load_study
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
+VERSIONS |= {"probe": 1}
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
-
-SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
 
 
 @dataclass(frozen=True)
@@ -177,6 +176,12 @@ class Plan:
         """Every policy that is sampled, each once."""
         return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
 
+    @property
+    def probes(self) -> list[tuple[Policy, str]]:
+        """What the contamination probe looks at: every base model on every benchmark, where the study asks for it."""
+        bases = [policy for policy in self.policies if policy.run is None]
+        return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
+
     def run(self, name: str) -> Run:
         """The run of that name."""
         return _pick(name, {run.name: run for run in self.runs}, "run")
@@ -254,6 +259,10 @@ class Plan:
         """The folder of a policy's measures."""
         return self.root / "measures" / policy.name / benchmark
 
+    def probe(self, policy: Policy, benchmark: str) -> Path:
+        """The folder of what the contamination probe of a policy found."""
+        return self.root / "probes" / policy.name / benchmark
+
     def comparison(self, run: Run, benchmark: str) -> Path:
         """The folder of a run's comparison with its base."""
         return self.root / "comparisons" / run.name / benchmark
@@ -319,18 +328,19 @@ class Plan:
 
     def sample_settings(self, benchmark: str, model: str) -> dict[str, Any]:
         """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
-        found = self.study.sampling
-        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
-        sampling = found.model_dump(mode="json", exclude=execution)
-        if found.engine == "vllm":
-            # here a batch cuts files alone, and these two say what is computed
-            del sampling["batch"]
-            sampling["vllm"] = found.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
         return {
             "version": VERSIONS["sample"],
-            "sampling": sampling,
+            "sampling": self.study.sampling.drawing(),
             "problems": self.problem_settings(benchmark),
             **self.template_settings(model, benchmark),
+        }
+
+    def probe_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of the probe's continuations: greedy, and without a template. The fractions are none."""
+        return {
+            "version": VERSIONS["probe"],
+            "sampling": self.study.sampling.drawing({"temperature", "top_p", "seed"}),
+            "problems": self.problem_settings(benchmark),
         }
 
     @property
@@ -369,23 +379,6 @@ def _pick(name: str, known: dict[str, Any], what: str) -> Any:
     if name not in known:
         raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(name, known)}")
     return known[name]
-
-
-def find_study(name: str) -> Path:
-    """The file of a study: a path, or the name of a shipped one.
-
-    Raises:
-        StudyError: there is no such file.
-    """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise StudyError(f"no study file at {path}")
-        return path
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
-    if name not in shipped:
-        raise StudyError(f"no shipped study {name!r}; {did_you_mean(name, shipped)}. Or give the path of a .yaml file")
-    return shipped[name]
 
 
 def make_plan(name: str, results: Path = Path("results")) -> Plan:

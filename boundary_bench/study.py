@@ -6,6 +6,7 @@ This module is the shape only (types, defaults, bounds). What the names in it re
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +26,7 @@ KIND = NAME.replace("$", r"(:[^\s:]+)?$")
 KindName = Annotated[str, Field(pattern=KIND)]
 
 
-def _ascending(steps: list[int]) -> list[int]:
+def _ascending(steps: list[Any]) -> list[Any]:
     if sorted(set(steps)) != steps:
         raise ValueError(f"found {steps}, expected ascending numbers without repeats: {sorted(set(steps))}")
     return steps
@@ -231,6 +232,16 @@ class Sampling(Block):
             )
         return self
 
+    def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
+        """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
+        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
+        found = self.model_dump(mode="json", exclude=execution.union(unused))
+        if self.engine == "vllm":
+            # here a batch cuts files alone, and these two say what is computed
+            del found["batch"]
+            found["vllm"] = self.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
+        return found
+
 
 class Analysis(Block):
     """How the samples are turned into statements."""
@@ -245,6 +256,14 @@ class Analysis(Block):
         0.05, gt=0, lt=1, description="differences of pass@k that are smaller than this count as unchanged"
     )
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+class Probe(Block):
+    """The contamination probe: every base model continues statements of which it is given a part."""
+
+    fractions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(_ascending)] = Field(
+        [0.4, 0.6, 0.8], min_length=1, description="how much of each statement the model is given"
+    )
 
 
 class Study(Block):
@@ -262,6 +281,7 @@ class Study(Block):
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     sampling: Sampling = Sampling()
     analysis: Analysis = Analysis()
+    probe: Probe | None = Field(None, description="probe the base models for benchmarks that they have read")
 
     @field_validator("algorithms", mode="before", json_schema_input_type=list[Name] | dict[Name, dict[str, Any] | None])
     @classmethod
@@ -277,6 +297,11 @@ class Study(Block):
         if repeated:
             raise ValueError(f"listed twice: {', '.join(repeated)}")
         return {name: {} for name in value}
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _probe_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @field_validator("benchmarks", mode="before", json_schema_input_type=dict[Name, Benchmark | None])
     @classmethod

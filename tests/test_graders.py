@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -227,3 +228,26 @@ def test_extraction_takes_time_linear_in_the_response(piece: str) -> None:
     for grader in GRADERS.values():
         grader.extract(text)
     assert time.process_time() - begun < 20
+
+
+def rational(rng: random.Random, above: int, below: int) -> str:
+    """One of the ways to write a fraction."""
+    sign, above = "-" if above < 0 else "", abs(above)
+    forms = [
+        f"{above}/{below}",
+        *(f"\\{name}{{{above}}}{{{below}}}" for name in ("frac", "dfrac", "tfrac")),
+        str(above),
+    ]
+    return sign + rng.choice(forms)
+
+
+def test_rational_numbers_are_compared_as_math_verify_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, pairs = random.Random(0), []
+    for _ in range(200):
+        above, below, times = rng.randint(-30, 30), rng.randint(1, 9), rng.randint(1, 4)
+        other = rng.choice([(above * times, below * times), (rng.randint(-30, 30), rng.randint(1, 9))])
+        pairs.append((rational(rng, above, below), rational(rng, *other)))
+    quick = [graders.mathematics(*pair) for pair in pairs]
+    monkeypatch.setattr("boundary_bench.grading.graders._rational", lambda text: None)
+    assert quick == [graders.mathematics(*pair) for pair in pairs]
+    assert 60 < quick.count(Verdict.CORRECT) < 160

@@ -27,6 +27,7 @@ FLOORS = [
         "tally",
         "rows",
         "measure",
+        "probe",
         "regrade",
         "compare",
         "report",
@@ -34,9 +35,11 @@ FLOORS = [
         "environment",
         "scaffold",
     },
+    {"stages"},
     {"cli", "__main__"},
 ]
 LIGHT = [
+    "stages",
     "study",
     "plan",
     "statistics",

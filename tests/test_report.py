@@ -76,6 +76,7 @@ def test_tables_hold_every_run_and_benchmark(finished: Plan) -> None:
         "coverage": runs * steps * benchmarks * strata * 2,
         "cover": policies * benchmarks * strata * 7,
         "summary": policies * benchmarks * strata,
+        "graders": policies * benchmarks * 3,
         "training": runs * 4,
     }
     assert {(row["algorithm"], row["seed"], row["step"]) for row in rows["pass_at_k"]} == {

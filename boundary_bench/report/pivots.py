@@ -38,6 +38,9 @@ WHO = ["model", "algorithm", "seed", "step"]
 def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
     """Compact versions of every table; the CSV files hold all columns and strata."""
     level = f"{100 * plan.study.analysis.level:g} % interval"
+    tables_of_all = {"training": [_training_means(plan, tables.training)]}
+    if tables.contamination:
+        tables_of_all["contamination"] = [_contamination(tables.contamination, level)]
     return {
         name: [make(benchmark) for benchmark in plan.study.benchmarks]
         for name, make in {
@@ -50,7 +53,7 @@ def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
             "summary": lambda b: _summary(tables.summary, b, level),
             "graders": lambda b: _graders(tables.graders, b, level),
         }.items()
-    } | {"training": [_training_means(plan, tables.training)]}
+    } | tables_of_all
 
 
 def _of(rows: list[Row], benchmark: str) -> list[Row]:
@@ -174,6 +177,24 @@ def _coverage(rows: list[Row], benchmark: str) -> Pivot:
     ]
     title = f"Problems of {benchmark} solved by whom (at least that many hits), and what half of the samples shows"
     return Pivot(title, [name.replace("_", " ") for name in (*WHO, *sets, *rates, *null)], body, len(WHO))
+
+
+def _contamination(rows: list[Row], level: str) -> Pivot:
+    """Base models on all benchmarks together: a benchmark stands beside the generated ones, its control."""
+    names = {"exact": "rest written word for word", "rouge_l": "ROUGE-L", "accuracy": "answer accuracy"}
+    body = [
+        [
+            *(row[name] for name in ("model", "benchmark", "origin")),
+            f"{float(row['fraction']):.0%}",
+            *(_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names),
+            *(row[name] for name in ("problems", "by_characters", "too_short", *VERDICTS)),
+        ]
+        for row in rows
+    ]
+    header = ["model", "benchmark", "origin", "given", *names.values()]
+    header += ["problems", "divided by characters", "too short", *VERDICTS]
+    title = f"Contamination: base models continue statements of which they are given a part [{level}]"
+    return Pivot(title, header, body, 4)
 
 
 def _training_means(plan: Plan, rows: list[Row]) -> Pivot:

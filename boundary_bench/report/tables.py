@@ -58,6 +58,7 @@ class Tables:
     stages: list[Row]
     graders: list[Row]
     training: list[Row]
+    contamination: list[Row]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
@@ -70,7 +71,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables([], [], [], [], [], [], [], [], [], {}, {}, {})
+    tables = Tables([], [], [], [], [], [], [], [], [], [], {}, {}, {})
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
@@ -83,6 +84,8 @@ def collect(plan: Plan) -> Tables:
     _check_agreement(tables)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy)
+    for policy, benchmark in plan.probes:
+        _add_probe(plan, policy, benchmark, tables)
     for run in plan.runs:
         tables.training.extend(_training(plan, run))
     return tables
@@ -147,6 +150,18 @@ def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], 
     whose = {**identity, "stratum": ALL, "settings": provenance.fingerprint(plan.grader_settings(benchmark))}
     graders = [{**whose, "grader": grader.label} for grader in plan.graders(benchmark)]
     _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
+
+
+def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:
+    assert plan.study.probe is not None
+    folder, settings = plan.probe(policy, benchmark), plan.analysis_settings("probe")
+    path = folder / "problems.parquet"
+    _, facts = read_table(path, ["problem_id"])
+    _expect(path, "settings", str(facts.get("settings")), provenance.fingerprint(plan.probe_settings(benchmark)))
+    _expect(path, "weights", str(facts.get("weights")), tables.weights[policy.name])
+    place = {**identify(policy, benchmark), "settings": provenance.fingerprint(settings)}
+    fractions = map(number, plan.study.probe.fractions)
+    _add(tables.contamination, folder / "contamination.csv", _with([place], "fraction", fractions))
 
 
 def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tables: Tables) -> None:
@@ -262,6 +277,9 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         },
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
     }
+    if study.probe:
+        fingerprints["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}
+        fingerprints["analysis"]["probe"] = plan.analysis_settings("probe")
     return {
         "study": study.model_dump(mode="json", exclude_none=True),
         "fingerprints": {

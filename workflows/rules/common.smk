@@ -75,6 +75,8 @@ MEASURES = [
     for b in PLAN.study.benchmarks
     for name in MEASURE_FILES
 ]
+PROBE_FILES = ["problems.parquet", "contamination.csv"]
+PROBES = [PLAN.probe(policy, b) / name for policy, b in PLAN.probes for name in PROBE_FILES]
 COMPARISON_FILES = ["differences.csv", "boundary.csv", "coverage.csv", "stages.csv"]
 COMPARISONS = [
     PLAN.comparison(run, b) / name
@@ -82,22 +84,11 @@ COMPARISONS = [
     for b in PLAN.study.benchmarks
     for name in COMPARISON_FILES
 ]
+TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages"]
+TABLE_NAMES += ["graders", "training"]
+TABLE_NAMES += ["contamination"] if PROBES else []
 REPORT = PLAN.root / "report.html"
-TABLES = [
-    PLAN.root / f"tables/{name}.{kind}"
-    for name in [
-        "pass_at_k",
-        "cover",
-        "summary",
-        "differences",
-        "boundary",
-        "coverage",
-        "stages",
-        "graders",
-        "training",
-    ]
-    for kind in ["csv", "md"]
-]
+TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
 NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []
