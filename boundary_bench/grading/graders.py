@@ -28,8 +28,8 @@ def _parsed(text: str) -> list[Any]:
 def mathematics(reference: str, answer: str) -> Verdict:
     """Equal by math-verify, the reference first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
 
-    Its own time-outs are off: they work in a main thread only, and end in "wrong". Two rational numbers, which most pairs
-    are, need no algebra.
+    Its own time-outs are off: they work in a main thread only, and end in "wrong". Two rational numbers, which most
+    pairs are, need no algebra.
 
     Raises:
         MemoryError: the comparison needs more than its process may have.
