@@ -157,7 +157,7 @@ class Plan:
         sampling = self.study.sampling
         try:
             rounds = sampling.rounds or plan_rounds(sampling.n_max, sampling.stop_after)
-            return Design(tuple(rounds), sampling.stop_after)
+            return Design(tuple(rounds), sampling.stop_after, tuple(sampling.unscored))
         except StatisticsError as fault:
             raise StudyError(f"sampling: {fault}") from None
 
@@ -356,7 +356,9 @@ class Plan:
     @property
     def design_settings(self) -> dict[str, Any]:
         """The design, as it is written down."""
-        return {"rounds": list(self.design.rounds), "stop_after": self.design.stop_after}
+        found = {"rounds": list(self.design.rounds), "stop_after": self.design.stop_after}
+        # the usual ones are not said, so that measures from before there were others keep their settings
+        return found if self.design.unscored == Design.unscored else found | {"unscored": list(self.design.unscored)}
 
     def analysis_settings(self, stage: str) -> dict[str, Any]:
         """Settings of measure, compare and report."""

@@ -29,6 +29,7 @@ from boundary_bench.store import (
     read_problems,
     read_table,
     sample_rows,
+    scored,
     verdict_codes,
     write_table,
 )
@@ -40,7 +41,7 @@ CASES += ["grader", "answer_of_grader", "verdict_of_grader", "end"]
 LONGEST_END = 200
 #: Verdicts that say nothing of an answer.
 UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.TIMEOUT)]
-CORRECT, UNSCORED = VERDICTS.index(Verdict.CORRECT), VERDICTS.index(Verdict.TIMEOUT)
+CORRECT = VERDICTS.index(Verdict.CORRECT)
 
 
 def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: JudgeAll) -> Path:
@@ -83,7 +84,7 @@ def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll)
     blocks = sample_files(plan.samples(policy, benchmark), plan.design_settings)[1]
     ids, (own, *others) = [problem.id for problem in problems], plan.graders(benchmark)
     own_PN = _verdicts(blocks, ids, plan.design.n_max)
-    scored_PN = (own_PN != NOT_DRAWN) & (own_PN != UNSCORED)
+    scored_PN = scored(plan.design, own_PN)
     first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < plan.design.rounds[0])
     rows = _grader_rows(plan, own, own_PN, own_PN, first_PN)
     cases: list[dict[str, Any]] = []
@@ -115,7 +116,7 @@ def _grader_rows(
     plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray
 ) -> list[dict[str, Any]]:
     """The rows of one grader, one for each k."""
-    analysis, scored_PN = plan.study.analysis, first_PN & (verdict_PN != UNSCORED)
+    analysis, scored_PN = plan.study.analysis, first_PN & scored(plan.design, verdict_PN)
     n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
     both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
     differ_PN = both_PN & ((own_PN == CORRECT) != (verdict_PN == CORRECT))

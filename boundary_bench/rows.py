@@ -73,7 +73,7 @@ def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
         "n_max": design.n_max,
         "samples": int(rows["n"].sum()),
         "truncated": int(rows[Verdict.TRUNCATED].sum()),
-        "unscored": int(rows[Verdict.TIMEOUT].sum()),
+        "unscored": int(sum(rows[verdict].sum() for verdict in design.unscored)),
     }
 
 

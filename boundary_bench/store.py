@@ -325,15 +325,20 @@ def add_verdicts(verdict_PN: np.ndarray, rows: pa.Table, ids: Sequence[str], fil
 
 
 def progress_of(design: Design, verdict_PN: np.ndarray) -> tuple[Progress, np.ndarray]:
-    """How far the stored samples have come under a design; a timed-out grader gave no score.
+    """How far the stored samples have come under a design.
 
     Returns:
         The progress, and have_P: how many sample indices of each problem are there from 0 on without a gap.
     """
     drawn_PN = verdict_PN != NOT_DRAWN
     have_P = np.where(drawn_PN.all(1), drawn_PN.shape[1], drawn_PN.argmin(1))
-    scored_PN = drawn_PN & (verdict_PN != VERDICTS.index(Verdict.TIMEOUT))
-    return progress(design, have_P, scored_PN, verdict_PN == VERDICTS.index(Verdict.CORRECT)), have_P
+    return progress(design, have_P, scored(design, verdict_PN), verdict_PN == VERDICTS.index(Verdict.CORRECT)), have_P
+
+
+def scored(design: Design, verdict_PN: np.ndarray) -> np.ndarray:
+    """Which samples are there and have a score."""
+    without = [VERDICTS.index(verdict) for verdict in design.unscored]
+    return (verdict_PN != NOT_DRAWN) & ~np.isin(verdict_PN, without)
 
 
 def places(rows: pa.Table, ids: Sequence[str], file: Path) -> np.ndarray:

@@ -194,6 +194,10 @@ class Sampling(Block):
     rounds: Steps | None = Field(
         None, min_length=1, description="sizes at which a problem can stop, n_max the last; by default doubling"
     )
+    unscored: list[Literal["timeout", "truncated", "unparsable"]] = Field(
+        ["timeout"],
+        description="verdicts that count as missing, so that further samples replace theirs; the others are not solved",
+    )
     shards: int = Field(1, ge=1, description="jobs that share the problems of one policy on one benchmark")
     block: int = Field(1024, ge=1, description="most sample indices per stored block: the unit of resuming")
     batch: int = Field(
@@ -206,6 +210,13 @@ class Sampling(Block):
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     seed: int = Field(0, ge=0, description="every sample's own seed derives from this one and its name")
     device: Literal["cpu", "cuda"] = Field("cpu", description="device of the engine torch")
+
+    @field_validator("unscored")
+    @classmethod
+    def _timeouts_are_missing(cls, verdicts: list[str]) -> list[str]:
+        if "timeout" not in verdicts or len(set(verdicts)) != len(verdicts):
+            raise ValueError(f"found {verdicts}, expected timeout, which says nothing of a response, and others once")
+        return verdicts
 
     @model_validator(mode="after")
     def _rounds_fit(self) -> Sampling:
@@ -234,7 +245,7 @@ class Sampling(Block):
 
     def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
         """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
-        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
+        execution = {"n_max", "stop_after", "rounds", "unscored", "shards", "block", "device", "python", "vllm"}
         found = self.model_dump(mode="json", exclude=execution.union(unused))
         if self.engine == "vllm":
             # here a batch cuts files alone, and these two say what is computed

@@ -24,7 +24,7 @@ from boundary_bench.files import read_json
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.plan import Plan, Policy
 from boundary_bench.provenance import file_sha256
-from boundary_bench.statistics.design import Progress
+from boundary_bench.statistics.design import Design, Progress
 from boundary_bench.statistics.entropy import answer_entropy, chao_shen, majority_at_k, miller_madow
 from boundary_bench.store import (
     NOT_DRAWN,
@@ -34,6 +34,7 @@ from boundary_bench.store import (
     read_problems,
     read_verdicts,
     sample_rows,
+    scored,
     verdict_codes,
 )
 
@@ -61,8 +62,8 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
     """The samples of a policy on a benchmark as one row a problem, in the order of the problem file.
 
     ``n``, ``correct`` and the other verdicts count the samples up to a problem's stopping point, ``drawn`` the sample
-    indices that they took: samples without a score (``timeout``) are in ``drawn`` and not in ``n``. The columns from
-    ``first`` on are of the first round alone.
+    indices that they took: samples without a score (by default ``timeout``) are in ``drawn`` and not in ``n``. The
+    columns from ``first`` on are of the first round alone.
 
     Raises:
         DataError: a sample is missing, repeated or of another problem, or was drawn by another design.
@@ -82,7 +83,7 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
             f"gap, expected at least {found.needed_P[place]} ({len(going)} problems lack some); run the sample stage "
             "again, which draws what is missing"
         )
-    first = _first_round(blocks, ids, verdict_PN, design.rounds[0])
+    first = _first_round(blocks, ids, verdict_PN, design)
     columns = {
         **_counts(problems, verdict_PN, found),
         **_first_columns(first, plan.first_ks),
@@ -164,8 +165,8 @@ def _counts(problems: list[Problem], verdict_PN: np.ndarray, found: Progress) ->
     }
 
 
-def _first_round(blocks: list[Path], ids: list[str], verdict_PN: np.ndarray, size: int) -> FirstRound:
-    scored_PN = (verdict_PN != NOT_DRAWN) & (verdict_PN != VERDICTS.index(Verdict.TIMEOUT))
+def _first_round(blocks: list[Path], ids: list[str], verdict_PN: np.ndarray, design: Design) -> FirstRound:
+    scored_PN, size = scored(design, verdict_PN), design.rounds[0]
     slot_PN = np.where(scored_PN, scored_PN.cumsum(1) - 1, size)
     end = int(np.flatnonzero((slot_PN < size).any(0)).max()) + 1
     correct_PF = np.zeros((len(ids), size), bool)

@@ -58,10 +58,11 @@ class Store:
         stopped: Callable[[], bool] = lambda: False,
         shard: int = 1,
         shards: int = 1,
+        max_tokens: int = 12,
     ) -> dict[str, str]:
         """Run the campaign of a design; the hashes of its files."""
         kind = replace(COUNTDOWN, options=Options(), grader=grader(unscored))
-        sampling = Sampling(n_max=design.n_max, shards=shards, block=block, batch=64, max_tokens=12)
+        sampling = Sampling(n_max=design.n_max, shards=shards, block=block, batch=64, max_tokens=max_tokens)
         campaign = Campaign(kind, PROBLEMS, sampling, design, ("policy", "benchmark"), shard)
         tell = Tell(self.lines.append, self.records.append)
         return run(campaign, self.engine, SampleStore(self.folder, shard, shards), FACTS, tell, stopped)
@@ -93,7 +94,7 @@ def stopping(design: Design, verdicts: Sequence[str]) -> int | None:
     """How many sample indices a problem takes, counted one by one; None where the verdicts do not suffice."""
     scored = correct = 0
     for used, verdict in enumerate(verdicts, 1):
-        if verdict == "timeout":
+        if verdict in design.unscored:
             continue
         scored, correct = scored + 1, correct + (verdict == "correct")
         enough = design.stop_after is not None and correct >= design.stop_after

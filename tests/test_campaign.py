@@ -114,8 +114,20 @@ def test_samples_without_a_score_are_replaced_by_further_ones(store: Store, othe
     assert any("unscored" in line for line in store.lines)
 
 
+def test_cut_off_samples_are_replaced_where_the_study_counts_them_as_missing(store: Store, other: Store) -> None:
+    design = replace(DESIGN, unscored=("timeout", "truncated"))
+    other.run(design, max_tokens=18)
+    assert other.sizes() == stoppings(design, other.samples()) and max(other.sizes()) > DESIGN.n_max
+    assert other.records[-1]["unscored"] == other.records[-1]["truncated"] > 0
+    store.run(max_tokens=18)
+    before = store.files()
+    store.run(design, max_tokens=18)
+    assert before.items() < store.files().items(), "what is there stays"
+    assert all(size >= stop for size, stop in zip(store.sizes(), stoppings(design, store.samples()), strict=True))
+
+
 def test_too_many_samples_without_a_score_are_an_error_that_counts_them(store: Store) -> None:
-    shape = r"problem (\w+): found (\d+) of (\d+) samples scored, expected 32 within 64: .* or drop the problem"
+    shape = r"problem (\w+): found (\d+) of (\d+) samples scored, expected 32 within 64; .* or drop the problem"
     with pytest.raises(DataError, match=shape) as caught:
         store.run(Design((32,)), unscored=1.0)
     problem, scored, drawn = re.search(shape, str(caught.value)).groups()

@@ -108,8 +108,9 @@ def limits(plan: Plan) -> list[str]:
         "chance rates). Near or below it a large-k difference is one of coverage, of how many different "
         "responses are drawn, and no evidence of skill gained or lost.",
         f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of "
-        f"at most {study.sampling.max_tokens} tokens. Truncated responses count as not solved in pass@k, "
-        "and are counted apart in the summary.",
+        f"at most {study.sampling.max_tokens} tokens. Verdicts that count as missing: "
+        f"{', '.join(design.unscored)}; all others but correct count as not "
+        "solved in pass@k. The summary counts every verdict apart.",
     ]
     if made:
         verb = "is a tiny model" if len(made) == 1 else "are tiny models"

@@ -124,8 +124,8 @@ def next_draw(
         place = beyond[0]
         raise DataError(
             f"problem {ids[place]}: found {found.samples_P[place]} of {have_P[place]} samples scored, expected "
-            f"{design.n_max} within {limit}: the grader ran out of time on the others; make it faster and raise its "
-            "kind's version, or drop the problem"
+            f"{design.n_max} within {limit}; the others count as missing ({', '.join(design.unscored)}): raise "
+            "sampling.max_tokens or make the grader faster, change sampling.unscored, or drop the problem"
         )
     first = int(have_P[free_P].min())
     group_P = free_P & (have_P == first)

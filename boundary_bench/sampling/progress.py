@@ -10,7 +10,7 @@ import numpy as np
 
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import NOT_DRAWN, progress_of
+from boundary_bench.store import NOT_DRAWN, progress_of, scored
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Progress:
         done: those that have reached their stopping point.
         solved: those with a correct sample in a stored file.
         samples: samples of this job that are stored, from earlier runs of it too.
-        truncated, unscored: how many of them were cut off, or could not be graded in time.
+        truncated, unscored: how many of them were cut off, or have no score.
         samples_per_second, tokens_per_second: of this process, since its engine was ready.
         seconds_left: at this rate, until every problem has what it needs for its next decision; a problem that has not
             enough correct samples then goes on.
@@ -80,7 +80,7 @@ def progress_at(design: Design, verdict_PN: np.ndarray, pace: Pace) -> Progress:
         solved=int(are(Verdict.CORRECT).any(1).sum()),
         samples=int((verdict_PN != NOT_DRAWN).sum()),
         truncated=int(are(Verdict.TRUNCATED).sum()),
-        unscored=int(are(Verdict.TIMEOUT).sum()),
+        unscored=int(((verdict_PN != NOT_DRAWN) & ~scored(design, verdict_PN)).sum()),
         samples_per_second=pace.samples / pace.seconds,
         tokens_per_second=pace.tokens / pace.seconds,
         seconds_left=max(needed, 0) * pace.seconds / max(pace.samples, 1),

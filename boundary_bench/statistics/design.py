@@ -23,6 +23,8 @@ class Design:
     Attributes:
         rounds: n_1, ..., n_R. The measures that need equally many samples of every problem use the first n_1.
         stop_after: m, or None.
+        unscored: outcomes that say nothing of a response: such a sample is missing and not wrong, and a further one
+            takes its place.
 
     Raises:
         StatisticsError: no round, rounds that do not increase, or m below 1.
@@ -30,6 +32,7 @@ class Design:
 
     rounds: tuple[int, ...]
     stop_after: int | None = None
+    unscored: tuple[str, ...] = ("timeout",)
 
     def __post_init__(self) -> None:
         if not self.rounds or any(a >= b for a, b in pairwise((0, *self.rounds))):
