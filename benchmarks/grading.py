@@ -14,6 +14,7 @@ of writing them); and a set in which no two answers are alike.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import tempfile
 import time
@@ -96,18 +97,19 @@ def graded(rows: Rows, folder: Path, workers: int) -> list[Grade]:
         return grade_many(MATH, golds, texts, [True] * len(rows), judge)
 
 
-def timed(work: Callable[[], list]) -> tuple[list, float]:
-    """What some work gives, and its seconds."""
-    begun = time.perf_counter()
-    return work(), time.perf_counter() - begun
+def timed(work: Callable[[], list]) -> tuple[list, float, float]:
+    """What some work gives, its seconds, and its CPU seconds, those of processes that it started and ended too."""
+    begun, cpu = time.perf_counter(), sum(os.times()[:4])
+    found = work()
+    return found, time.perf_counter() - begun, sum(os.times()[:4]) - cpu
 
 
 def compare(name: str, rows: Rows, sample: Rows, workers: int, bound: float) -> None:
     """Print the lines of one set of responses; the plain loop runs over ``sample``, which is all of them or a part."""
     with tempfile.TemporaryDirectory() as folder:
-        verdicts, plain_seconds = timed(lambda: plain(sample))
-        grades, seconds = timed(lambda: graded(rows, Path(folder), workers))
-        again, cached_seconds = timed(lambda: graded(rows, Path(folder), workers))
+        verdicts, plain_seconds, plain_cpu = timed(lambda: plain(sample))
+        grades, seconds, cpu = timed(lambda: graded(rows, Path(folder), workers))
+        again, cached_seconds, cached_cpu = timed(lambda: graded(rows, Path(folder), workers))
     assert again == grades
     rate, base = len(rows) / seconds, len(sample) / plain_seconds
     verdict_of = dict(zip(rows, grades, strict=True))
@@ -118,15 +120,16 @@ def compare(name: str, rows: Rows, sample: Rows, workers: int, bound: float) -> 
             if (verdict_of[row].verdict is Verdict.CORRECT) != ours
         }
     )
-    judged = len({(gold, grade.answer) for (gold, _), grade in zip(rows, grades, strict=True)})
-    print(f"| {name} | plain loop | {len(sample):,} | | {plain_seconds:.1f} | {base:,.0f} | 1.0 | | |")
-    holds = "yes" if rate / base >= bound else "no"
+    pairs = {(gold, grade.answer or "") for (gold, _), grade in zip(rows, grades, strict=True)}
+    judged = sum(MATH.quick(*pair) is None for pair in pairs)
     print(
-        f"| {name} | grade_many, {workers} processes | {len(rows):,} | {judged:,} | {seconds:.1f} | {rate:,.0f} | "
-        f"{rate / base:.1f} | {bound:.0f} | {holds} |"
+        f"| {name} | plain loop | {len(sample):,} | | {plain_seconds:.1f} | {plain_cpu:.1f} | {base:,.0f} | 1.0 | | |"
     )
+    holds = "yes" if rate / base >= bound else "no"
+    row = f"{len(rows):,} | {judged:,} | {seconds:.1f} | {cpu:.1f} | {rate:,.0f} | {rate / base:.1f}"
+    print(f"| {name} | grade_many, {workers} processes | {row} | {bound:.0f} | {holds} |")
     kept = len(rows) / cached_seconds
-    row = f"{len(rows):,} | 0 | {cached_seconds:.2f} | {kept:,.0f} | {kept / base:.0f}"
+    row = f"{len(rows):,} | 0 | {cached_seconds:.2f} | {cached_cpu:.2f} | {kept:,.0f} | {kept / base:.0f}"
     print(f"| {name} | the same, from the cache | {row} | | |")
     print(f"{name}: {len(differ)} answers with another verdict {differ}", flush=True)
 
@@ -142,8 +145,8 @@ def main() -> None:
     rng = random.Random(0)
     golds = references(rng, given.problems)
     plain([("1", "\\boxed{1}")])  # what it loads once is no part of its time
-    print("| answers | grader | responses | judged | s | responses/s | ratio | at least | holds |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| answers | grader | responses | judged | s | CPU s | responses/s | ratio | at least | holds |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     rows = repeating(rng, golds, given.responses)
     compare("repeat, problem by problem", rows, rows, given.workers, 50)
     rounds = [row for i in range(given.responses) for row in rows[i :: given.responses]]

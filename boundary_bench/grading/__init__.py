@@ -51,6 +51,7 @@ class Grader:
         isolated: judged in processes of their own (``boundary_bench.grading.judging``), since it may hang or crash.
         deadline: seconds an isolated judgement may take.
         libraries: distributions whose versions can move a verdict.
+        quick: (reference, answer) -> the verdict of ``judge`` where it can be had at once and safely, else None.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Grader:
     isolated: bool = False
     deadline: float = 10.0
     libraries: tuple[str, ...] = ()
+    quick: Callable[[str, str], Verdict | None] = lambda reference, answer: None
 
     @property
     def identity(self) -> list[str | int]:

@@ -28,15 +28,14 @@ def _parsed(text: str) -> list[Any]:
 def mathematics(reference: str, answer: str) -> Verdict:
     """Equal by math-verify, the reference first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
 
-    Its own time-outs are off: they work in a main thread only, and end in "wrong". Two rational numbers, which most
-    pairs are, need no algebra.
+    Its own time-outs are off: they work in a main thread only, and end in "wrong".
 
     Raises:
         MemoryError: the comparison needs more than its process may have.
     """
-    exact = _rational(reference), _rational(answer)
-    if None not in exact:
-        return Verdict.CORRECT if exact[0] == exact[1] else Verdict.WRONG
+    quick = rationals(reference, answer)
+    if quick is not None:
+        return quick
     import logging
 
     from math_verify import verify
@@ -52,6 +51,14 @@ def mathematics(reference: str, answer: str) -> Verdict:
             except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
                 continue
     return Verdict.WRONG
+
+
+def rationals(reference: str, answer: str) -> Verdict | None:
+    """Whether two rational numbers, which most pairs are, are equal; None where one is something else."""
+    exact = _rational(reference), _rational(answer)
+    if None in exact:
+        return None
+    return Verdict.CORRECT if exact[0] == exact[1] else Verdict.WRONG
 
 
 def _rational(text: str) -> Fraction | None:
@@ -95,6 +102,7 @@ MATH = Grader(
     mathematics,
     isolated=True,
     libraries=("math-verify", "latex2sympy2_extended", "sympy"),
+    quick=rationals,
 )
 
 GRADERS = {

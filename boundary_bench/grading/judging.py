@@ -42,7 +42,7 @@ class Judge:
             self.caches[grader.name].load()
             self.pools[grader.name] = Pool(grader, self.workers)
         cache, pool = self.caches[grader.name], self.pools[grader.name]
-        verdict_of = {pair: cache.get(*pair) for pair in dict.fromkeys(pairs)}
+        verdict_of = {pair: grader.quick(*pair) or cache.get(*pair) for pair in dict.fromkeys(pairs)}
         for pair, verdict in pool.judged([pair for pair, verdict in verdict_of.items() if verdict is None]):
             cache.put(*pair, verdict)
             verdict_of[pair] = verdict
