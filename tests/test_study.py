@@ -357,6 +357,17 @@ def test_how_many_samples_and_in_which_files_is_no_identity_of_a_sample(smoke: d
     assert measure["design"] == {"rounds": [64, 128, 256, 512, 1024], "stop_after": 32} and measure["margin"] == 0.05
 
 
+def test_verdicts_that_count_as_missing_are_part_of_the_design_alone(smoke: dict[str, Any], tmp_path: Path) -> None:
+    usual = make_plan(str(write_study(tmp_path / "usual.yaml", smoke)))
+    sampling = smoke["sampling"] | {"unscored": ["timeout", "truncated"]}
+    other = make_plan(str(write_study(tmp_path / "other.yaml", smoke | {"sampling": sampling})))
+    assert usual.design.unscored == ("timeout",) and "unscored" not in usual.design_settings
+    assert other.design.unscored == ("timeout", "truncated")
+    assert other.design_settings == usual.design_settings | {"unscored": ["timeout", "truncated"]}
+    model = next(iter(smoke["models"]))
+    assert other.sample_settings("countdown", model) == usual.sample_settings("countdown", model)
+
+
 def test_what_vllm_computes_is_identity_and_how_it_is_run_is_none(smoke: dict[str, Any], tmp_path: Path) -> None:
     def settings(batch: int = 1024, **vllm: Any) -> Any:
         smoke["sampling"] = {"n_max": 64, "engine": "vllm", "batch": batch, "vllm": vllm}
