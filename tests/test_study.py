@@ -358,9 +358,9 @@ def test_how_many_samples_and_in_which_files_is_no_identity_of_a_sample(smoke: d
 
 
 def test_verdicts_that_count_as_missing_are_part_of_the_design_alone(smoke: dict[str, Any], tmp_path: Path) -> None:
-    usual = make_plan(str(write_study(tmp_path / "usual.yaml", smoke)))
-    sampling = smoke["sampling"] | {"unscored": ["timeout", "truncated"]}
-    other = make_plan(str(write_study(tmp_path / "other.yaml", smoke | {"sampling": sampling})))
+    usual = make_plan(str(write(tmp_path, smoke)))
+    smoke["sampling"] |= {"unscored": ["timeout", "truncated"]}
+    other = make_plan(str(write(tmp_path, smoke)))
     assert usual.design.unscored == ("timeout",) and "unscored" not in usual.design_settings
     assert other.design.unscored == ("timeout", "truncated")
     assert other.design_settings == usual.design_settings | {"unscored": ["timeout", "truncated"]}
