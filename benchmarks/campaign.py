@@ -5,8 +5,7 @@ also grades them and writes them to a store, and every response of it has its ow
 takes longer for both, so that ``generate`` is measured without and with them. A token is a response token, the end
 token included.
 
-    PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py                  # a model that is made here
-    PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py --hidden 384     # a larger one
+    PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py             # a model that is made here
     PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py --model FOLDER --n 256 --problems 16
 """
 
@@ -63,13 +62,12 @@ def main() -> None:
     """Measure all contenders and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="model folder (a small Qwen2 that is made)")
-    parser.add_argument("--hidden", type=int, default=128, help="width of the model that is made (128)")
     parser.add_argument("--n", type=int, default=256, help="responses per problem (256)")
     parser.add_argument("--problems", type=int, default=16, help="problems (16)")
     parser.add_argument("--max-tokens", type=int, default=48)
     parser.add_argument("--turns", type=int, default=4)
     given = parser.parse_args()
-    folder = given.model or contenders.small_model(Path(tempfile.mkdtemp()), given.hidden)
+    folder = given.model or contenders.small_model(Path(tempfile.mkdtemp()))
     settings = {"engine": "vllm", "n_max": given.n, "stop_after": None, "max_tokens": given.max_tokens}
     engine = vllm_engine.load_engine(folder, Sampling.model_validate({**settings, "block": given.n}))
     llm = vllm_engine.start(folder, engine.sampling, engine.context)
