@@ -20,7 +20,7 @@ from typing import Any
 
 import contenders
 import numpy as np
-from contenders import Drawn
+from contenders import PLAIN_VLLM, Drawn
 
 from boundary_bench.sampling import vllm_engine
 from boundary_bench.statistics.design import Design
@@ -28,20 +28,15 @@ from boundary_bench.study import Sampling
 
 BARE = "generate, n in one request"
 ALIKE = "generate, n in one request, seed and log-probabilities"
-SINGLE = "generate, one request a response, seed and log-probabilities"
 CAMPAIGN = "campaign: graded and stored, n fixed"
 
 
-def generating(llm: Any, prompts: list[list[int]], n: int, single: bool = False, **options: Any) -> Drawn:
+def generating(llm: Any, prompts: list[list[int]], n: int, **options: Any) -> Drawn:
     """Draw with ``generate``."""
     from vllm import SamplingParams
 
     inputs: list[Any] = [{"prompt_token_ids": prompt} for prompt in prompts]
-    parameters: Any = SamplingParams(n=n, temperature=1.0, detokenize=False, **options)
-    if single:
-        inputs = [one for one in inputs for _ in range(n)]
-        common = {"temperature": 1.0, "detokenize": False, **options}
-        parameters = [SamplingParams(**{**common, "seed": i}) for i in range(len(inputs))]
+    parameters = SamplingParams(n=n, temperature=1.0, detokenize=False, **options)
     found = llm.generate(inputs, parameters, use_tqdm=False)
     return Drawn(lambda: np.array([len(output.token_ids) for request in found for output in request.outputs]))
 
@@ -70,8 +65,11 @@ def main() -> None:
     folder = given.model or contenders.small_model(Path(tempfile.mkdtemp()))
     settings = {"engine": "vllm", "n_max": given.n, "stop_after": None, "max_tokens": given.max_tokens}
     engine = vllm_engine.load_engine(folder, Sampling.model_validate({**settings, "block": given.n}))
-    llm = vllm_engine.start(folder, engine.sampling, engine.context)
-    engine.llm = llm.llm_engine
+    contenders.prepare_vllm()
+    from vllm import LLM
+
+    llm = LLM(str(folder), max_model_len=engine.context, skip_tokenizer_init=True, **PLAIN_VLLM)
+    engine.start()
     problems = contenders.some_problems(given.problems)
     prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in problems]
     limit = {"max_tokens": given.max_tokens}
@@ -79,11 +77,11 @@ def main() -> None:
     sides: dict[str, Callable[[], Drawn]] = {
         BARE: partial(generating, llm, prompts, given.n, **limit),
         ALIKE: partial(generating, llm, prompts, given.n, **alike),
-        SINGLE: partial(generating, llm, prompts, given.n, single=True, **alike),
         CAMPAIGN: partial(campaigning, engine, problems, Design((given.n,))),
     }
     for options in (limit, alike):  # what is compiled when it is first used is no speed of a sampler
         generating(llm, prompts, 64, **options)
+    campaigning(engine, problems[:2], Design((given.n,)))
     spent = contenders.take_turns(sides, given.turns)
     head = ["sampler", "tokens", "CPU s", "s", "tokens/CPU s", "ratio", "ratio to alike"]
     rows = []

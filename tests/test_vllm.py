@@ -28,8 +28,8 @@ from torch import Tensor
 from boundary_bench import seeds
 from boundary_bench.errors import EngineError, ModelError
 from boundary_bench.sampling import torch_engine, vllm_engine
+from boundary_bench.sampling.drawing import distribution
 from boundary_bench.sampling.engine import Decoding, Responses, Work
-from boundary_bench.sampling.torch_engine import distribution
 from boundary_bench.sampling.vllm_engine import VllmEngine
 from boundary_bench.store import SampleStore, read_table
 from boundary_bench.study import Sampling
