@@ -85,17 +85,16 @@ def some_problems(count: int) -> list[Problem]:
 
 
 def campaign(engine: Engine, sampling: Sampling, problems: list[Problem], design: Design, folder: Path) -> SampleStore:
-    """Draw the samples of a design into an empty store, without greedy responses: other contenders draw none."""
+    """Draw the samples of a design, and a greedy response to each problem, into an empty store."""
     store = SampleStore(folder)
-    store.greedy.touch()
     asked = Campaign(COUNTDOWN, problems, sampling, design, ("policy", "benchmark"))
     run(asked, engine, store, {}, Tell(lambda line: None))
     return store
 
 
 def stored_lengths(store: SampleStore) -> np.ndarray:
-    """Tokens of every stored sample."""
-    tables = [read_table(file, ["tokens"])[0] for file in store.blocks()]
+    """Tokens of every stored response."""
+    tables = [read_table(file, ["tokens"])[0] for file in [*store.greedy(), *store.blocks()]]
     return np.concatenate([pc.list_value_length(table["tokens"]).to_numpy() for table in tables])
 
 

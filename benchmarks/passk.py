@@ -4,8 +4,8 @@ All draw up to n responses at temperature 1 to the same countdown dev problems, 
 them to disk and make the same curve. The loop asks for every prompt n times with n = 1 and saves at the end; a second
 one also asks for what the campaign keeps of a response, its seed and its log-probabilities. lm-eval runs a task with
 ``repeats: n`` that is graded in ``process_results``, and its samples are saved; the vLLM of its backend, with the
-settings of the vLLM engine, serves the loop too. The campaign, in a vLLM of its own, draws the same n, and the sequential
-design with ``stop_after`` 32 and 8. The clock starts when vLLM and the task are ready.
+settings of the vLLM engine, serves the loop too. The campaign, in a vLLM of its own, draws the same n, and the
+sequential design with ``stop_after`` 32 and 8. The clock starts when vLLM and the task are ready.
 
 lm-eval goes into a copy of the sampling environment; without it its row is left out:
 

@@ -26,6 +26,10 @@ from boundary_bench.study_file import load_study
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
 
+#: How a token is drawn in vLLM, and what is known of it: 1 with vLLM's generators and without entropies, 2 with our own
+#: uniform numbers. Samples of one are not mixed with the other's.
+DRAWING = 2
+
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
 
@@ -297,6 +301,7 @@ class Plan:
             # here a batch cuts files alone, and these two say what is computed
             del sampling["batch"]
             sampling["vllm"] = found.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
+            sampling["drawing"] = DRAWING
         return {
             "version": VERSIONS["sample"],
             "sampling": sampling,

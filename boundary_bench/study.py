@@ -197,7 +197,7 @@ class Sampling(Block):
     batch: int = Field(
         1024,
         ge=1,
-        description="engine torch: responses decoded together, memory against speed; engine vllm: samples of a file",
+        description="engine torch: responses decoded together, memory against speed; engine vllm: most samples of a file",
     )
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)

@@ -366,6 +366,7 @@ def test_what_vllm_computes_is_identity_and_how_it_is_run_is_none(smoke: dict[st
     execution = {"tensor_parallel": 2, "max_num_seqs": 8, "enforce_eager": True, "kv_cache_gib": 2.0}
     assert settings(batch=7, gpu_memory_utilization=0.5, **execution) == sample
     assert settings(dtype="bfloat16") != sample and settings(max_model_len=128) != sample
+    assert sample["sampling"]["drawing"] == 2, "samples of vLLM's own generators are others"
 
 
 def test_the_python_that_samples_is_looked_for_at_once(smoke: dict[str, Any], tmp_path: Path) -> None:

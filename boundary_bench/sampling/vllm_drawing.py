@@ -91,14 +91,14 @@ class Drawing(LogitsProcessor):
             rows[one], rows[other] = back, rows[one]
         batch = rows[: batch_update.batch_size]
         self.seed_R = np.array([row.seed for row in batch], np.uint64)
-        alike: dict[tuple[float, float], list[int]] = {}
-        for index, row in enumerate(batch):
-            alike.setdefault(row.decoding, []).append(index)
-        self.groups = [
-            self._group(decoding, found[first : first + self.at_once])
-            for decoding, found in alike.items()
-            for first in range(0, len(found), self.at_once)
-        ]
+        decodings = [row.decoding for row in batch]
+        self.groups = []
+        for decoding in dict.fromkeys(decodings):
+            alike = [index for index, other in enumerate(decodings) if other == decoding]
+            self.groups += [
+                self._group(decoding, alike[first : first + self.at_once])
+                for first in range(0, len(alike), self.at_once)
+            ]
 
     def apply(self, logits: Tensor) -> Tensor:
         """Draw a token of every row (R, V), and leave it alone to take."""
@@ -109,9 +109,10 @@ class Drawing(LogitsProcessor):
             here = group.index_G
             logprob_GV, entropy_G = distribution(logits[group.row_G], group.decoding)
             line_G = torch.arange(len(here), device=logits.device)
-            token_G = draw(logprob_GV, line_G, uniform_R[here], group.decoding)
-            # logits that are not numbers have no token: their NaN tells
-            token_G = token_R[group.row_G] = token_G.clamp_max(logits.shape[1] - 1)
+            # a row without numbers must not disturb the search of the others; that it has none is in what is kept
+            without_G = logprob_GV[:, 0].isnan()
+            token_G = draw(logprob_GV.masked_fill(without_G[:, None], 0), line_G, uniform_R[here], group.decoding)
+            token_R[group.row_G] = token_G
             position_G = torch.from_numpy(position_R[here]).to(logits.device)
             self.found_2ST[:, group.slot_G, position_G] = torch.stack([logprob_GV[line_G, token_G], entropy_G])
         return logits.fill_(float("-inf")).scatter_(1, token_R[:, None], 0.0)

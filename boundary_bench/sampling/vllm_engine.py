@@ -63,7 +63,9 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None] = l
     tokenizer, end = models.load_tokenizer(folder), models.end_token(folder, config)
     limits = [sampling.vllm.max_model_len, config.get("max_position_embeddings")]
     context = min((limit for limit in limits if limit), default=None)
-    return VllmEngine(tokenizer, end, context, sampling.batch, folder, sampling, log)
+    # files of no more than one full batch: while one is decided upon, others keep the batch full
+    file_samples = min(sampling.batch, sampling.vllm.max_num_seqs)
+    return VllmEngine(tokenizer, end, context, file_samples, folder, sampling, log)
 
 
 @dataclass(frozen=True)
