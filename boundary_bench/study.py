@@ -197,7 +197,7 @@ class Sampling(Block):
     batch: int = Field(
         1024,
         ge=1,
-        description="engine torch: responses decoded together, memory against speed; engine vllm: most samples of a file",
+        description="engine torch: responses decoded together, memory against speed; vllm: most samples of a file",
     )
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -223,11 +223,6 @@ class Sampling(Block):
     def _engine_fits(self) -> Sampling:
         if self.engine != "vllm" and self.vllm != Vllm():
             raise ValueError(f"found settings of vllm with engine: {self.engine}; drop them, or write engine: vllm")
-        if self.engine == "vllm" and not 0.01 <= self.temperature <= 2:
-            raise ValueError(
-                f"found temperature: {self.temperature}, and vLLM samples at 0.01 to 2 alone; write one of these, or "
-                "engine: torch"
-            )
         return self
 
 

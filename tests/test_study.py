@@ -129,10 +129,6 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
         lambda study: study["sampling"].update(engine="vllm", vllm={"max_seqs": 8}),
         ["sampling.vllm.max_seqs: unknown key", "did you mean 'max_num_seqs'"],
     ),
-    "a temperature that vllm does not sample at": (
-        lambda study: study["sampling"].update(engine="vllm", temperature=2.5),
-        ["sampling", "temperature: 2.5", "0.01 to 2", "engine: torch"],
-    ),
     "top_p above 1": (put("sampling.top_p", 1.5), ["sampling.top_p", "1.5"]),
     "updates that do not divide": (
         put("training.updates_per_rollout", 3),
