@@ -26,6 +26,7 @@ include: "workflows/rules/pretrain.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/sample.smk"
 include: "workflows/rules/measure.smk"
+include: "workflows/rules/probe.smk"
 include: "workflows/rules/compare.smk"
 include: "workflows/rules/report.smk"
 
@@ -40,6 +41,7 @@ rule all:
         CHECKPOINTS,
         SAMPLES,
         MEASURES,
+        PROBES,
         COMPARISONS,
         TABLES,
         REPORT,

@@ -1,4 +1,4 @@
-"""The command line: one thin function a stage. Heavy imports happen inside the stage that needs them.
+"""The command line: a command for each stage, and a few beside them.
 
 Exit codes: 0 done; 2 a message for the user; 85 stopped by a signal with everything saved, run the same again.
 """
@@ -6,237 +6,20 @@ Exit codes: 0 done; 2 a message for the user; 85 stopped by a signal with everyt
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from boundary_bench import __version__
-from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import (
     EXIT_RUN_AGAIN,
     EXIT_USER_ERROR,
     BoundaryBenchError,
     DataError,
     Interrupted,
-    StudyError,
-    did_you_mean,
 )
-from boundary_bench.files import append_line, lease, write_json, write_text
-from boundary_bench.plan import TRAINING_SET, Plan, make_plan
-from boundary_bench.provenance import fingerprint
-
-
-def logger(label: str) -> Callable[[str], None]:
-    """A function that prints one labelled line of progress."""
-    return lambda line: print(f"[{label}] {line}", flush=True)
-
-
-def stop_signal() -> Callable[[], bool]:
-    """Ask whether SIGTERM or SIGINT has arrived; the first is noted, a second SIGINT ends at once."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if seen and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    signal.signal(signal.SIGTERM, note)
-    signal.signal(signal.SIGINT, note)
-    return lambda: bool(seen)
-
-
-def expect(found: str, arguments: argparse.Namespace) -> None:
-    """Refuse to work under other settings than the workflow planned with."""
-    if arguments.settings not in (None, found):
-        raise StudyError(
-            f"the study has changed while the workflow runs: settings {found}, planned with {arguments.settings}; "
-            "start snakemake again"
-        )
-
-
-def contents(manifest: dict[str, Any], problems: list[Problem]) -> dict[str, str]:
-    """What a store holds beside its settings: results of other weights or problems go to another folder."""
-    return {"weights": manifest["weights_sha256"], "problems_read": fingerprint([problem.id for problem in problems])}
-
-
-def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Write the problems of a benchmark."""
-    from boundary_bench import store
-    from boundary_bench.benchmarks import problems_of
-
-    name = arguments.benchmark
-    if name not in plan.problem_sets:
-        raise StudyError(f"no benchmark {name!r} in this study; {did_you_mean(name, plan.problem_sets)}")
-    chosen = plan.problem_sets[name]
-    settings = plan.problem_settings(name)
-    expect(fingerprint(settings), arguments)
-    entry, log = chosen.entry, logger(f"prepare {name}")
-    problems, repeats = problems_of(chosen.kind, entry.split, entry.seed, chosen.options, entry.data)
-    if repeats:
-        log(f"{repeats} row(s) repeat another one word for word and are left out")
-    store.write_problems(plan.problems(name), problems, entry.split, settings)
-    log(f"{len(problems)} problems -> {plan.problems(name)}")
-
-
-def overlap(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Find what of a benchmark is also in the training set, or twice in itself."""
-    from boundary_bench.benchmarks.overlap import overlap
-    from boundary_bench.store import read_problems
-
-    name = arguments.benchmark
-    if name not in plan.study.benchmarks:
-        raise StudyError(f"no benchmark {name!r} in this study; {did_you_mean(name, plan.study.benchmarks)}")
-    expect(fingerprint(plan.overlap_settings(name)), arguments)
-    found = overlap(read_problems(plan.problems(name)), read_problems(plan.problems(TRAINING_SET)))
-    write_json(plan.overlap(name), found.record())
-    logger(f"overlap {name}")(f"{found} -> {plan.overlap(name)}")
-
-
-def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Make a base model, or adopt one that exists, and write its manifest."""
-    from boundary_bench import models
-    from boundary_bench.training import base
-
-    stopped = stop_signal()
-    name, log = arguments.model, logger(f"pretrain {arguments.model}")
-    if name not in plan.study.models:
-        raise StudyError(f"no model {name!r} in this study; {did_you_mean(name, plan.study.models)}")
-    settings = plan.model_settings(name)
-    expect(fingerprint(settings), arguments)
-    store = plan.store("models", name, settings)
-    with lease(store, log):
-        folder = base.obtain(plan.study.models[name], store, log, stopped)
-        models.end_token(folder, models.load_model(folder, "cpu").config.to_dict())
-        models.load_tokenizer(folder)
-        models.write_manifest(plan.model(name), folder, 0, settings, model=name)
-    log(f"-> {folder}")
-
-
-def train(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Train one segment: from the checkpoint before ``--step`` to it."""
-    from boundary_bench import models
-    from boundary_bench.benchmarks.templates import prompting
-    from boundary_bench.grading.judging import Judge
-    from boundary_bench.store import read_problems
-    from boundary_bench.training import one_thread, reference, rollouts, state
-
-    stopped = stop_signal()
-    run, step = plan.run(arguments.run), arguments.step
-    if step not in plan.study.training.segments:
-        raise StudyError(f"step {step} is no checkpoint; training.segments keeps {plan.study.training.segments}")
-    log = logger(f"train {run.name}")
-    settings = plan.train_settings(run)
-    expect(fingerprint(settings), arguments)
-    folder, manifest = models.read_manifest(plan.model(run.model))
-    problems, training = read_problems(plan.problems(TRAINING_SET)), plan.study.training
-    if len(problems) < training.prompts:
-        raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(problems)} problems")
-    store = plan.store("runs", run.name, {**settings, **contents(manifest, problems)})
-    one_thread()
-    with lease(store, log), Judge(plan.judgements) as judge:
-        kind, put = plan.problem_sets[TRAINING_SET].kind, prompting(plan.template(run.model, TRAINING_SET), folder)
-        job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)
-        kept = reference.train(job, folder, store, step, log, stopped)
-        target = plan.checkpoint(run, step)
-        rows = [row for row in state.read_log(store, step) if row["step"] > plan.previous(step)]
-        write_text(target.parent / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        models.write_manifest(
-            target, kept, step, settings, model=run.model, run=run.name, base=manifest["weights_sha256"]
-        )
-    log(f"checkpoint {step} -> {kept}")
-
-
-def sample(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Draw and grade the samples of a policy on a benchmark that are not in the store yet."""
-    from boundary_bench import models, provenance
-    from boundary_bench.benchmarks.templates import prompting
-    from boundary_bench.grading.judging import Judge
-    from boundary_bench.sampling import campaign, load_engine
-    from boundary_bench.store import SampleStore, read_problems
-    from boundary_bench.training import one_thread
-
-    stopped = stop_signal()
-    policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
-    if benchmark not in plan.study.benchmarks:
-        raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, plan.study.benchmarks)}")
-    log = logger(f"sample {policy.name} {benchmark}")
-    folder, manifest = models.read_manifest(plan.weights(policy))
-    declared = fingerprint(plan.sample_settings(benchmark, policy.model))
-    expect(declared, arguments)
-    problems = read_problems(plan.problems(benchmark))
-    shard, shards = arguments.shard, len(plan.shards)
-    if not 1 <= shard <= shards <= len(problems):
-        raise StudyError(
-            f"found shard {shard} of {shards} (sampling.shards) and {len(problems)} problems in {benchmark}, expected "
-            "at least one problem for each"
-        )
-    settings = {**plan.sample_settings(benchmark, policy.model), **contents(manifest, problems)}
-    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
-    progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
-    one_thread()
-    kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
-    with lease(store.folder, log, shard, shards), Judge(plan.judgements) as judge:
-        store.claim(settings)
-        chosen = campaign.Campaign(
-            kind,
-            problems,
-            sampling,
-            plan.design,
-            (policy.name, benchmark),
-            shard,
-            prompting(plan.template(policy.model, benchmark), folder),
-            judge,
-        )
-        facts = {
-            "settings": declared,
-            "weights": manifest["weights_sha256"],
-            "engine": sampling.engine,
-            "grader": kind.grader.identity,
-            "provenance": provenance.record(),
-        }
-        tell = campaign.Tell(log, lambda record: append_line(progress, json.dumps(record)))
-        files = campaign.run(chosen, load_engine(folder, sampling, log), store, facts, tell, stopped)
-        target = plan.shard(policy.name, benchmark, shard)
-        place = os.path.relpath(store.folder, target.parent)
-        write_json(target, {"folder": place, "files": files, "design": plan.design_settings, **facts})
-
-
-def measure(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Turn the samples of a policy on a benchmark into estimates with intervals."""
-    from boundary_bench.measure import measure
-
-    measure(plan, plan.policy(arguments.policy), arguments.benchmark)
-
-
-def compare(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Compare every checkpoint of a run with its base model, problem by problem."""
-    from boundary_bench.compare import compare
-
-    compare(plan, plan.run(arguments.run), arguments.benchmark)
-
-
-def report(plan: Plan, _arguments: argparse.Namespace) -> None:
-    """Collect the tables, draw the figures and write the page."""
-    from boundary_bench.report import report
-
-    report(plan)
-    logger("report")(f"-> {plan.root / 'report.html'}")
-
-
-STAGES: dict[str, tuple[Callable[[Plan, argparse.Namespace], None], tuple[str, ...]]] = {
-    "prepare": (prepare, ("benchmark",)),
-    "overlap": (overlap, ("benchmark",)),
-    "pretrain": (pretrain, ("model",)),
-    "train": (train, ("run", "step")),
-    "sample": (sample, ("policy", "benchmark")),
-    "measure": (measure, ("policy", "benchmark")),
-    "compare": (compare, ("run", "benchmark")),
-    "report": (report, ()),
-}
+from boundary_bench.plan import make_plan
+from boundary_bench.stages import STAGES, logger
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.errors import StatisticsError
-from boundary_bench.measure import (
-    Rows,
-    counts_of,
-    interval_columns,
-    resampled,
-    sampling_columns,
-    strata,
-    write_csv,
-)
 from boundary_bench.plan import Plan, Policy, Run
 from boundary_bench.provenance import fingerprint
+from boundary_bench.rows import Rows, counts_of, interval_columns, resampled, sampling_columns, strata, write_csv
 from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.estimate import Estimate, estimate

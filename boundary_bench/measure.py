@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from boundary_bench.errors import DataError
-from boundary_bench.files import write_text
-from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.grading import VERDICTS, JudgeAll, Verdict, judge_here
 from boundary_bench.plan import Plan, Policy
 from boundary_bench.provenance import fingerprint
+from boundary_bench.regrade import compare_graders
+from boundary_bench.rows import (
+    Rows,
+    counts_of,
+    identify,
+    interval_columns,
+    mean_interval,
+    resampled,
+    sampling_columns,
+    strata,
+    write_csv,
+)
 from boundary_bench.statistics.coverage import ROUNDING, cover_at
-from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.entropy import per_token, sequence_entropy
 from boundary_bench.statistics.estimate import estimate
 from boundary_bench.statistics.intervals import (
     METHODS,
     VALUE_METHODS,
     Resamples,
-    holding,
-    mean_draws,
-    percentiles,
-    resample,
 )
 from boundary_bench.statistics.passk import random_pass_at_k
-from boundary_bench.statistics.posterior import Counts
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.store import write_table
-from boundary_bench.study import Analysis
 from boundary_bench.tally import files_of, tally
 
-BASE = "base"
-ALL = "all"
 #: Success rates at which Cover@tau is reported.
 THRESHOLDS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 
-Rows = dict[str, np.ndarray]
 
+def measure(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll = judge_here) -> list[dict[str, Any]]:
+    """Write the measures of a policy on a benchmark; returns the comparison of its graders.
 
-def measure(plan: Plan, policy: Policy, benchmark: str) -> None:
-    """Write ``problems.parquet``, ``pass_at_k.csv``, ``cover.csv`` and ``summary.csv`` of a policy on a benchmark.
+    Files: ``problems.parquet``, ``pass_at_k.csv``, ``cover.csv``, ``summary.csv``, ``graders.csv`` and
+    ``disagreements.csv``.
 
     Raises:
         DataError: a sample is missing, repeated or of another problem, or drawn by another design.
@@ -68,63 +67,7 @@ def measure(plan: Plan, policy: Policy, benchmark: str) -> None:
     made_with = fingerprint(facts["settings"])
     for name, found in tables.items():
         write_csv(folder / f"{name}.csv", ({**row, "settings": made_with} for row in found))
-
-
-def resampled(analysis: Analysis, problems: int) -> Resamples:
-    """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
-    return resample(problems, analysis.resamples, analysis.seed, analysis.interval)
-
-
-def counts_of(rows: Rows) -> Counts:
-    """The counts that every estimate is made from."""
-    return Counts(rows["n"], rows["correct"])
-
-
-def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
-    """The columns that say whose row it is; a base model has algorithm "base", no seed, and step 0."""
-    run = policy.run
-    return {
-        "model": policy.model,
-        "algorithm": run.algorithm if run else BASE,
-        "seed": run.seed if run else "",
-        "step": policy.step,
-        "policy": policy.name,
-        "benchmark": benchmark,
-    }
-
-
-def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
-    """Positions of the problems of "all", and of each stratum in the order of their names.
-
-    Unnamed strata are left out, and a single one, which would only repeat "all".
-
-    Raises:
-        DataError: a stratum has the name "all".
-    """
-    labels_P = np.asarray(stratum_P, str)
-    names = sorted({str(name) for name in labels_P} - {""})
-    if ALL in names:
-        raise DataError(f"found a stratum {ALL!r}, which is the name of all problems together; give it another name")
-    everyone = {ALL: np.arange(len(labels_P))}
-    if len(names) < 2:
-        return everyone
-    return everyone | {name: np.flatnonzero(labels_P == name) for name in names}
-
-
-def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
-    """How much was sampled for an estimate, and what of it was cut off or could not be scored."""
-    return {
-        "problems": len(rows["n"]),
-        "n_max": design.n_max,
-        "samples": int(rows["n"].sum()),
-        "truncated": int(rows[Verdict.TRUNCATED].sum()),
-        "unscored": int(rows[Verdict.TIMEOUT].sum()),
-    }
-
-
-def interval_columns(analysis: Analysis, kinds: dict[str, str]) -> dict[str, Any]:
-    """What kind the columns low and high are of: one of ``METHODS`` or ``VALUE_METHODS``."""
-    return {"level": analysis.level, "interval": kinds[analysis.interval]}
+    return compare_graders(plan, policy, benchmark, judge)
 
 
 def null_line(chance_P: np.ndarray, ks: Sequence[int]) -> np.ndarray:
@@ -132,13 +75,6 @@ def null_line(chance_P: np.ndarray, ks: Sequence[int]) -> np.ndarray:
     if np.isnan(chance_P).any():
         return np.full(len(ks), np.nan)
     return random_pass_at_k(chance_P, ks).mean(0)
-
-
-def mean_interval(value_P: np.ndarray, resamples: Resamples, level: float) -> tuple[float, float, float]:
-    """Mean over problems of values in [0, 1], with its interval."""
-    draw_B1 = mean_draws(value_P[:, None], resamples, np.zeros(1), np.ones(1))
-    mean_1 = value_P.mean(keepdims=True)
-    return float(mean_1[0]), *(float(end_1[0]) for end_1 in holding(mean_1, *percentiles(draw_B1, level)))
 
 
 def _pass_rows(plan: Plan, rows: Rows, where: dict[str, Any], resamples: Resamples) -> list[dict[str, Any]]:
@@ -211,33 +147,3 @@ def _summary_row(plan: Plan, rows: Rows, where: dict[str, Any], resamples: Resam
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def number(value: Any) -> str:
-    """A table cell: floats with six significant digits, empty for NaN, and 0 for what is only rounding error.
-
-    >>> [number(x) for x in (0.1 + 0.2, float("nan"), -1e-17, 3, "x")]
-    ['0.3', '', '0', '3', 'x']
-    """
-    if not isinstance(value, float | np.floating):
-        return str(value)
-    return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
-
-
-def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows as CSV: header from the keys of the first, numbers as ``number`` writes them.
-
-    Raises:
-        DataError: there is no row, or a row has other keys.
-    """
-    rows = list(rows)
-    if not rows:
-        raise DataError(f"{path}: found no row to write, expected at least one")
-    for place, row in enumerate(rows, 1):
-        if odd := row.keys() ^ rows[0].keys():
-            raise DataError(f"{path}, row {place}: found other columns than in row 1 (differing: {sorted(odd)})")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: number(value) for name, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())

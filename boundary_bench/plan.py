@@ -18,22 +18,19 @@ from boundary_bench.benchmarks import check, kind_of, options_of
 from boundary_bench.benchmarks.base import Kind, Options
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
+from boundary_bench.grading import Grader
+from boundary_bench.grading.graders import GRADERS
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
-from boundary_bench.study_file import load_study
+from boundary_bench.study_file import find_study, load_study
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
-
-#: How a token is drawn in vLLM, and what is known of it: 1 with vLLM's generators and without entropies, 2 with our own
-#: uniform numbers. Samples of one are not mixed with the other's.
-DRAWING = 2
+VERSIONS |= {"probe": 1}
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
-
-SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
 
 
 @dataclass(frozen=True)
@@ -88,6 +85,8 @@ class Plan:
         _ = self.objectives, self.problem_sets, self.design
         for model in self.study.models:
             self.template(model, TRAINING_SET)
+        for benchmark in self.study.benchmarks:
+            self.graders(benchmark)
 
     @cached_property
     def root(self) -> Path:
@@ -131,6 +130,27 @@ class Plan:
         chosen = self.study.models[model].template
         return template_of(chosen, f"models.{model}.template") if chosen else self.problem_sets[benchmark].template
 
+    def graders(self, benchmark: str) -> list[Grader]:
+        """The graders of a benchmark's samples: first the one they are drawn with, then those beside it.
+
+        Raises:
+            StudyError: the study names one that there is not.
+        """
+        chosen = self.problem_sets[benchmark]
+        kind, found = chosen.kind, {chosen.kind.grader.name: chosen.kind.grader}
+        if kind.second:
+            found[kind.second.name] = kind.second
+        for name in chosen.entry.graders:
+            if name not in GRADERS:
+                raise StudyError(f"benchmarks.{benchmark}.graders: no grader {name!r}; {did_you_mean(name, GRADERS)}")
+            found.setdefault(name, GRADERS[name])
+        return list(found.values())
+
+    def grader_settings(self, benchmark: str) -> dict[str, Any]:
+        """What the comparison of a benchmark's graders depends on."""
+        identities = [grader.identity for grader in self.graders(benchmark)]
+        return {"graders": identities, **self.analysis_settings("measure")}
+
     @cached_property
     def design(self) -> Design:
         """When a problem has been sampled enough."""
@@ -155,6 +175,12 @@ class Plan:
     def policies(self) -> list[Policy]:
         """Every policy that is sampled, each once."""
         return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
+
+    @property
+    def probes(self) -> list[tuple[Policy, str]]:
+        """What the contamination probe looks at: every base model on every benchmark, where the study asks for it."""
+        bases = [policy for policy in self.policies if policy.run is None]
+        return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
 
     def run(self, name: str) -> Run:
         """The run of that name."""
@@ -225,9 +251,17 @@ class Plan:
         """What the sample stage says of one shard; beside it, as .jsonl, the same for programs."""
         return self.root / "logs" / "sample" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.log"
 
+    def grades(self, policy: Policy, benchmark: str, grader: str) -> Path:
+        """The verdicts of another grader on a policy's samples."""
+        return self.root / "grades" / policy.name / benchmark / f"{grader}.parquet"
+
     def measures(self, policy: Policy, benchmark: str) -> Path:
         """The folder of a policy's measures."""
         return self.root / "measures" / policy.name / benchmark
+
+    def probe(self, policy: Policy, benchmark: str) -> Path:
+        """The folder of what the contamination probe of a policy found."""
+        return self.root / "probes" / policy.name / benchmark
 
     def comparison(self, run: Run, benchmark: str) -> Path:
         """The folder of a run's comparison with its base."""
@@ -294,20 +328,30 @@ class Plan:
 
     def sample_settings(self, benchmark: str, model: str) -> dict[str, Any]:
         """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
-        found = self.study.sampling
-        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
-        sampling = found.model_dump(mode="json", exclude=execution)
-        if found.engine == "vllm":
-            # here a batch cuts files alone, and these two say what is computed
-            del sampling["batch"]
-            sampling["vllm"] = found.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
-            sampling["drawing"] = DRAWING
         return {
             "version": VERSIONS["sample"],
-            "sampling": sampling,
+            "sampling": self.study.sampling.drawing(),
             "problems": self.problem_settings(benchmark),
             **self.template_settings(model, benchmark),
         }
+
+    def probe_settings(self, benchmark: str) -> dict[str, Any]:
+        """Settings of the probe's continuations: greedy, and without a template. The fractions are none."""
+        return {
+            "version": VERSIONS["probe"],
+            "sampling": self.study.sampling.drawing({"temperature", "top_p", "seed"}),
+            "problems": self.problem_settings(benchmark),
+        }
+
+    @property
+    def first_ks(self) -> list[int]:
+        """The values of k that the first round of every problem suffices for."""
+        return [k for k in self.study.ks if k <= self.design.rounds[0]]
+
+    @property
+    def grader_ks(self) -> list[int]:
+        """The values of k at which graders are compared."""
+        return sorted({1, *self.first_ks})
 
     @property
     def design_settings(self) -> dict[str, Any]:
@@ -335,23 +379,6 @@ def _pick(name: str, known: dict[str, Any], what: str) -> Any:
     if name not in known:
         raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(name, known)}")
     return known[name]
-
-
-def find_study(name: str) -> Path:
-    """The file of a study: a path, or the name of a shipped one.
-
-    Raises:
-        StudyError: there is no such file.
-    """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise StudyError(f"no study file at {path}")
-        return path
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
-    if name not in shipped:
-        raise StudyError(f"no shipped study {name!r}; {did_you_mean(name, shipped)}. Or give the path of a .yaml file")
-    return shipped[name]
 
 
 def make_plan(name: str, results: Path = Path("results")) -> Plan:

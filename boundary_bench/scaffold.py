@@ -25,8 +25,8 @@ from typing import Any
 from pydantic import Field
 
 from boundary_bench import seeds
-from boundary_bench.benchmarks._graders_until_merge import GRADERS
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
+from boundary_bench.grading.graders import GRADERS
 
 
 class {title}Options(Options):

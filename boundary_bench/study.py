@@ -6,6 +6,7 @@ This module is the shape only (types, defaults, bounds). What the names in it re
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +26,7 @@ KIND = NAME.replace("$", r"(:[^\s:]+)?$")
 KindName = Annotated[str, Field(pattern=KIND)]
 
 
-def _ascending(steps: list[int]) -> list[int]:
+def _ascending(steps: list[Any]) -> list[Any]:
     if sorted(set(steps)) != steps:
         raise ValueError(f"found {steps}, expected ascending numbers without repeats: {sorted(set(steps))}")
     return steps
@@ -155,6 +156,12 @@ class Benchmark(Block):
         description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
+    graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
+
+
+#: How a token is drawn in vLLM and what is known of it: 1 by vLLM's generators and without entropies, 2 by our own uniform
+#: numbers. Samples of one are not mixed with the other's.
+VLLM_DRAWING = 2
 
 
 class Vllm(Block):
@@ -225,6 +232,17 @@ class Sampling(Block):
             raise ValueError(f"found settings of vllm with engine: {self.engine}; drop them, or write engine: vllm")
         return self
 
+    def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
+        """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
+        execution = {"n_max", "stop_after", "rounds", "shards", "block", "device", "python", "vllm"}
+        found = self.model_dump(mode="json", exclude=execution.union(unused))
+        if self.engine == "vllm":
+            # here a batch cuts files alone, and these two say what is computed
+            del found["batch"]
+            found["vllm"] = self.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
+            found["drawing"] = VLLM_DRAWING
+        return found
+
 
 class Analysis(Block):
     """How the samples are turned into statements."""
@@ -239,6 +257,14 @@ class Analysis(Block):
         0.05, gt=0, lt=1, description="differences of pass@k that are smaller than this count as unchanged"
     )
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+class Probe(Block):
+    """The contamination probe: every base model continues statements of which it is given a part."""
+
+    fractions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(_ascending)] = Field(
+        [0.4, 0.6, 0.8], min_length=1, description="how much of each statement the model is given"
+    )
 
 
 class Study(Block):
@@ -256,6 +282,7 @@ class Study(Block):
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     sampling: Sampling = Sampling()
     analysis: Analysis = Analysis()
+    probe: Probe | None = Field(None, description="probe the base models for benchmarks that they have read")
 
     @field_validator("algorithms", mode="before", json_schema_input_type=list[Name] | dict[Name, dict[str, Any] | None])
     @classmethod
@@ -271,6 +298,11 @@ class Study(Block):
         if repeated:
             raise ValueError(f"listed twice: {', '.join(repeated)}")
         return {name: {} for name in value}
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _probe_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @field_validator("benchmarks", mode="before", json_schema_input_type=dict[Name, Benchmark | None])
     @classmethod

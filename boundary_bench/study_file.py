@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.study import Study
 
+SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
+
 
 class _Loader(yaml.SafeLoader):
     """YAML that refuses a key written twice, where the standard loader silently takes the last."""
@@ -26,6 +28,23 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def find_study(name: str) -> Path:
+    """The file of a study: a path, or the name of a shipped one.
+
+    Raises:
+        StudyError: there is no such file.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise StudyError(f"no study file at {path}")
+        return path
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
+    if name not in shipped:
+        raise StudyError(f"no shipped study {name!r}; {did_you_mean(name, shipped)}. Or give the path of a .yaml file")
+    return shipped[name]
 
 
 def load_study(path: Path) -> Study:

@@ -83,8 +83,11 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
             "again, which draws what is missing"
         )
     first = _first_round(blocks, ids, verdict_PN, design.rounds[0])
-    ks = [k for k in plan.study.ks if k <= design.rounds[0]]
-    columns = {**_counts(problems, verdict_PN, found), **_first_columns(first, ks), "greedy": _greedy(greedy, ids)}
+    columns = {
+        **_counts(problems, verdict_PN, found),
+        **_first_columns(first, plan.first_ks),
+        "greedy": _greedy(greedy, ids),
+    }
     return pa.table(columns)
 
 

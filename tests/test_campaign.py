@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from campaigns import (
     CORRECT,
     DESIGN,
+    FACTS,
     PROBLEMS,
     TIMEOUT,
     WRONG,
@@ -26,13 +28,17 @@ from campaigns import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from boundary_bench.errors import DataError, EngineError, Interrupted
-from boundary_bench.grading import VERDICTS
-from boundary_bench.sampling.campaign import next_draw
+from boundary_bench.benchmarks.countdown import COUNTDOWN
+from boundary_bench.errors import DataError, EngineError, GradingError, Interrupted
+from boundary_bench.grading import VERDICTS, judge_here
+from boundary_bench.grading.graders import MATH
+from boundary_bench.grading.judging import Judge
+from boundary_bench.sampling.campaign import Campaign, Tell, next_draw, run
 from boundary_bench.sampling.engine import Responses, Work
 from boundary_bench.sampling.torch_engine import TorchEngine
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import NOT_DRAWN, SPARE, SampleStore, block_range
+from boundary_bench.store import NOT_DRAWN, SPARE, SampleStore, block_range, read_table
+from boundary_bench.study import Sampling
 
 
 def test_every_problem_is_sampled_to_its_stopping_point_and_no_further(store: Store, fixed: Samples) -> None:
@@ -131,6 +137,27 @@ def test_a_campaign_that_is_interrupted_ends_with_the_same_files(store: Store, o
             )
             assert not list(store.folder.glob(".*.tmp"))
     assert store.rows() == other.rows()
+
+
+def test_a_grader_in_processes_of_its_own_gives_the_verdicts_of_one_that_is_called(
+    engine: TorchEngine, tmp_path: Path
+) -> None:
+    """math-verify compares what stands behind the last sign of equality with the target."""
+    lenient = replace(MATH, extract=lambda response: response.split("=")[-1] or None)
+    problems = COUNTDOWN.generate("dev", 0, COUNTDOWN.options)[:4]
+    problems = [replace(problem, reference=problem.prompt.split("=")[1].rstrip(":")) for problem in problems]
+    kind, sampling = replace(COUNTDOWN, grader=lenient), Sampling(n_max=64, stop_after=None, max_tokens=24)
+    with Judge(tmp_path / "judgements") as judge:
+        campaign = Campaign(kind, problems, sampling, Design((64,)), ("policy", "benchmark"), judge=judge)
+        run(campaign, engine, SampleStore(tmp_path / "store"), FACTS, Tell(lambda line: None))
+    rows = read_table(tmp_path / "store/block-000000-000064.parquet")[0].to_pylist()
+    reference_of = {problem.id: problem.reference for problem in problems}
+    for row in rows:
+        if row["verdict"] != "truncated":
+            assert row["verdict"] == lenient.grade(reference_of[row["problem_id"]], row["response"]).verdict
+    assert {"correct", "wrong"} <= {row["verdict"] for row in rows}
+    with pytest.raises(GradingError, match="may hang"):
+        run(replace(campaign, judge=judge_here), engine, SampleStore(tmp_path / "other"), FACTS, Tell(print))
 
 
 # an engine that works on several files at once

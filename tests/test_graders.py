@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
+from answers import GOLDEN, REFUSED
 from hypothesis import given
 from hypothesis import strategies as st
 
 from boundary_bench.grading import Grade, Verdict, extract, graders, limits
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.normal import normal
-from boundary_bench.grading.second import Disagreement, decided, disagreement_rate, disagreements
-from tests.answers import GOLDEN, REFUSED
 
 NAME = {"C": Verdict.CORRECT, "w": Verdict.WRONG}
 #: Text made of what the extraction looks for.
@@ -230,19 +230,24 @@ def test_extraction_takes_time_linear_in_the_response(piece: str) -> None:
     assert time.process_time() - begun < 20
 
 
-def test_two_graders_side_by_side() -> None:
-    right, wrong, none = Grade(Verdict.CORRECT, "1"), Grade(Verdict.WRONG, "2"), Grade(Verdict.UNPARSABLE)
-    cut, late = Grade(Verdict.TRUNCATED), Grade(Verdict.TIMEOUT, "3")
-    first = [right, wrong, right, none, cut, late, right, none]
-    second = [right, right, none, wrong, right, right, late, right]
-    ids, samples = list("aabbccdd"), [0, 1] * 4
-    assert decided(first, second) == 5
-    assert disagreements(ids, samples, first, second) == [
-        Disagreement("a", 1, wrong, right),
-        Disagreement("b", 0, right, none),
-        Disagreement("d", 1, none, right),
+def rational(rng: random.Random, above: int, below: int) -> str:
+    """One of the ways to write a fraction."""
+    sign, above = "-" if above < 0 else "", abs(above)
+    forms = [
+        f"{above}/{below}",
+        *(f"\\{name}{{{above}}}{{{below}}}" for name in ("frac", "dfrac", "tfrac")),
+        str(above),
     ]
-    assert disagreement_rate(first, second) == 3 / 5
-    assert disagreement_rate([cut], [cut]) is None
-    with pytest.raises(ValueError):
-        disagreements(ids, samples, first, second[:-1])
+    return sign + rng.choice(forms)
+
+
+def test_rational_numbers_are_compared_as_math_verify_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, pairs = random.Random(0), []
+    for _ in range(200):
+        above, below, times = rng.randint(-30, 30), rng.randint(1, 9), rng.randint(1, 4)
+        other = rng.choice([(above * times, below * times), (rng.randint(-30, 30), rng.randint(1, 9))])
+        pairs.append((rational(rng, above, below), rational(rng, *other)))
+    quick = [graders.mathematics(*pair) for pair in pairs]
+    monkeypatch.setattr("boundary_bench.grading.graders._rational", lambda text: None)
+    assert quick == [graders.mathematics(*pair) for pair in pairs]
+    assert 60 < quick.count(Verdict.CORRECT) < 160

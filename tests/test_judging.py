@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from answers import GOLDEN, HOSTILE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,16 +22,18 @@ from boundary_bench.benchmarks.countdown import GRADER as COUNTDOWN
 from boundary_bench.errors import GradingError, StoreError
 from boundary_bench.grading import TRUNCATED, UNPARSABLE, Grade, Grader, Verdict, grade_all, grade_many
 from boundary_bench.grading.cache import Cache
-from boundary_bench.grading.graders import MATH
+from boundary_bench.grading.graders import MATH, mathematics
+from boundary_bench.grading.isolation import MEMORY
 from boundary_bench.grading.judging import Judge
 from boundary_bench.grading.limits import computable, plain
-from tests.answers import GOLDEN, HOSTILE
 
 C, W, LATE = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT
 
 
 def odd(reference: str, answer: str) -> Verdict:
     """A judge that does what it is told."""
+    if reference.startswith("/"):
+        Path(reference).touch()  # "I have begun"
     if answer == "hang":
         while True:
             pass
@@ -41,7 +44,7 @@ def odd(reference: str, answer: str) -> Verdict:
     if answer == "raise":
         raise RecursionError
     if answer == "memory":
-        return Verdict(str(len(b"x" * (1 << 40))))
+        return Verdict.CORRECT if bytes(MEMORY + (1 << 30)) else Verdict.WRONG
     if answer == "print":
         print("correct")
     if answer == "process":
@@ -76,6 +79,14 @@ def test_golden_answers_through_processes(shared: Judge) -> None:
     assert shared(MATH, pairs + pairs) == expected * 2
 
 
+def test_whole_numbers_are_compared_as_math_verify_compares_them() -> None:
+    numbers = ["0", "-0", "7", "007", "-7", "42", "1000000", "123456789012345", "123456789012346"]
+    for reference in numbers:
+        for answer in numbers:
+            spelled = [f"{{{reference}}}", f"{{{answer}}}"]  # braces keep them from the short way
+            assert mathematics(reference, answer) is mathematics(*spelled)
+
+
 def test_order_and_repeats_are_kept(shared: Judge) -> None:
     pairs = [(str(i % 7), str(i % 5)) for i in range(200)]
     assert shared(ODD, pairs) == [C if reference == answer else W for reference, answer in pairs]
@@ -90,7 +101,7 @@ def test_a_bad_answer_costs_its_deadline_and_nothing_else(shared: Judge, bad: st
     found = shared(ODD, [*good[:75], ("1", bad), *good[75:]])
     assert found[75] is LATE
     assert found[:75] + found[76:] == [C if reference == answer else W for reference, answer in good]
-    assert time.monotonic() - begun < ODD.deadline + 10, "the rest is for starting a process on a slow machine"
+    assert time.monotonic() - begun < ODD.deadline + 60, "the rest is for starting a process on a busy machine"
     assert shared(ODD, [("2", "2")]) == [C]
 
 
@@ -188,26 +199,33 @@ def test_processes_end_with_their_judge(tmp_path: Path) -> None:
     assert not any(map(alive, running))
 
 
-@pytest.mark.parametrize("answer", ["wait", "hang", "hang in C"])
-def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str) -> None:
+@pytest.mark.parametrize(("answer", "deadline"), [("wait", 600), ("hang", 600), ("hang in C", 1)])
+def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str, deadline: float) -> None:
+    """One that waits or computes in Python ends at once; one held in C code at its own deadline."""
+    begun = [tmp_path / "one", tmp_path / "two"]
     code = f"""
         import threading
         from pathlib import Path
-        from tests.test_judging import ODD, Judge
-        judge = Judge(Path({str(tmp_path)!r}), 2)
-        judge(ODD, [("1", "1"), ("2", "1")])
+        from dataclasses import replace
+        from test_judging import ODD, Judge
+        patient = replace(ODD, deadline={deadline})
+        judge = Judge(Path({str(tmp_path / "grades")!r}), 2)
+        judge(patient, [("1", "1"), ("2", "1")])
         print(*(worker.process.pid for worker in judge.pools["odd"].workers), flush=True)
         while {answer!r} == "wait":
             threading.Event().wait()
-        judge(ODD, [("1", {answer!r}), ("2", {answer!r})])
+        judge(patient, [({str(begun[0])!r}, {answer!r}), ({str(begun[1])!r}, {answer!r})])
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent) as parent:
         assert parent.stdout is not None
         children = [int(number) for number in parent.stdout.readline().split()]
-        assert len(children) == 2 and all(map(alive, children))
+        assert len(children) == 2
+        while answer != "wait" and not all(path.exists() for path in begun):
+            assert parent.poll() is None
+        assert all(map(alive, children))
         parent.kill()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while any(map(alive, children)) and time.monotonic() < end:
         threading.Event().wait(0.05)
     assert not any(map(alive, children))
@@ -268,7 +286,7 @@ def test_what_a_crash_tore_is_judged_anew(tmp_path: Path) -> None:
         judge(ODD, [("1", "1"), ("1", "2")])
     (file,) = tmp_path.rglob("*.txt")
     lines = file.read_text().splitlines()
-    file.write_bytes(f"{lines[0]}\n\x00\x00\xff\n{lines[1][:40]}".encode("latin-1"))
+    file.write_bytes(f"{lines[0]}\n\x00\x00\xff\n{lines[1][:36]}".encode("latin-1"))
     cache = Cache(tmp_path, ODD)
     cache.load()
     assert list(cache.known) == [lines[0][:32]]
@@ -279,14 +297,14 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from boundary_bench.grading import Verdict
-        from tests.test_judging import ODD, Cache
+        from test_judging import ODD, Cache
         cache = Cache(Path(sys.argv[1]), ODD)
         cache.load()
         for i in range(2000):
             cache.put(sys.argv[2], str(i), Verdict.CORRECT)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent
     writers = [subprocess.Popen([*command, name], cwd=root) for name in ("a", "b", "c")]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
     cache = Cache(tmp_path, ODD)

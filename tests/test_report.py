@@ -27,7 +27,7 @@ from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.store import read_table, write_table
 from results import HOSTILE, RUN, STEP2, N, make_tree, run_stages, write_samples
 
-CSV = ("pass_at_k", "differences", "boundary", "stages", "coverage", "cover", "summary", "training")
+CSV = ("pass_at_k", "differences", "boundary", "stages", "coverage", "cover", "summary", "graders", "training")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,7 @@ def test_tables_hold_every_run_and_benchmark(finished: Plan) -> None:
         "coverage": runs * steps * benchmarks * strata * 2,
         "cover": policies * benchmarks * strata * 7,
         "summary": policies * benchmarks * strata,
+        "graders": policies * benchmarks * 3,
         "training": runs * 4,
     }
     assert {(row["algorithm"], row["seed"], row["step"]) for row in rows["pass_at_k"]} == {
@@ -322,6 +323,9 @@ def test_report_refuses_a_fragment_of_other_settings(
             if path != fresh.root / part:
                 text = path.read_text()
                 path.write_text(text.replace(fingerprint(old[stage]), fingerprint(new[stage])))
+    for path in fresh.root.glob("measures/*/*/graders.csv"):
+        graders = [fingerprint(plan.grader_settings(path.parent.name)) for plan in (finished, asked)]
+        path.write_text(path.read_text().replace(*graders))
     for path in fresh.root.glob("measures/*/*/problems.parquet"):
         table, facts = read_table(path)
         write_table(path, table, facts | {"settings": new["measure"]})

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from training import SETTINGS, problems
 
 from boundary_bench.benchmarks.countdown import GRADER
 from boundary_bench.errors import StudyError
 from boundary_bench.grading import judge_here
-from boundary_bench.plan import find_study, make_plan
+from boundary_bench.plan import make_plan
 from boundary_bench.study import Training
+from boundary_bench.study_file import find_study
 from boundary_bench.training.rewards import rewards
-from tests.training import SETTINGS, problems
 
 PROBLEMS = problems()[:2]
 RIGHT, WRONG, NONSENSE = PROBLEMS[0].solution, "1+1=2", "what?"
@@ -87,8 +88,9 @@ def test_other_rewards_are_refused(tmp_path: Path, wrong: object) -> None:
 
 
 def test_a_control_trains(tmp_path: Path, tiny_model: Path) -> None:
+    from training import job, quiet, steps
+
     from boundary_bench.training.reference import train
-    from tests.training import job, quiet, steps
 
     train(job(reward={"random": 0.5}), tiny_model, tmp_path / "store", 1, quiet)
     assert 0 < steps(tmp_path / "store")[0]["reward"] < 1

@@ -16,10 +16,10 @@ import yaml
 
 from boundary_bench.cli import main
 from boundary_bench.errors import EXIT_USER_ERROR, StudyError, did_you_mean
-from boundary_bench.plan import SHIPPED, make_plan
+from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.study import Study
-from boundary_bench.study_file import load_study, schema
+from boundary_bench.study_file import SHIPPED, load_study, schema
 
 STUDIES = sorted(SHIPPED.glob("*.yaml"))
 Change = Callable[[dict[str, Any]], object]

@@ -14,11 +14,12 @@ from expected import CORRECT, KS, ONE_RUN, STRATA, analysed, exact, has_sampling
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError
-from boundary_bench.measure import THRESHOLDS, strata, write_csv
+from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import VERSIONS, Plan, Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import Tables, collect
+from boundary_bench.rows import strata, write_csv
 from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.tally import tally

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from boundary_bench.benchmarks.templates import TEMPLATES, Template, apply, load_chat_tokenizer
+from boundary_bench.benchmarks.templates import TEMPLATES, Template, apply, load_chat_tokenizer, prompting
 from boundary_bench.errors import ModelError, StudyError
 from boundary_bench.plan import TRAINING_SET, Plan, make_plan
 from boundary_bench.training.pretrain import character_tokenizer
@@ -59,6 +59,24 @@ def test_a_chat_template_that_is_broken_or_hostile_does_not_run(chat: str, tmp_p
     tokenizer = load_chat_tokenizer(tokenizer_folder(tmp_path, chat))
     with pytest.raises(ModelError, match="does not render"):
         apply(TEMPLATES["chat"], "q", tokenizer)
+
+
+def test_prompts_are_encoded_with_one_beginning_token(tmp_path: Path) -> None:
+    from tokenizers import processors
+
+    from boundary_bench.models import load_tokenizer
+
+    begin = ("</s>", 1)
+    chat = "</s>{% for message in messages %}{{ message['content'][:3] }}{% endfor %}"
+    folder = tokenizer_folder(tmp_path, chat)
+    tokenizer = load_tokenizer(folder)
+    tokenizer.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[begin])
+    assert prompting(TEMPLATES["raw"], folder).ids(tokenizer, "1+2") == [1, 3, 12, 4]
+    assert prompting(TEMPLATES["chat"], folder).ids(tokenizer, "1+2") == [1, 3, 12, 4]
+    assert prompting(TEMPLATES["simple"], folder).ids(tokenizer, "1+2")[0] == 1
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template"):
+        prompting(TEMPLATES["chat"], folder)
 
 
 def test_every_template_holds_the_question_once_and_has_settings_of_its_own() -> None:

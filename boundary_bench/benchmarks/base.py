@@ -83,6 +83,7 @@ class Kind:
             the rows of a file could not be understood.
         columns: what a row of a user's file must hold.
         grader: says whether a response is right.
+        second: an independent grader of the same responses; how often the two disagree stands in the tables.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
         template: name of the prompt template, where the study gives none.
         source: where the problems are loaded from; None where they are generated.
@@ -100,3 +101,4 @@ class Kind:
     template: str = "raw"
     source: Source | None = None
     stop: Callable[[], tuple[str, ...]] = tuple
+    second: Grader | None = None

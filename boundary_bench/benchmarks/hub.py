@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from boundary_bench.benchmarks._graders_until_merge import GRADERS, boxed
 from boundary_bench.benchmarks.base import HubOptions, Kind, Problem, Source, Split
 from boundary_bench.benchmarks.rows import hub_rows, parsed
 from boundary_bench.errors import StudyError
+from boundary_bench.grading.extract import boxed
+from boundary_bench.grading.graders import GRADERS
 
 Row = dict[str, Any]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -181,5 +182,6 @@ def hub_kind(
         GRADERS[grader],
         template="qwen-boxed",
         source=source,
+        second=GRADERS["boxed"] if grader == "math" else None,
     )
     return replace(kind, generate=partial(load, kind))

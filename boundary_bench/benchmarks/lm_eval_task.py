@@ -109,7 +109,8 @@ def _library() -> Any:
         import lm_eval.tasks
     except ImportError as fault:
         raise StudyError(
-            f"kinds lm_eval:... need lm-eval, which does not load here ({fault}); run: pip install 'lm_eval>=0.4.13'"
+            f"kinds lm_eval:... need lm-eval, which does not load here ({fault}); "
+            "run: pip install 'boundary-bench[eval]'"
         ) from None
     return lm_eval.tasks
 

@@ -20,9 +20,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from boundary_bench import seeds
-from boundary_bench.benchmarks._graders_until_merge import GRADERS
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError
+from boundary_bench.grading.graders import GRADERS
 
 LARGEST_ATOM = 100
 LARGEST_NUMERATOR = 10**9

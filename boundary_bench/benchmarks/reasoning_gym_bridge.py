@@ -16,10 +16,10 @@ from typing import Any
 from pydantic import Field
 
 from boundary_bench import seeds
-from boundary_bench.benchmarks._graders_until_merge import boxed
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading.extract import boxed
 
 LONGEST_ANSWER = 10_000
 CODE = re.compile(r"\beval\(|\bexec\(|\bcompile\(|parse_expr|parse_latex|sympify|sympy|simplify")
@@ -52,7 +52,7 @@ def _generator(name: str, **settings: Any) -> Any:
     except ImportError as fault:
         raise StudyError(
             f"kinds reasoning_gym:... need reasoning-gym, which does not load here ({fault}); "
-            "run: pip install reasoning-gym"
+            "run: pip install 'boundary-bench[gym]'"
         ) from None
     if name not in DATASETS:
         raise StudyError(f"reasoning_gym has no generator {name!r}; {did_you_mean(name, DATASETS)}")

@@ -137,7 +137,7 @@ def _library(what: str) -> Any:
         import datasets
     except ImportError:
         raise DataError(
-            f"{what} needs the library datasets, which is not installed; run: pip install datasets"
+            f"{what} needs the library datasets, which is not installed; run: pip install 'boundary-bench[hub]'"
         ) from None
     datasets.disable_progress_bars()
     return datasets

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boundary_bench.errors import ModelError, StudyError, did_you_mean
 from boundary_bench.provenance import fingerprint
+
+if TYPE_CHECKING:
+    pass
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"
@@ -89,7 +92,10 @@ class Prompting:
     chat: Any = None
 
     def ids(self, tokenizer: Any, question: str) -> list[int]:
-        """The prompt of a question; a rendered chat has its special tokens already."""
+        """The prompt of a question, by the fast tokenizer of the model's folder.
+
+        A chat template writes the beginning token itself, so that the tokenizer must not add it again.
+        """
         text = apply(self.template, question, self.chat)
         return tokenizer.encode(text, add_special_tokens=not self.template.chat).ids
 

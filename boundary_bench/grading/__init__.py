@@ -66,6 +66,11 @@ class Grader:
         """Name, version and the versions of its libraries: what a verdict depends on besides the texts."""
         return [self.name, self.version, *(f"{name} {metadata.version(name)}" for name in self.libraries)]
 
+    @property
+    def label(self) -> str:
+        """Name and version, as tables give them."""
+        return f"{self.name} {self.version}"
+
     def grade(self, reference: str, response: str) -> Grade:
         """The grade of one response that ended by itself, judged here and now."""
         answer = self.extract(response)

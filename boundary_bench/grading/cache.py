@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TextIO
 
 from boundary_bench.errors import StoreError
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import VERDICTS, Grader, Verdict
 from boundary_bench.provenance import fingerprint
 
-LINE = re.compile(r"^([0-9a-f]{32}) (correct|wrong|unparsable)$", re.MULTILINE)
+LINE = re.compile(rf"^([0-9a-f]{{32}}) ({'|'.join(VERDICTS)})$", re.MULTILINE)
 
 
 def key(reference: str, answer: str) -> str:
@@ -51,11 +51,10 @@ class Cache:
         Raises:
             StoreError: a file cannot be read.
         """
-        verdicts = {str(verdict): verdict for verdict in Verdict}
         try:
             for file in sorted(self.place.glob("*.txt")):
                 for found in LINE.finditer(file.read_text(encoding="ascii", errors="replace")):
-                    self.known[found[1]] = verdicts[found[2]]
+                    self.known[found[1]] = Verdict(found[2])
         except OSError as fault:
             raise StoreError(f"cannot read the grades in {self.place}: {fault.strerror or fault}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from boundary_bench.grading import limits
 
@@ -105,6 +105,7 @@ def _first(ways: tuple[Callable[[str], str | None], ...], usable: Callable[[str]
     return None
 
 
+@lru_cache(maxsize=10_000)
 def _computable(answer: str) -> bool:
     return limits.plain(answer) and limits.computable(answer)
 

@@ -78,7 +78,7 @@ def start(grader: Grader) -> Worker:
             pass_fds=[number],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
         )
     worker = Worker(process, Connection(ours.detach()), time.monotonic() + START_SECONDS)
     worker.tell(pickle.dumps(grader.judge))

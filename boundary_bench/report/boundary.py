@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boundary_bench.measure import counts_of, null_line, resampled
+from boundary_bench.measure import null_line
 from boundary_bench.plan import Plan, Policy, Run
 from boundary_bench.report.tables import Tables
+from boundary_bench.rows import counts_of, resampled
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.paired import Change, Crossover, changes, crossover
 from boundary_bench.statistics.posterior import Counts

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from boundary_bench.files import write_json, write_text
-from boundary_bench.measure import write_csv
+from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan, Run
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, record
+from boundary_bench.rows import write_csv
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ WHO = ["model", "algorithm", "seed", "step"]
 def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
     """Compact versions of every table; the CSV files hold all columns and strata."""
     level = f"{100 * plan.study.analysis.level:g} % interval"
+    tables_of_all = {"training": [_training_means(plan, tables.training)]}
+    if tables.contamination:
+        tables_of_all["contamination"] = [_contamination(tables.contamination, level)]
     return {
         name: [make(benchmark) for benchmark in plan.study.benchmarks]
         for name, make in {
@@ -47,8 +51,9 @@ def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
             "coverage": lambda b: _coverage(tables.coverage, b),
             "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(tables.cover, b)),
             "summary": lambda b: _summary(tables.summary, b, level),
+            "graders": lambda b: _graders(tables.graders, b, level),
         }.items()
-    } | {"training": [_training_means(plan, tables.training)]}
+    } | tables_of_all
 
 
 def _of(rows: list[Row], benchmark: str) -> list[Row]:
@@ -144,6 +149,24 @@ def _summary(rows: list[Row], benchmark: str, level: str) -> Pivot:
     return Pivot(title, [name.replace("_", " ") for name in header], body, len(WHO))
 
 
+def _graders(rows: list[Row], benchmark: str, level: str) -> Pivot:
+    """One line a policy and grader, at the smallest k."""
+    counts = ["samples", *VERDICTS, "compared", "disagreements"]
+    chosen = [row for row in _of(rows, benchmark) if row["k"] == rows[0]["k"]]
+    header = [*WHO, "grader", f"pass@{chosen[0]['k']} [{level}]", f"disagreement [{level}]", *counts]
+    body = [
+        [
+            *(row[name] for name in (*WHO, "grader")),
+            _interval(row["estimate"], row["low"], row["high"]),
+            _interval(*(row[f"disagreement{end}"] for end in ("", "_low", "_high"))),
+            *(row[name] for name in counts),
+        ]
+        for row in chosen
+    ]
+    title = f"Graders of {benchmark}, first round of every problem; {chosen[0]['stopped_by']} decided where to stop"
+    return Pivot(title, header, body, len(WHO) + 1)
+
+
 def _coverage(rows: list[Row], benchmark: str) -> Pivot:
     sets = ["hits", "both", "base_only", "checkpoint_only", "neither"]
     rates = ["detection_limit", "support_retention", "net_discovery", "net_support_change", "consolidation"]
@@ -154,6 +177,24 @@ def _coverage(rows: list[Row], benchmark: str) -> Pivot:
     ]
     title = f"Problems of {benchmark} solved by whom (at least that many hits), and what half of the samples shows"
     return Pivot(title, [name.replace("_", " ") for name in (*WHO, *sets, *rates, *null)], body, len(WHO))
+
+
+def _contamination(rows: list[Row], level: str) -> Pivot:
+    """Base models on all benchmarks together: a benchmark stands beside the generated ones, its control."""
+    names = {"exact": "rest written word for word", "rouge_l": "ROUGE-L", "accuracy": "answer accuracy"}
+    body = [
+        [
+            *(row[name] for name in ("model", "benchmark", "origin")),
+            f"{float(row['fraction']):.0%}",
+            *(_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names),
+            *(row[name] for name in ("problems", "by_characters", "too_short", *VERDICTS)),
+        ]
+        for row in rows
+    ]
+    header = ["model", "benchmark", "origin", "given", *names.values()]
+    header += ["problems", "divided by characters", "too short", *VERDICTS]
+    title = f"Contamination: base models continue statements of which they are given a part [{level}]"
+    return Pivot(title, header, body, 4)
 
 
 def _training_means(plan: Plan, rows: list[Row]) -> Pivot:

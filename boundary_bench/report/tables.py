@@ -15,8 +15,9 @@ from boundary_bench import provenance
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
-from boundary_bench.measure import THRESHOLDS, identify, number, strata
+from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.rows import ALL, identify, number, strata
 from boundary_bench.store import read_problems, read_table
 from boundary_bench.tally import files_of
 
@@ -55,7 +56,9 @@ class Tables:
     boundary: list[Row]
     coverage: list[Row]
     stages: list[Row]
+    graders: list[Row]
     training: list[Row]
+    contamination: list[Row]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
@@ -68,7 +71,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables([], [], [], [], [], [], [], [], {}, {}, {})
+    tables = Tables([], [], [], [], [], [], [], [], [], [], {}, {}, {})
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
@@ -81,6 +84,8 @@ def collect(plan: Plan) -> Tables:
     _check_agreement(tables)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy)
+    for policy, benchmark in plan.probes:
+        _add_probe(plan, policy, benchmark, tables)
     for run in plan.runs:
         tables.training.extend(_training(plan, run))
     return tables
@@ -142,6 +147,21 @@ def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], 
     _add(tables.pass_at_k, folder / "pass_at_k.csv", _with(places, "k", plan.study.ks))
     _add(tables.cover, folder / "cover.csv", _with(places, "threshold", THRESHOLDS))
     _add(tables.summary, folder / "summary.csv", places)
+    whose = {**identity, "stratum": ALL, "settings": provenance.fingerprint(plan.grader_settings(benchmark))}
+    graders = [{**whose, "grader": grader.label} for grader in plan.graders(benchmark)]
+    _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
+
+
+def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:
+    assert plan.study.probe is not None
+    folder, settings = plan.probe(policy, benchmark), plan.analysis_settings("probe")
+    path = folder / "problems.parquet"
+    _, facts = read_table(path, ["problem_id"])
+    _expect(path, "settings", str(facts.get("settings")), provenance.fingerprint(plan.probe_settings(benchmark)))
+    _expect(path, "weights", str(facts.get("weights")), tables.weights[policy.name])
+    place = {**identify(policy, benchmark), "settings": provenance.fingerprint(settings)}
+    fractions = map(number, plan.study.probe.fractions)
+    _add(tables.contamination, folder / "contamination.csv", _with([place], "fraction", fractions))
 
 
 def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tables: Tables) -> None:
@@ -257,6 +277,9 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         },
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
     }
+    if study.probe:
+        fingerprints["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}
+        fingerprints["analysis"]["probe"] = plan.analysis_settings("probe")
     return {
         "study": study.model_dump(mode="json", exclude_none=True),
         "fingerprints": {

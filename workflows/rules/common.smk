@@ -59,18 +59,24 @@ def evaluated(wildcards):
 CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 SAMPLES = [
-    file
-    for policy in PLAN.policies
-    for b in PLAN.study.benchmarks
-    for file in PLAN.samples(policy, b)
+    file for policy in PLAN.policies for b in PLAN.study.benchmarks for file in PLAN.samples(policy, b)
 ]
-MEASURE_FILES = ["problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"]
+MEASURE_FILES = [
+    "problems.parquet",
+    "pass_at_k.csv",
+    "cover.csv",
+    "summary.csv",
+    "graders.csv",
+    "disagreements.csv",
+]
 MEASURES = [
     PLAN.measures(policy, b) / name
     for policy in PLAN.policies
     for b in PLAN.study.benchmarks
     for name in MEASURE_FILES
 ]
+PROBE_FILES = ["problems.parquet", "contamination.csv"]
+PROBES = [PLAN.probe(policy, b) / name for policy, b in PLAN.probes for name in PROBE_FILES]
 COMPARISON_FILES = ["differences.csv", "boundary.csv", "coverage.csv", "stages.csv"]
 COMPARISONS = [
     PLAN.comparison(run, b) / name
@@ -78,12 +84,11 @@ COMPARISONS = [
     for b in PLAN.study.benchmarks
     for name in COMPARISON_FILES
 ]
+TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages"]
+TABLE_NAMES += ["graders", "training"]
+TABLE_NAMES += ["contamination"] if PROBES else []
 REPORT = PLAN.root / "report.html"
-TABLES = [
-    PLAN.root / f"tables/{name}.{kind}"
-    for name in ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "training"]
-    for kind in ["csv", "md"]
-]
+TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
 NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []

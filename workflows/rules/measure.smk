@@ -7,7 +7,7 @@ rule measure:
     log:
         f"{LOGS}/measure/{{policy}}/{{benchmark}}.log",
     params:
-        settings=PLAN.analysis_settings("measure"),
+        settings=lambda wildcards: PLAN.grader_settings(wildcards.benchmark),
     shell:
         'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy} --benchmark {wildcards.benchmark}'
         " 2>&1 | tee -ia {log}"

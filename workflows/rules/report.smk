@@ -3,6 +3,7 @@ rule report:
         CHECKPOINTS,
         SAMPLES,
         MEASURES,
+        PROBES,
         COMPARISONS,
     output:
         TABLES,

@@ -1,0 +1,180 @@
+"""Other graders' verdicts on stored samples, beside those that the samples were drawn with.
+
+Graders are compared on the first round of every problem: the samples that were drawn before any verdict was looked at,
+so that neither grader had a say in how many there are.
+
+Axes: P problems, N sample indices, K values of k.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.plan import Plan, Policy
+from boundary_bench.provenance import fingerprint
+from boundary_bench.rows import ALL, identify, interval_columns, mean_interval, resampled, write_csv
+from boundary_bench.statistics.intervals import VALUE_METHODS
+from boundary_bench.statistics.passk import pass_at_k
+from boundary_bench.store import (
+    NOT_DRAWN,
+    SPARE,
+    places,
+    read_problems,
+    read_table,
+    sample_rows,
+    verdict_codes,
+    write_table,
+)
+from boundary_bench.tally import files_of, sample_files
+
+MOST_CASES = 200
+CASES = ["problem_id", "sample", "samples", "answer", "verdict"]
+CASES += ["grader", "answer_of_grader", "verdict_of_grader", "end"]
+LONGEST_END = 200
+#: Verdicts that say nothing of an answer.
+UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.TIMEOUT)]
+CORRECT, UNSCORED = VERDICTS.index(Verdict.CORRECT), VERDICTS.index(Verdict.TIMEOUT)
+
+
+def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: JudgeAll) -> Path:
+    """Write another grader's verdicts on all samples of a policy; what was graded is not graded again.
+
+    Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
+
+    Raises:
+        DataError, StoreError: see ``tally.sample_files``.
+        GradingError: a process of the grader does not start.
+    """
+    target, manifests = plan.grades(policy, benchmark, grader.name), plan.samples(policy, benchmark)
+    facts = {"grader": grader.identity, "samples": fingerprint(files_of(manifests))}
+    if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
+        return target
+    reference_of = {problem.id: problem.reference for problem in read_problems(plan.problems(benchmark))}
+    tables = []
+    for block in sample_files(manifests, plan.design_settings)[1]:
+        rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
+        references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
+        finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
+        grades = grade_many(grader, references, rows.column("response").to_pylist(), finished, judge)
+        graded = {
+            "verdict": [str(grade.verdict) for grade in grades],
+            "answer": pa.array([grade.answer for grade in grades], pa.string()),
+        }
+        tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **graded}))
+    write_table(target, pa.concat_tables(tables), facts)
+    return target
+
+
+def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll) -> list[dict[str, Any]]:
+    """Write ``graders.csv`` and ``disagreements.csv`` of a policy on a benchmark; returns the rows of the first.
+
+    A grader's row of some k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
+    its interval, empty where a problem has fewer than k verdicts; the five verdicts; and how often it disagrees with
+    the grader that the samples were drawn with, where both have decided: mean over the problems, with its interval.
+    """
+    problems = read_problems(plan.problems(benchmark))
+    blocks = sample_files(plan.samples(policy, benchmark), plan.design_settings)[1]
+    ids, (own, *others) = [problem.id for problem in problems], plan.graders(benchmark)
+    own_PN = _verdicts(blocks, ids, plan.design.n_max)
+    scored_PN = (own_PN != NOT_DRAWN) & (own_PN != UNSCORED)
+    first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < plan.design.rounds[0])
+    rows = _grader_rows(plan, own, own_PN, own_PN, first_PN)
+    cases: list[dict[str, Any]] = []
+    for grader in others:
+        file = regrade(plan, policy, benchmark, grader, judge)
+        rows += _grader_rows(plan, grader, own_PN, _verdicts([file], ids, plan.design.n_max), first_PN)
+        cases += _cases(blocks, file, grader)
+    settings = fingerprint(plan.grader_settings(benchmark))
+    whose, facts = {**identify(policy, benchmark), "stratum": ALL}, {"stopped_by": own.label, "settings": settings}
+    rows = [{**whose, **row, **facts} for row in rows]
+    folder = plan.measures(policy, benchmark)
+    write_csv(folder / "graders.csv", rows)
+    write_csv(folder / "disagreements.csv", cases, CASES)
+    return rows
+
+
+def _verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
+    verdict_PN = np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8)
+    for file in files:
+        rows = sample_rows(file, ["problem_id", "sample", "verdict"])
+        place_S, code_S = places(rows, ids, file), verdict_codes(rows, file)
+        sample_S = rows.column("sample").to_numpy()
+        read_S = sample_S < verdict_PN.shape[1]
+        verdict_PN[place_S[read_S], sample_S[read_S]] = code_S[read_S]
+    return verdict_PN
+
+
+def _grader_rows(
+    plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray
+) -> list[dict[str, Any]]:
+    """The rows of one grader, one for each k."""
+    analysis, scored_PN = plan.study.analysis, first_PN & (verdict_PN != UNSCORED)
+    n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
+    both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
+    differ_PN = both_PN & ((own_PN == CORRECT) != (verdict_PN == CORRECT))
+    compared_P = both_PN.sum(1)
+    share_C = differ_PN.sum(1)[compared_P > 0] / compared_P[compared_P > 0]
+    disagreement = (float("nan"),) * 3
+    if len(share_C) and verdict_PN is not own_PN:
+        disagreement = mean_interval(share_C, resampled(analysis, len(share_C)), analysis.level)
+    had = [k for k in plan.grader_ks if k <= n_P.min()]
+    pass_PK = pass_at_k(n_P, correct_P, had) if had else np.zeros((len(n_P), 0))
+    resamples = resampled(analysis, len(n_P))
+    shared = {
+        **interval_columns(analysis, VALUE_METHODS),
+        "problems": len(n_P),
+        "samples": int(n_P.sum()),
+        **{name: int((first_PN & (verdict_PN == code)).sum()) for code, name in enumerate(VERDICTS)},
+        "compared": int(compared_P.sum()),
+        "disagreements": int(differ_PN.sum()),
+        **dict(zip(("disagreement", "disagreement_low", "disagreement_high"), disagreement, strict=True)),
+    }
+    estimates = [mean_interval(value_P, resamples, analysis.level) for value_P in pass_PK.T]
+    estimates += [(float("nan"),) * 3] * (len(plan.grader_ks) - len(had))
+    return [
+        {"grader": grader.label, "k": k, **dict(zip(("estimate", "low", "high"), found, strict=True)), **shared}
+        for k, found in zip(plan.grader_ks, estimates, strict=True)
+    ]
+
+
+def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str, Any]]:
+    """Answers on which another grader disagrees, the most frequent first; ``end`` is how one such response ends."""
+    columns = ["problem_id", "sample", "response", "verdict", "answer"]
+    own = pa.concat_tables([sample_rows(block, columns) for block in blocks])
+    other = read_table(file)[0]
+    verdicts = zip(own.column("verdict").to_pylist(), other.column("verdict").to_pylist(), strict=True)
+    decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
+    differing = [
+        place
+        for place, (a, b) in enumerate(verdicts)
+        if {a, b} <= decided and (a == Verdict.CORRECT) != (b == Verdict.CORRECT)
+    ]
+    chosen = pa.array(differing, pa.int64())
+    found = zip(own.take(chosen).to_pylist(), other.take(chosen).to_pylist(), strict=True)
+    counted: Counter[tuple[Any, ...]] = Counter()
+    example: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for a, b in found:
+        key = a["problem_id"], a["answer"], a["verdict"], b["answer"], b["verdict"]
+        counted[key] += 1
+        example.setdefault(key, a)
+    return [
+        dict(
+            zip(
+                CASES,
+                (key[0], example[key]["sample"], count, *key[1:3], grader.label, *key[3:], _end(example[key])),
+                strict=True,
+            )
+        )
+        for key, count in counted.most_common(MOST_CASES)
+    ]
+
+
+def _end(row: dict[str, Any]) -> str:
+    return str(row["response"])[-LONGEST_END:]

@@ -1,0 +1,77 @@
+"""Strings that end a response: what is kept of it, whatever the engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boundary_bench.benchmarks.countdown import COUNTDOWN
+from boundary_bench.grading import Verdict
+from boundary_bench.sampling.block import Grading, graded
+from boundary_bench.sampling.engine import Responses
+from boundary_bench.sampling.stops import cut
+
+PIECES = ["a", "b", "\n", "ab", "\n\n", "b\n"]
+
+
+def decode(tokens: list[int]) -> str:
+    return "".join(PIECES[token] for token in tokens)
+
+
+def responses(rows: list[list[int]], finished: list[bool]) -> Responses:
+    width = max(map(len, rows))
+    token_ST = np.array([row + [0] * (width - len(row)) for row in rows])
+    length_S = np.array([len(row) for row in rows])
+    kept_ST = np.arange(width) < length_S[:, None]
+    number_ST = np.where(kept_ST, -1.0 - np.arange(width), 0).astype(np.float32)
+    return Responses(np.zeros(len(rows), int), token_ST, number_ST, -number_ST, length_S, np.array(finished))
+
+
+def test_a_response_keeps_the_tokens_up_to_its_string_and_the_text_before_it() -> None:
+    drawn = responses([[0, 1, 2, 2, 0], [0, 5, 2, 1], [0, 1], [4, 0]], [False, True, False, True])
+    found, texts = cut(
+        drawn,
+        [decode(row[:n].tolist()) for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
+        ["\n\n"],
+        decode,
+    )
+    assert texts == ["ab", "ab", "ab", ""]
+    assert found.length_S.tolist() == [4, 3, 2, 1] and found.finished_S.tolist() == [True, True, False, True]
+    assert found.logprob_ST.sum(1).tolist() == [-10, -6, -3, -1] and found.entropy_ST.sum(1).tolist() == [10, 6, 3, 1]
+    assert found.token_ST[0].tolist() == [0, 1, 2, 2, 0] and found.logprob_ST[0, 4] == 0
+    assert drawn.length_S.tolist() == [5, 4, 2, 2], "what was given stays"
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=12), min_size=1, max_size=5),
+    st.sampled_from([["\n"], ["\n\n", "ba"], ["b\nb"]]),
+)
+def test_the_shortest_beginning_with_a_string_is_kept(rows: list[list[int]], stop: list[str]) -> None:
+    found, texts = cut(responses(rows, [False] * len(rows)), [decode(row) for row in rows], stop, decode)
+    for row, length, finished, text in zip(rows, found.length_S, found.finished_S, texts, strict=True):
+        beginnings = [n for n in range(1, len(row) + 1) if any(string in decode(row[:n]) for string in stop)]
+        assert (length, finished) == ((beginnings[0], True) if beginnings else (len(row), False))
+        assert decode(row).startswith(text) and not any(string in text for string in stop)
+
+
+@pytest.mark.parametrize(("stop", "verdict"), [((), "truncated"), (("\n",), "correct")])
+def test_a_response_that_is_cut_at_a_string_has_ended(stop: tuple[str, ...], verdict: str) -> None:
+    """The answer stands before the string, and what follows does not matter."""
+
+    class Tokenizer:
+        def decode(self, tokens: list[int]) -> str:
+            return "".join(map(chr, tokens))
+
+        def decode_batch(self, rows: list[list[int]], skip_special_tokens: bool) -> list[str]:
+            return [self.decode(row) for row in rows]
+
+    problem = COUNTDOWN.generate("test", 0, COUNTDOWN.options)[0]
+    drawn = responses([list(map(ord, problem.solution + "\nand so on"))], [False])
+    grading = Grading(COUNTDOWN.grader, lambda grader, pairs: [grader.judge(*pair) for pair in pairs], stop)
+    table, verdicts = graded(grading, [problem], Tokenizer(), replace(drawn), np.zeros(1, int))
+    assert verdicts == [verdict] == [str(Verdict(verdict))]
+    assert len(table.column("tokens")[0]) == len(problem.solution) + (1 if stop else len("\nand so on"))

@@ -1,0 +1,15 @@
+rule probe:
+    input:
+        weights=lambda wildcards: PLAN.weights(PLAN.policy(wildcards.policy)),
+        problems=PLAN.problems("{benchmark}"),
+    output:
+        [PLAN.root / "probes/{policy}/{benchmark}" / name for name in PROBE_FILES],
+    log:
+        f"{LOGS}/probe/{{policy}}/{{benchmark}}.log",
+    params:
+        settings=lambda wildcards: fingerprint(PLAN.probe_settings(wildcards.benchmark)),
+        fractions=PLAN.study.probe.fractions if PLAN.study.probe else [],
+        analysis=PLAN.analysis_settings("probe"),
+    shell:
+        '"${{SAMPLE[@]}}" probe "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
+        " --benchmark {wildcards.benchmark} --settings {params.settings} 2>&1 | tee -ia {log}"
