@@ -159,8 +159,8 @@ class Benchmark(Block):
     graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
 
 
-#: How a token is drawn in vLLM and what is known of it: 1 by vLLM's generators and without entropies, 2 by our own uniform
-#: numbers. Samples of one are not mixed with the other's.
+#: How a token is drawn in vLLM and what is known of it: 1 by vLLM's generators and without entropies, 2 by our own
+#: uniform numbers. Samples of one are not mixed with the other's.
 VLLM_DRAWING = 2
 
 

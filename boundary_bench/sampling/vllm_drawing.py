@@ -6,7 +6,8 @@ often vLLM computed it, and the exact entropy is known; vLLM's own seeds and log
 
 Only vLLM imports this page, in the process where the model is.
 
-Axes: R rows of vLLM's batch, G of them that are decoded alike, V tokens of the vocabulary, S slots, T positions.
+Axes: R rows of vLLM's batch, G of them that are decoded alike, V tokens of the vocabulary, S slots, T positions; 2 is
+log-probability and entropy.
 """
 
 from __future__ import annotations
@@ -29,31 +30,22 @@ from boundary_bench.seeds import uniforms
 LOGITS_AT_ONCE = 2**24
 
 
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """A request in the batch.
-
-    Attributes:
-        slot: where what is known of its tokens is kept; the same when vLLM drops the request and takes it up again.
-        decoding: temperature and top_p.
-        output: its tokens so far, vLLM's own list: its length is the position that is drawn next, also where vLLM
-            computes a token twice or throws one away.
-    """
-
-    slot: int
-    seed: int
-    decoding: tuple[float, float]
-    output: Sequence[int]
+#: What is known of a row: where its tokens are kept (the same place when vLLM drops the request and takes it up again),
+#: its seed, and how it is decoded, as a place among the decodings.
+ROW = np.dtype([("slot", np.int64), ("seed", np.uint64), ("decoding", np.int64)])
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows that are decoded alike, so many as are computed at once."""
+    """Rows that are decoded alike, so many as are computed at once.
+
+    Attributes:
+        row_G, index_G: their places in the batch, on the device and here.
+    """
 
     decoding: Decoding
     index_G: np.ndarray
     row_G: Tensor
-    slot_G: Tensor
 
 
 class Drawing(LogitsProcessor):
@@ -66,12 +58,16 @@ class Drawing(LogitsProcessor):
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         self.device = device
         self.at_once = max(1, LOGITS_AT_ONCE // vllm_config.model_config.get_vocab_size())
-        self.rows: list[_Row | None] = [None] * vllm_config.scheduler_config.max_num_seqs
-        self.seed_R = np.zeros(0, np.uint64)
+        most = vllm_config.scheduler_config.max_num_seqs
+        self.row_R = np.zeros(most, ROW)
+        # vLLM's own lists of tokens so far: a length is the position that is drawn next, also where vLLM computes a
+        # token twice or throws one away
+        self.output_R: list[Sequence[int]] = [()] * most
+        self.decodings: list[Decoding] = []
         self.groups: list[_Group] = []
         self.slots: dict[int, int] = {}
         self.free: list[int] = []
-        self.found_2ST = torch.zeros(2, 0, 0, device=device)
+        self.found_S2T = torch.zeros(0, 2, 0, device=device)
 
     def is_argmax_invariant(self) -> bool:
         """False: what is left to take is the drawn token."""
@@ -81,40 +77,42 @@ class Drawing(LogitsProcessor):
         """Follow the requests of the batch; called before every step."""
         if batch_update is None:
             return
-        rows = self.rows
-        for index in batch_update.removed:
-            rows[index] = None
+        row_R, output_R = self.row_R, self.output_R
         for index, parameters, _, output in batch_update.added:
-            rows[index] = self._row(parameters, output)
+            row_R[index], output_R[index] = self._row(parameters), output
         for one, other, direction in batch_update.moved:
-            back = rows[other] if direction == MoveDirectionality.SWAP else None
-            rows[one], rows[other] = back, rows[one]
-        batch = rows[: batch_update.batch_size]
-        self.seed_R = np.array([row.seed for row in batch], np.uint64)
-        decodings = [row.decoding for row in batch]
+            if direction == MoveDirectionality.SWAP:
+                row_R[[one, other]] = row_R[[other, one]]
+                output_R[one], output_R[other] = output_R[other], output_R[one]
+            else:
+                row_R[other], output_R[other] = row_R[one], output_R[one]
         self.groups = []
-        for decoding in dict.fromkeys(decodings):
-            alike = [index for index, other in enumerate(decodings) if other == decoding]
-            self.groups += [
-                self._group(decoding, alike[first : first + self.at_once])
-                for first in range(0, len(alike), self.at_once)
-            ]
+        decoding_R = row_R["decoding"][: batch_update.batch_size]
+        for place in np.unique(decoding_R).tolist():
+            alike = np.flatnonzero(decoding_R == place)
+            for first in range(0, len(alike), self.at_once):
+                index_G = alike[first : first + self.at_once]
+                row_G = torch.from_numpy(index_G).to(self.device)
+                self.groups.append(_Group(self.decodings[place], index_G, row_G))
 
     def apply(self, logits: Tensor) -> Tensor:
         """Draw a token of every row (R, V), and leave it alone to take."""
-        position_R = np.array([len(row.output) for row in self.rows[: len(logits)]])
-        uniform_R = uniforms(self.seed_R, position_R)
-        token_R = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+        rows = len(logits)
+        row_R = self.row_R[:rows]
+        position_R = np.array([len(output) for output in self.output_R[:rows]])
+        uniform_R = uniforms(row_R["seed"], position_R)
+        token_R = torch.empty(rows, dtype=torch.long, device=logits.device)
+        found_R2 = torch.empty(rows, 2, device=logits.device)
         for group in self.groups:
-            here = group.index_G
             logprob_GV, entropy_G = distribution(logits[group.row_G], group.decoding)
-            line_G = torch.arange(len(here), device=logits.device)
             # a row without numbers must not disturb the search of the others; that it has none is in what is kept
-            without_G = logprob_GV[:, 0].isnan()
-            token_G = draw(logprob_GV.masked_fill(without_G[:, None], 0), line_G, uniform_R[here], group.decoding)
+            clean_GV = logprob_GV.masked_fill(logprob_GV[:, :1].isnan(), 0.0)
+            line_G = torch.arange(len(logprob_GV), device=logits.device)
+            token_G = draw(clean_GV, line_G, uniform_R[group.index_G], group.decoding)
             token_R[group.row_G] = token_G
-            position_G = torch.from_numpy(position_R[here]).to(logits.device)
-            self.found_2ST[:, group.slot_G, position_G] = torch.stack([logprob_GV[line_G, token_G], entropy_G])
+            found_R2[group.row_G] = torch.stack([logprob_GV.gather(1, token_G[:, None])[:, 0], entropy_G], 1)
+        slot_R, position_R = (torch.from_numpy(x).to(logits.device) for x in (row_R["slot"].copy(), position_R))
+        self.found_S2T[slot_R, :, position_R] = found_R2
         return logits.fill_(float("-inf")).scatter_(1, token_R[:, None], 0.0)
 
     def take(self, names: Sequence[int], lengths: Sequence[int]) -> bytes:
@@ -122,37 +120,35 @@ class Drawing(LogitsProcessor):
 
         What is taken is forgotten.
         """
-        slot_S, length_S = torch.tensor([self.slots[name] for name in names]), torch.tensor(lengths)
-        found_2ST = self.found_2ST[:, slot_S.to(self.device), : max(lengths)].cpu()
+        slot_S = torch.tensor([self.slots[name] for name in names], device=self.device)
+        found_S2T = self.found_S2T[:, :, : max(lengths)].index_select(0, slot_S).numpy(force=True)
         self.forget(names)
-        return found_2ST[:, torch.arange(max(lengths)) < length_S[:, None]].numpy().tobytes()
+        return found_S2T.transpose(1, 0, 2)[:, np.arange(max(lengths)) < np.array(lengths)[:, None]].tobytes()
 
     def forget(self, names: Sequence[int]) -> None:
         """Drop what is kept of requests, as far as they were begun."""
         self.free += [self.slots.pop(name) for name in names if name in self.slots]
 
-    def _row(self, parameters: Any, output: Sequence[int]) -> _Row:
-        asked, limit = parameters.extra_args, parameters.max_tokens
+    def _row(self, parameters: Any) -> tuple[int, int, int]:
+        asked = parameters.extra_args
         if asked["name"] not in self.slots:
-            self.slots[asked["name"]] = self._free_slot(limit)
-        return _Row(self.slots[asked["name"]], asked["seed"], (asked["temperature"], asked["top_p"]), output)
+            self.slots[asked["name"]] = self._free_slot(parameters.max_tokens)
+        # where a response ends is vLLM's business
+        decoding = Decoding(asked["temperature"], asked["top_p"], max_tokens=0, end=-1)
+        if decoding not in self.decodings:
+            self.decodings.append(decoding)
+        return self.slots[asked["name"]], asked["seed"], self.decodings.index(decoding)
 
     def _free_slot(self, limit: int) -> int:
         """A slot of at least ``limit`` positions; there is room for as many as are running or not yet taken."""
-        _, slots, positions = self.found_2ST.shape
+        slots, _, positions = self.found_S2T.shape
         if not self.free:
-            more = max(slots, len(self.rows))
+            more = max(slots, len(self.row_R))
             self.free = list(range(slots, slots + more))
-            self.found_2ST = F.pad(self.found_2ST, (0, 0, 0, more))
+            self.found_S2T = F.pad(self.found_S2T, (0, 0, 0, 0, 0, more))
         if limit > positions:
-            self.found_2ST = F.pad(self.found_2ST, (0, limit - positions))
+            self.found_S2T = F.pad(self.found_S2T, (0, limit - positions))
         return self.free.pop()
-
-    def _group(self, decoding: tuple[float, float], found: list[int]) -> _Group:
-        slots = torch.tensor([self.rows[index].slot for index in found])
-        # where a response ends is vLLM's business
-        whole = Decoding(*decoding, max_tokens=0, end=-1)
-        return _Group(whole, np.array(found), torch.tensor(found).to(self.device), slots.to(self.device))
 
 
 class DrawingWorker:
