@@ -1,10 +1,10 @@
 """Tokens per CPU second of a vLLM campaign against bare ``LLM.generate`` on the same prompts, in one run.
 
 All draw n responses at temperature 1 to the same countdown dev problems from the same weights: ``generate`` in a vLLM
-without our drawing, the campaign in the vLLM engine, beside each other in one process. The campaign also grades responses
-and writes them to a store, and every one has its own seed, its log-probability and its entropy. vLLM takes longer for seeds
-and log-probabilities, so that ``generate`` is measured without and with them. A token is a response token, the end token
-included.
+without our drawing, the campaign in the vLLM engine, beside each other in one process. The campaign also grades
+responses and writes them to a store, and every one has its own seed, its log-probability and its entropy. vLLM takes
+longer for seeds and log-probabilities, so that ``generate`` is measured without and with them. A token is a response
+token, the end token included.
 
     PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py             # a model that is made here
     PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py --model FOLDER --n 256 --problems 16
