@@ -1,8 +1,10 @@
 """Tokens per CPU second of a vLLM campaign against bare ``LLM.generate`` on the same prompts, in one run.
 
-All draw n responses at temperature 1 to the same countdown dev problems from the same weights in one vLLM. The campaign
-also grades them and writes them to a store. A token is a response token, the end token included. The contenders take
-turns, so that whatever else the machine does falls on all of them alike.
+All draw n responses at temperature 1 to the same countdown dev problems from the same weights: ``generate`` in a vLLM
+without our drawing, the campaign in the vLLM engine, beside each other in one process. The campaign also grades
+responses and writes them to a store, and every one has its own seed, its log-probability and its entropy. vLLM takes
+longer for seeds and log-probabilities, so that ``generate`` is measured without and with them. A token is a response
+token, the end token included.
 
     PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py             # a model that is made here
     PYTHON_OF_THE_SAMPLING_ENVIRONMENT benchmarks/campaign.py --model FOLDER --n 256 --problems 16
@@ -11,79 +13,45 @@ turns, so that whatever else the machine does falls on all of them alike.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import contenders
+import numpy as np
+from contenders import PLAIN_VLLM, Drawn
 
-from boundary_bench.benchmarks.base import Problem
-from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.sampling import vllm_engine
-from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import SampleStore
-from boundary_bench.study import Pretrain, Sampling
+from boundary_bench.study import Sampling
 
 BARE = "generate, n in one request"
 ALIKE = "generate, n in one request, seed and log-probabilities"
-SINGLE = "generate, one request a response, seed and log-probabilities"
 CAMPAIGN = "campaign: graded and stored, n fixed"
 
 
-def small_model(folder: Path) -> Path:
-    """A Qwen2 of 0.8 million parameters, trained enough that it ends its responses."""
-    from boundary_bench.training.pretrain import pretrain, save
-
-    shape = {"benchmark": "countdown", "steps": 150, "architecture": "qwen2", "hidden": 128, "layers": 4, "heads": 4}
-    settings = Pretrain.model_validate({**shape, "batch": 64})
-    model, tokenizer = pretrain(COUNTDOWN, settings, folder / "store", lambda line: None)
-    save(model, tokenizer, folder / "model")
-    return folder / "model"
-
-
-def generating(llm: Any, prompts: list[list[int]], n: int, single: bool, **options: Any) -> int:
-    """Draw with ``generate``; how many tokens the responses have."""
+def generating(llm: Any, prompts: list[list[int]], n: int, **options: Any) -> Drawn:
+    """Draw with ``generate``."""
     from vllm import SamplingParams
 
-    common = {"temperature": 1.0, "max_tokens": options.pop("max_tokens"), "detokenize": False, **options}
     inputs: list[Any] = [{"prompt_token_ids": prompt} for prompt in prompts]
-    parameters: Any = SamplingParams(n=n, **common)
-    if single:
-        inputs = [one for one in inputs for _ in range(n)]
-        parameters = [SamplingParams(**{**common, "seed": i}) for i in range(len(inputs))]
+    parameters = SamplingParams(n=n, temperature=1.0, detokenize=False, **options)
     found = llm.generate(inputs, parameters, use_tqdm=False)
-    return sum(len(output.token_ids) for request in found for output in request.outputs)
+    return Drawn(lambda: np.array([len(output.token_ids) for request in found for output in request.outputs]))
 
 
-def campaigning(engine: vllm_engine.VllmEngine, problems: list[Problem], design: Design) -> int:
-    """Draw with a campaign into an empty store; how many tokens the responses have."""
-    import pyarrow.compute as pc
+def campaigning(engine: Any, problems: list[Any], design: Design) -> Drawn:
+    """Draw with a campaign."""
+    folder = tempfile.TemporaryDirectory()
+    store = contenders.campaign(engine, engine.sampling, problems, design, Path(folder.name))
 
-    from boundary_bench.store import read_table
+    def lengths() -> np.ndarray:
+        with folder:
+            return contenders.stored_lengths(store)
 
-    with tempfile.TemporaryDirectory() as folder:
-        store = SampleStore(Path(folder))
-        store.greedy.touch()  # the others draw no greedy responses
-        chosen = Campaign(COUNTDOWN, problems, engine.sampling, design, ("policy", "benchmark"))
-        run(chosen, engine, store, {}, Tell(lambda line: None))
-        lengths = [pc.list_value_length(read_table(file, ["tokens"])[0]["tokens"]) for file in store.blocks()]
-        return sum(pc.sum(length).as_py() for length in lengths)
-
-
-def measure(contenders: dict[str, Callable[[], int]], turns: int) -> dict[str, tuple[int, float, float]]:
-    """Tokens, CPU seconds and seconds of every contender."""
-    spent = dict.fromkeys(contenders, (0, 0.0, 0.0))
-    for _ in range(turns):
-        for name, contender in contenders.items():
-            cpu, clock = time.process_time(), time.perf_counter()
-            tokens = contender()
-            here = tokens, time.process_time() - cpu, time.perf_counter() - clock
-            spent[name] = tuple(a + b for a, b in zip(spent[name], here, strict=True))  # type: ignore[assignment]
-    return spent
+    return Drawn(lengths)
 
 
 def main() -> None:
@@ -93,30 +61,35 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=256, help="responses per problem (256)")
     parser.add_argument("--problems", type=int, default=16, help="problems (16)")
     parser.add_argument("--max-tokens", type=int, default=48)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=4)
     given = parser.parse_args()
-    folder = given.model or small_model(Path(tempfile.mkdtemp()))
+    folder = given.model or contenders.small_model(Path(tempfile.mkdtemp()))
     settings = {"engine": "vllm", "n_max": given.n, "stop_after": None, "max_tokens": given.max_tokens}
-    sampling = Sampling.model_validate({**settings, "block": given.n})
-    engine = vllm_engine.load_engine(folder, sampling)
-    llm = vllm_engine.start(folder, sampling, engine.context)
-    engine.llm = llm.llm_engine
-    problems = COUNTDOWN.generate("dev", 0, COUNTDOWN.options)
-    problems = problems[:: max(1, len(problems) // given.problems)][: given.problems]
+    engine = vllm_engine.load_engine(folder, Sampling.model_validate({**settings, "block": given.n}))
+    contenders.prepare_vllm()
+    from vllm import LLM
+
+    llm = LLM(str(folder), max_model_len=engine.context, skip_tokenizer_init=True, **PLAIN_VLLM)
+    engine.start()
+    problems = contenders.some_problems(given.problems)
     prompts = [engine.tokenizer.encode(problem.prompt).ids for problem in problems]
-    limit, said = {"max_tokens": given.max_tokens}, {"logprobs": 0, "seed": 0}
-    contenders: dict[str, Callable[[], int]] = {
-        BARE: lambda: generating(llm, prompts, given.n, False, **limit),
-        ALIKE: lambda: generating(llm, prompts, given.n, False, **limit, **said),
-        SINGLE: lambda: generating(llm, prompts, given.n, True, **limit, **said),
-        CAMPAIGN: lambda: campaigning(engine, problems, Design((given.n,))),
+    limit = {"max_tokens": given.max_tokens}
+    alike = {**limit, "seed": 0, "logprobs": 0, "flat_logprobs": True}
+    sides: dict[str, Callable[[], Drawn]] = {
+        BARE: partial(generating, llm, prompts, given.n, **limit),
+        ALIKE: partial(generating, llm, prompts, given.n, **alike),
+        CAMPAIGN: partial(campaigning, engine, problems, Design((given.n,))),
     }
-    generating(llm, prompts[:2], 64, False, **limit)
-    spent = measure(contenders, given.turns)
-    first = spent[BARE][0] / spent[BARE][1]
-    print("| sampler | tokens | CPU s | s | tokens/CPU s | ratio |\n|---|---|---|---|---|---|")
-    for name, (tokens, cpu, clock) in spent.items():
-        print(f"| {name} | {tokens:,} | {cpu:.1f} | {clock:.1f} | {tokens / cpu:,.0f} | {tokens / cpu / first:.2f} |")
+    for options in (limit, alike):  # what is compiled when it is first used is no speed of a sampler
+        generating(llm, prompts, 64, **options)
+    campaigning(engine, problems[:2], Design((given.n,)))
+    spent = contenders.take_turns(sides, given.turns)
+    head = ["sampler", "tokens", "CPU s", "s", "tokens/CPU s", "ratio", "ratio to alike"]
+    rows = []
+    for name, one in spent.items():
+        ratios = [f"{one.speed / spent[other].speed:.2f}" for other in (BARE, ALIKE)]
+        rows.append([name, f"{one.tokens:,}", f"{one.cpu:.1f}", f"{one.seconds:.1f}", f"{one.speed:,.0f}", *ratios])
+    contenders.print_table(head, rows)
 
 
 if __name__ == "__main__":

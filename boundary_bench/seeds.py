@@ -36,11 +36,11 @@ def sample_seeds(root: int, index_S: np.ndarray) -> np.ndarray:
         return _mix(np.uint64(root) + (index_S.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 
-def uniforms(seed_S: np.ndarray, position: int) -> np.ndarray:
-    """One number in [0, 1) per sample for the token at ``position``, on a grid of 2**-32.
+def uniforms(seed_S: np.ndarray, position: int | np.ndarray) -> np.ndarray:
+    """One number in [0, 1) per sample for the token at ``position``, or at a position of its own, on a grid of 2**-32.
 
     32 bits, so that adding a row number below 2**20 stays exact in float64 (the sampler's search does).
     """
     with np.errstate(over="ignore"):
-        mixed = _mix(_mix(seed_S) + np.uint64(position + 1) * GOLDEN)
+        mixed = _mix(_mix(seed_S) + (np.asarray(position, np.uint64) + np.uint64(1)) * GOLDEN)
     return (mixed >> np.uint64(32)).astype(np.float64) * 2.0**-32

@@ -159,6 +159,11 @@ class Benchmark(Block):
     graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
 
 
+#: How a token is drawn in vLLM and what is known of it: 1 by vLLM's generators and without entropies, 2 by our own
+#: uniform numbers. Samples of one are not mixed with the other's.
+VLLM_DRAWING = 2
+
+
 class Vllm(Block):
     """Settings of the vLLM engine."""
 
@@ -203,7 +208,7 @@ class Sampling(Block):
     batch: int = Field(
         1024,
         ge=1,
-        description="engine torch: responses decoded together, memory against speed; engine vllm: samples of a file",
+        description="engine torch: responses decoded together, memory against speed; vllm: most samples of a file",
     )
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -236,11 +241,6 @@ class Sampling(Block):
     def _engine_fits(self) -> Sampling:
         if self.engine != "vllm" and self.vllm != Vllm():
             raise ValueError(f"found settings of vllm with engine: {self.engine}; drop them, or write engine: vllm")
-        if self.engine == "vllm" and not 0.01 <= self.temperature <= 2:
-            raise ValueError(
-                f"found temperature: {self.temperature}, and vLLM samples at 0.01 to 2 alone; write one of these, or "
-                "engine: torch"
-            )
         return self
 
     def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
@@ -251,6 +251,7 @@ class Sampling(Block):
             # here a batch cuts files alone, and these two say what is computed
             del found["batch"]
             found["vllm"] = self.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
+            found["drawing"] = VLLM_DRAWING
         return found
 
 

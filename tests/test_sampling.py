@@ -17,8 +17,9 @@ from torch import Tensor
 
 from boundary_bench import seeds
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder
+from boundary_bench.sampling.drawing import distribution, draw
 from boundary_bench.sampling.engine import Decoding, Responses
-from boundary_bench.sampling.torch_engine import TorchEngine, distribution, draw, load_engine, place, sample
+from boundary_bench.sampling.torch_engine import TorchEngine, load_engine, place, sample
 from boundary_bench.training.rollouts import join
 
 TEXTS = ["34=12:", "345=27:", "12345=100:", "9=9:", "3852=27:"]

@@ -129,10 +129,6 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
         lambda study: study["sampling"].update(engine="vllm", vllm={"max_seqs": 8}),
         ["sampling.vllm.max_seqs: unknown key", "did you mean 'max_num_seqs'"],
     ),
-    "a temperature that vllm does not sample at": (
-        lambda study: study["sampling"].update(engine="vllm", temperature=2.5),
-        ["sampling", "temperature: 2.5", "0.01 to 2", "engine: torch"],
-    ),
     "top_p above 1": (put("sampling.top_p", 1.5), ["sampling.top_p", "1.5"]),
     "updates that do not divide": (
         put("training.updates_per_rollout", 3),
@@ -377,6 +373,7 @@ def test_what_vllm_computes_is_identity_and_how_it_is_run_is_none(smoke: dict[st
     execution = {"tensor_parallel": 2, "max_num_seqs": 8, "enforce_eager": True, "kv_cache_gib": 2.0}
     assert settings(batch=7, gpu_memory_utilization=0.5, **execution) == sample
     assert settings(dtype="bfloat16") != sample and settings(max_model_len=128) != sample
+    assert sample["sampling"]["drawing"] == 2, "samples of vLLM's own generators are others"
 
 
 def test_the_python_that_samples_is_looked_for_at_once(smoke: dict[str, Any], tmp_path: Path) -> None:

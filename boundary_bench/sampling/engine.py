@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+#: What a ModelError says of logits that are NaN.
+NO_NUMBERS = "the model's logits are not numbers: its weights are too large to compute with"
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -40,8 +43,7 @@ class Responses:
         prompt_S: which prompt each answers.
         token_ST: token ids; the end token included where ``finished_S``, anything after it 0.
         logprob_ST: log-probability of each token under the distribution that was sampled from, 0 on padding.
-        entropy_ST: entropy (nats) of that distribution at each token, 0 on padding; NaN where an engine does not
-            say it.
+        entropy_ST: entropy (nats) of that distribution at each token, 0 on padding.
         length_S: tokens, the end token included.
         finished_S: False where ``max_tokens`` cut the response off.
     """

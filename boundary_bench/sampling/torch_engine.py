@@ -19,7 +19,8 @@ from torch import Tensor
 from boundary_bench import models
 from boundary_bench.errors import ModelError
 from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
-from boundary_bench.sampling.engine import Decoding, Responses, Work
+from boundary_bench.sampling.drawing import distribution, draw
+from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
 from boundary_bench.seeds import uniforms
 
 
@@ -105,6 +106,8 @@ def _sample_group(
     row_S = prompt_S
     cache, logits_RV = decoder.prefill(*_left_pad(prompts, device), limit, count)
     for t in range(limit):
+        if torch.isnan(logits_RV).any():
+            raise ModelError(NO_NUMBERS)
         logprob_RV, entropy_R = distribution(logits_RV, decoding)
         drawn_S = draw(logprob_RV, row_S, uniforms(seed_S[live_S.numpy(force=True)], t), decoding)
         token_ST[live_S, t] = drawn_S.int()
@@ -141,46 +144,6 @@ def _left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[T
         ids_PT[row, longest - len(prompt) :] = torch.tensor(prompt)
         keep_PT[row, longest - len(prompt) :] = True
     return ids_PT.to(device), keep_PT.to(device)
-
-
-def distribution(logits_RV: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]:
-    """Log-probabilities that are sampled from, and their entropy in nats.
-
-    Temperature divides the logits; top-p (Holtzman et al. 2020) keeps the smallest set of most likely tokens whose
-    mass reaches top_p and renormalises. Greedy keeps the plain distribution (what is recorded is the policy's).
-
-    Raises:
-        ModelError: a logit is not a number, as with weights that overflow.
-    """
-    if torch.isnan(logits_RV).any():
-        raise ModelError("the model's logits are not numbers: its weights are too large to compute with")
-    scaled_RV = logits_RV / decoding.temperature if decoding.temperature > 0 else logits_RV
-    logprob_RV = torch.log_softmax(scaled_RV, -1)
-    if decoding.top_p < 1 and decoding.temperature > 0:
-        sorted_RV, order_RV = torch.sort(logprob_RV, dim=-1, descending=True, stable=True)
-        before_RV = sorted_RV.exp().cumsum(-1) - sorted_RV.exp()
-        outside_RV = torch.zeros_like(logprob_RV, dtype=torch.bool)
-        outside_RV.scatter_(1, order_RV, before_RV >= decoding.top_p)
-        logprob_RV = torch.log_softmax(logprob_RV.masked_fill(outside_RV, float("-inf")), -1)
-    probability_RV = logprob_RV.exp()
-    entropy_R = -torch.where(probability_RV > 0, probability_RV * logprob_RV, 0.0).sum(-1)
-    return logprob_RV, entropy_R
-
-
-def draw(logprob_RV: Tensor, row_S: Tensor, uniform_S: np.ndarray, decoding: Decoding) -> Tensor:
-    """The token of each sample by inversion of its row's cumulative distribution.
-
-    The cumulative sums of all rows lie end to end on one axis (row r covers [r, r + 1)), so that one binary search
-    serves every sample; float64 with uniforms on a 2**-32 grid keeps it exact for up to 2**20 rows.
-    """
-    if decoding.temperature == 0:
-        return logprob_RV.argmax(-1)[row_S]
-    cumulative_RV = logprob_RV.double().exp().cumsum(-1)
-    cumulative_RV /= cumulative_RV[:, -1:].clone()
-    cumulative_RV += torch.arange(len(cumulative_RV), device=row_S.device)[:, None]
-    target_S = torch.from_numpy(uniform_S).to(row_S.device) + row_S
-    place_S = torch.searchsorted(cumulative_RV.view(-1), target_S, right=True)
-    return place_S - row_S * logprob_RV.shape[1]
 
 
 def place(row_S: Tensor, branch_S: Tensor) -> tuple[Tensor, Tensor]:

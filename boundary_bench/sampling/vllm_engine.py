@@ -2,7 +2,8 @@
 
 A request of its own for every sample, since each has its own seed and since which samples a problem still needs is no
 range from 0. vLLM itself turns a request for n responses into n requests, so that nothing is lost by it, and computes
-the prompt that they share once (prefix caching, in whole blocks of tokens).
+the prompt that they share once (prefix caching, in whole blocks of tokens). Which token comes next is drawn by us, in
+its worker: see ``vllm_drawing``.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -24,17 +26,23 @@ import numpy as np
 
 from boundary_bench import models
 from boundary_bench.errors import EngineError, ModelError
-from boundary_bench.sampling.engine import Decoding, Responses, Work
+from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
 from boundary_bench.study import Sampling
 
 INSTALL = (
     "make an environment for it with: boundary-bench env create sample, and write the line that it prints "
     "(sampling.python) into the study"
 )
-#: What vLLM prints is no progress of ours, and nobody is told that it is used; a variable that is set stays.
-ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-#: Seeds are 63 bits: vLLM keeps them as signed 64-bit numbers, and reads -1 as "no seed".
-SEED_BITS = np.uint64(2**63 - 1)
+#: What vLLM prints is no progress of ours, and nobody is told that it is used; its second model runner, the usual one
+#: on GPUs, has logits processors of another kind. A variable that is set stays.
+ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_USE_V2_MODEL_RUNNER": "0",
+}
+#: By name, since the worker that imports it can be another process.
+DRAWING = "boundary_bench.sampling.vllm_drawing"
 CPU_CACHE_GIB = 1.0
 GIB = 2**30
 
@@ -55,7 +63,9 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None] = l
     tokenizer, end = models.load_tokenizer(folder), models.end_token(folder, config)
     limits = [sampling.vllm.max_model_len, config.get("max_position_embeddings")]
     context = min((limit for limit in limits if limit), default=None)
-    return VllmEngine(tokenizer, end, context, sampling.batch, folder, sampling, log)
+    # files of no more than one full batch: while one is decided upon, others keep the batch full
+    file_samples = min(sampling.batch, sampling.vllm.max_num_seqs)
+    return VllmEngine(tokenizer, end, context, file_samples, folder, sampling, log)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class _Response:
 
     token_T: np.ndarray
     logprob_T: np.ndarray
+    entropy_T: np.ndarray
     finished: bool
 
 
@@ -111,9 +122,9 @@ class VllmEngine:
                 if not asked:
                     return
                 whole = []
-                for output in self._do(self.llm.step):
-                    problem, index = asked.pop(output.request_id)
-                    problem.responses[index] = _response(output.outputs[0])
+                for name, response in self._ended(self._do(self.llm.step)):
+                    problem, index = asked.pop(name)
+                    problem.responses[index] = response
                     problem.left -= 1
                     if not problem.left:
                         whole.append(problem)
@@ -125,17 +136,37 @@ class VllmEngine:
             if asked:
                 with suppress(Exception):  # an engine that broke down has nothing left to abandon
                     self.llm.abort_request(list(asked))
+                    self.llm.collective_rpc("forget_drawn", args=(list(map(int, asked)),))
 
     def _add(self, work: Work, asked: dict[str, tuple[_Asked, int]]) -> None:
         """Queue every sample of a piece of work."""
         from vllm.inputs import tokens_input
 
+        common, decoding = _parameters(work.decoding), work.decoding
         for place, (prompt, seed_B) in enumerate(zip(work.prompts, work.seed_GB, strict=True)):
             problem = _Asked(work, place, [None] * len(seed_B), len(seed_B))
-            for index, seed in enumerate((seed_B & SEED_BITS).tolist()):
-                request = str(next(self.names)), tokens_input(prompt), _parameters(work.decoding, seed)
-                self._do(partial(self.llm.add_request, *request))
-                asked[request[0]] = problem, index
+            for index, seed in enumerate(seed_B.tolist()):
+                name, parameters = next(self.names), copy(common)
+                drawn = {"name": name, "seed": seed, "temperature": decoding.temperature, "top_p": decoding.top_p}
+                parameters.extra_args = drawn
+                self._do(partial(self.llm.add_request, str(name), tokens_input(prompt), parameters))
+                asked[str(name)] = problem, index
+
+    def _ended(self, outputs: Sequence[Any]) -> Iterator[tuple[str, _Response]]:
+        """The requests of a step that ended, by name."""
+        if not outputs:
+            return
+        found = [(output.request_id, *_tokens(output.outputs[0])) for output in outputs]
+        names, lengths = [int(name) for name, _, _ in found], [len(token_T) for _, token_T, _ in found]
+        # every worker drew the same
+        drawn, *_ = self._do(partial(self.llm.collective_rpc, "take_drawn", args=(names, lengths)))
+        logprob_A, entropy_A = np.frombuffer(drawn, np.float32).reshape(2, -1)
+        if not np.isfinite(logprob_A).all():
+            raise ModelError(NO_NUMBERS)
+        ends = np.cumsum(lengths)[:-1]
+        kept = zip(found, np.split(logprob_A, ends), np.split(entropy_A, ends), strict=True)
+        for (name, token_T, finished), logprob_T, entropy_T in kept:
+            yield name, _Response(token_T, logprob_T, entropy_T, finished)
 
     def _do(self, call: Callable[[], Result]) -> Result:
         try:
@@ -184,11 +215,9 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
             kv_cache_memory_bytes=None if cache is None else int(cache * GIB),
             max_num_seqs=chosen.max_num_seqs,
             enforce_eager=alone if chosen.enforce_eager is None else chosen.enforce_eager,
-            # a prompt that is read in two steps is drawn a token from in the first, and vLLM 0.32 cannot take that back
-            # from the seed of a request on a CPU
-            enable_chunked_prefill=False if alone else None,
             enable_prefix_caching=True,
-            logprobs_mode="processed_logprobs",
+            logits_processors=[f"{DRAWING}:Drawing"],
+            worker_extension_cls=f"{DRAWING}.DrawingWorker",
             use_tqdm_on_load=False,
         )
     except Exception as fault:  # vLLM raises whatever its parts raise
@@ -198,30 +227,26 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
         ) from fault
 
 
-def _parameters(decoding: Decoding, seed: int) -> Any:
+def _parameters(decoding: Decoding) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        temperature=decoding.temperature,
-        top_p=decoding.top_p,
+        temperature=0.0,  # the drawing leaves one token to take
         max_tokens=decoding.max_tokens,
-        seed=seed,
         # one end token, the torch engine's; vLLM would add those of its own reading of the folder
         ignore_eos=True,
         stop_token_ids=[decoding.end],
-        logprobs=0,
-        flat_logprobs=True,
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
         skip_clone=True,
     )
 
 
-def _response(output: Any) -> _Response:
-    """
+def _tokens(output: Any) -> tuple[np.ndarray, bool]:
+    """The tokens of an ended response, and whether it ended by itself.
+
     Raises:
-        ModelError: a log-probability is not a number.
         EngineError: the response ended for a reason that is not the end token or the limit.
     """
     if output.finish_reason not in ("stop", "length"):
@@ -229,11 +254,7 @@ def _response(output: Any) -> _Response:
             f"vLLM ended a response with {output.finish_reason!r}, expected 'stop' or 'length'; what was drawn "
             "is kept: run the same command again"
         )
-    token_T = np.array(output.token_ids, np.int32)
-    logprob_T = np.array(output.logprobs.logprobs, np.float32)
-    if not np.isfinite(logprob_T).all():
-        raise ModelError("the model's logits are not numbers: its weights are too large to compute with")
-    return _Response(token_T, logprob_T, output.finish_reason == "stop")
+    return np.array(output.token_ids, np.int32), output.finish_reason == "stop"
 
 
 def _responses(problem: _Asked) -> Responses:
@@ -243,7 +264,7 @@ def _responses(problem: _Asked) -> Responses:
     token_ST, logprob_ST, entropy_ST = (np.zeros(shape, kind) for kind in (np.int32, np.float32, np.float32))
     for row, (response, length) in enumerate(zip(problem.responses, length_S, strict=True)):
         token_ST[row, :length], logprob_ST[row, :length] = response.token_T, response.logprob_T
-        entropy_ST[row, :length] = np.nan
+        entropy_ST[row, :length] = response.entropy_T
     finished_S = np.array([response.finished for response in problem.responses])
     prompt_S = np.full(len(length_S), problem.place)
     return Responses(prompt_S, token_ST, logprob_ST, entropy_ST, length_S, finished_S)
