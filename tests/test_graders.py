@@ -108,6 +108,8 @@ def test_where_a_math_answer_is(response: str, expected: str | None) -> None:
         ("The answer is Apple.", None),
         ("A dog has four legs.", None),
         ("I do not know", None),
+        ("I think of many things, " * 400, None),
+        ("C" + "." * 9_000, "C"),
         ("The answer is K.", None),
         ("", None),
     ],
