@@ -115,7 +115,7 @@ def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[lis
                     "torn; delete the manifest and run the same command again, which draws the samples of that file"
                 )
     # in one order, however many manifests declare them: other graders' verdicts are stored in it
-    files = sorted(found)
+    files = sorted(found, key=lambda file: (len(file.name), file))
     greedy = [file for file in files if file.name.startswith(GREEDY)]
     return greedy, [file for file in files if file not in greedy]
 
