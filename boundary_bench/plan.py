@@ -361,11 +361,11 @@ class Plan:
         return found if self.design.unscored == Design.unscored else found | {"unscored": list(self.design.unscored)}
 
     def analysis_settings(self, stage: str) -> dict[str, Any]:
-        """Settings of measure, compare and report."""
+        """Settings of measure, compare and report; and of probe, which knows no design and no k."""
+        of_samples = {} if stage == "probe" else {"design": self.design_settings, "ks": self.study.ks}
         return {
             "version": VERSIONS[stage],
-            "design": self.design_settings,
-            "ks": self.study.ks,
+            **of_samples,
             **self.study.analysis.model_dump(mode="json", exclude={"ks"}),
         }
 

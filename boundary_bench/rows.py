@@ -96,7 +96,8 @@ def number(value: Any) -> str:
     ['0.3', '', '0', '3', 'x']
     """
     if not isinstance(value, float | np.floating):
-        return str(value)
+        # a lone carriage return ends a row for readers, and is not quoted by writers
+        return str(value).replace("\r\n", "\n").replace("\r", "\n")
     return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
 
 

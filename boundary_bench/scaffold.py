@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from boundary_bench.benchmarks import KINDS
 from boundary_bench.errors import StoreError, StudyError
 from boundary_bench.files import write_text
 from boundary_bench.study import NAME
+
+LONGEST = 100  # characters of a name, which is part of file names
 
 BENCHMARK = '''"""{title}: sums of two numbers, until you write what it is.
 
@@ -102,6 +105,8 @@ def benchmark(name: str, folder: Path | None = None) -> str:
         raise StudyError(f"new benchmark: found {name!r}, expected a name that starts with a letter")
     words = re.split(r"[._-]", name)
     module, title = "_".join(words).lower(), "".join(word[0].upper() + word[1:] for word in words)
+    if keyword.iskeyword(module):
+        raise StudyError(f"new benchmark: found {name!r}, a word of Python, which no module can be called")
     path = (folder or Path(benchmarks.__file__).parent) / f"{module}.py"
     _write(path, BENCHMARK.format(name=name, title=title, constant=module.upper()))
     return (
@@ -132,8 +137,10 @@ def model(name: str, folder: Path = Path()) -> str:
 
 
 def _check(name: str) -> None:
-    if not re.fullmatch(NAME, name):
-        raise StudyError(f"new: found {name!r}, expected letters and digits, joined by single '.', '_' or '-'")
+    if not re.fullmatch(NAME, name) or len(name) > LONGEST:
+        raise StudyError(
+            f"new: found {name!r:.80}, expected at most {LONGEST} letters and digits, joined by single '.', '_' or '-'"
+        )
 
 
 def _write(path: Path, text: str) -> None:

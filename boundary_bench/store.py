@@ -28,6 +28,8 @@ from boundary_bench.statistics.design import Design, Progress, progress
 
 SCHEMA_VERSION = 1
 NOT_DRAWN = -1
+#: Rows that are hashed together: a power of two, so that bits of validity start at whole bytes.
+HASHED_ROWS = 4096
 #: Sample indices that a problem may take for each sample of n_max: further ones replace those without a score.
 SPARE = 2
 BLOCK = re.compile(r"block-(\d{6,})-(\d{6,})(?:-(\d+))?\.parquet")
@@ -50,8 +52,11 @@ def content_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
     """SHA-256 of what a file says: its facts and its rows, however they are encoded."""
     plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
     digest = hashlib.sha256(json.dumps([facts, plain.names], sort_keys=True).encode())
-    for batch in table.cast(plain).combine_chunks().to_batches():
-        digest.update(batch.serialize())
+    # of as many rows at a time whatever the chunks are, which a text column beyond 2 GiB has even when combined
+    whole = table.cast(plain).combine_chunks()
+    for first in range(0, len(whole), HASHED_ROWS):
+        for batch in whole.slice(first, HASHED_ROWS).combine_chunks().to_batches():
+            digest.update(batch.serialize())
     return digest.hexdigest()
 
 
@@ -257,7 +262,10 @@ def read_stored(
             table, said = read_verified(file)
         except DataError as fault:
             aside = file.with_name(f"{file.name}.torn-{secrets.token_hex(4)}")
-            file.rename(aside)
+            try:
+                file.rename(aside)
+            except FileNotFoundError:
+                continue  # another shard has found it first, and says so
             log(f"{fault}; it is now {aside.name}, and its samples are drawn again")
             continue
         for name in ("settings", "weights"):

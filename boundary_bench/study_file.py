@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.study import Study
+from boundary_bench.study import KIND, NAME, Study
 
 SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
 
@@ -80,7 +80,7 @@ def explain(fault: ValidationError, what: str) -> str:
             message = "unknown key; " + did_you_mean(str(error["loc"][-1]), _keys_at(error["loc"]))
         elif error["type"] == "missing":
             message = "missing; this key is required"
-        elif error["type"] == "string_pattern_mismatch":
+        elif error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in (NAME, KIND):
             message = "names are letters, digits, '.', '_' and single '-'"
         elif not isinstance(error["input"], dict | list) and error["type"] != "value_error":
             message += f", found {error['input']!r}"

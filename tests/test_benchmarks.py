@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from boundary_bench.benchmarks.base import Kind, Problem, Split
 from boundary_bench.benchmarks.battery import CHECKS, data_of, table
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.errors import StudyError
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import Grader, Verdict, grade_all
+from boundary_bench.grading.judging import Judge
 from boundary_bench.store import read_problems, write_problems
 
 HUB = Path(__file__).parent / "data" / "hub"
@@ -136,7 +138,7 @@ def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
     check(amc, "test", amc.options, "folder", "here")
     check(amc, "test", options_of(amc, {"revision": "0" * 40}, "here"), None, "here")
     for revision in ("main", "abc123"):
-        with pytest.raises(StudyError, match="revision"):
+        with pytest.raises(StudyError, match=rf"revision: .*\[0-9a-f\]\{{40\}}.*found '{revision}'"):
             options_of(amc, {"revision": revision}, "here")
     with pytest.raises(StudyError, match="cannot be read from a file"):
         check(kind_of(GYM, "here"), "test", kind_of(GYM, "here").options, "x.jsonl", "here")
@@ -146,3 +148,29 @@ def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
 def test_unknown_kinds_are_refused_with_what_is_known(name: str) -> None:
     with pytest.raises(StudyError, match=r"not a benchmark kind; .*lm_eval:NAME"):
         kind_of(name, "here")
+
+
+def test_a_scorer_that_would_take_for_ever_is_given_up_and_knows_the_settings(tmp_path: Path) -> None:
+    """Fraction("1e999999999") has a billion digits; a decimal is right where it is as near as its settings say."""
+    pytest.importorskip("reasoning_gym")
+    coin = kind_of("reasoning_gym:coin_flip", "here")
+    (problem,) = coin.generate("test", 0, coin.options.model_copy(update={"problems": 1}))
+    hasty = replace(coin.grader, deadline=1.0)
+    with Judge(tmp_path) as judge:
+        grades = grade_all(hasty, problem.reference, ["1e999999999", problem.solution], [True, True], judge)
+    assert [grade.verdict for grade in grades] == [Verdict.TIMEOUT, Verdict.CORRECT]
+    decimal = kind_of("reasoning_gym:decimal_arithmetic", "here")
+    verdicts = []
+    for places in (3, 6):
+        settings = {"min_num_decimal_places": places, "max_num_decimal_places": places}
+        (problem,) = decimal.generate("test", 0, options_of(decimal, {"problems": 1, "settings": settings}, "here"))
+        near = Decimal(problem.solution.split(">")[1].split("<")[0]) + Decimal("0.0005")
+        verdicts.append(decimal.grader.grade(problem.reference, f"<answer>{near}</answer>").verdict)
+    assert verdicts == [Verdict.CORRECT, Verdict.WRONG]
+
+
+@pytest.mark.parametrize("name", ["seed", "size"])
+def test_a_generator_is_not_given_what_the_benchmark_decides(name: str) -> None:
+    gym = _kind(GYM)
+    with pytest.raises(StudyError, match=rf"settings\.{name}.*options\.problems"):
+        gym.generate("test", 0, options_of(gym, {"settings": {name: 5}}, "here"))

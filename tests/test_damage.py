@@ -18,7 +18,7 @@ from boundary_bench.sampling.duplicates import Sequences, sequence_keys
 from boundary_bench.sampling.engine import Responses, Work
 from boundary_bench.sampling.torch_engine import TorchEngine
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import SAMPLES, read_table, write_table
+from boundary_bench.store import SAMPLES, content_sha256, read_table, write_table
 
 
 def torn(block: Path) -> None:
@@ -66,6 +66,23 @@ def test_a_damaged_file_is_named_steps_aside_and_is_drawn_again(
     assert line.startswith(str(store.folder / name)) and "its samples are drawn again" in line
 
 
+def test_a_torn_file_that_another_shard_moves_first_is_drawn_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.run()
+    whole, block = store.rows(), store.folder / "block-000008-000016.parquet"
+    torn(block)
+    rename = Path.rename
+
+    def late(file: Path, target: Path) -> Path:
+        rename(file, target.with_name(f"{file.name}.torn-by-another"))
+        return rename(file, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    store.run()
+    assert store.rows() == whole and block.with_name(f"{block.name}.torn-by-another").is_file()
+
+
 @pytest.mark.parametrize("key", ["settings", "weights"])
 def test_a_block_of_another_store_is_refused_and_stays(store: Store, key: str) -> None:
     store.run()
@@ -88,6 +105,17 @@ def test_blocks_of_the_first_version_carry_no_checksum_and_count(store: Store) -
     before = store.files()
     store.run()
     assert store.files() == before and store.rows() == whole
+
+
+def test_a_checksum_knows_nothing_of_chunks_and_dictionaries() -> None:
+    """Texts beyond 2 GiB stay in chunks when they are combined, where depends on those that they came in."""
+    rows = {"a": [None if i % 7 == 3 else "x" * (i % 5) for i in range(9_001)], "b": [[i, i] for i in range(9_001)]}
+    whole = pa.table(rows)
+    parts = pa.concat_tables([whole.slice(0, 13), whole.slice(13, 5_000), whole.slice(5_013)])
+    expected = content_sha256(whole, {})
+    assert content_sha256(parts, {}) == expected
+    assert content_sha256(parts.set_column(0, "a", parts.column("a").dictionary_encode()), {}) == expected
+    assert content_sha256(whole.slice(1), {}) != expected
 
 
 # shards

@@ -108,6 +108,8 @@ def test_where_a_math_answer_is(response: str, expected: str | None) -> None:
         ("The answer is Apple.", None),
         ("A dog has four legs.", None),
         ("I do not know", None),
+        ("I think of many things, " * 400, None),
+        ("C" + "." * 9_000, "C"),
         ("The answer is K.", None),
         ("", None),
     ],
@@ -251,3 +253,10 @@ def test_rational_numbers_are_compared_as_math_verify_does(monkeypatch: pytest.M
     monkeypatch.setattr("boundary_bench.grading.graders._rational", lambda text: None)
     assert quick == [graders.mathematics(*pair) for pair in pairs]
     assert 60 < quick.count(Verdict.CORRECT) < 160
+
+
+@pytest.mark.parametrize("reference", ["1e999999999", "nan", "Infinity", "1/0", "", "1/2/3", "sNaN"])
+def test_a_reference_that_is_no_number_in_digits_is_right_for_nothing(reference: str) -> None:
+    """References are data of others too: a billion digits are not written out."""
+    started = time.perf_counter()
+    assert GRADERS["numeric"].judge(reference, "5") == Verdict.WRONG and time.perf_counter() - started < 1

@@ -37,11 +37,16 @@ def test_a_new_model_is_a_study_that_plans(tmp_path: Path) -> None:
         scaffold.model("my-model", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "x--y", "countdown", "math", "2d"])
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x--y", "countdown", "math", "2d", "class", "x" * 300])
 def test_names_that_are_none_or_taken_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="new"):
         scaffold.benchmark(name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="expected at most 100 letters"):
+        scaffold.model("x" * 300, tmp_path)
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -341,3 +341,12 @@ def test_without_a_probe_the_command_says_what_to_write(memorised: Path) -> None
     assert "probe" not in planned(memorised, "--config", "study=without.yaml")
     process = stage(memorised, "probe", "without.yaml", "--policy", "reader", "--benchmark", "known")
     assert "write probe: {} into it" in process.communicate()[0] and process.returncode == 2
+
+
+def test_the_table_of_the_probe_knows_no_design_and_no_k(tmp_path: Path) -> None:
+    def settings(**changes: Any) -> dict[str, Any]:
+        return make_tree(tmp_path, **changes).analysis_settings("probe")
+
+    before = settings()
+    assert settings(sampling={"n_max": 32, "stop_after": None, "unscored": ["timeout", "truncated"]}) == before
+    assert settings(analysis={"resamples": 300}) != before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from boundary_bench.benchmarks import read_problems
+from boundary_bench.benchmarks import KINDS, read_problems
 from boundary_bench.benchmarks.countdown import (
     COUNTDOWN,
     problem,
@@ -78,3 +78,24 @@ def test_a_missing_file_or_a_folder_is_a_data_error(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "none.jsonl", "no problem file"), (tmp_path, "expected .* a clone of")):
         with pytest.raises(DataError, match=message):
             read_problems(COUNTDOWN, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "part"),
+    [
+        ("math", r'{"problem": "\ud800", "solution": "\\boxed{1}", "level": "1", "type": "a"}', "surrogates"),
+        ("olympiadbench", '{"question": "q", "final_answer": ["1"], "subfield": "x", "context": ["c"]}', "context"),
+        (
+            "mmlu-pro",
+            '{"question": "q", "options": ["' + '", "'.join("abcdefghijk") + '"], "answer_index": 10, "category": "x"}',
+            "found 11 options, expected 2 to 10",
+        ),
+    ],
+)
+def test_a_row_that_no_response_could_answer_or_no_file_could_hold_is_a_message(
+    tmp_path: Path, kind: str, row: str, part: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(row + "\n")
+    with pytest.raises(DataError, match=rf"line 1: .*{part}"):
+        read_problems(KINDS[kind], path)

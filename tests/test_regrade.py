@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from boundary_bench.cli import main
+from boundary_bench.files import read_json, write_json
 from boundary_bench.grading import Grader, JudgeAll, Verdict, judge_here
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
@@ -81,6 +82,18 @@ def test_the_cases_are_listed_by_answer_with_how_often(plan: Plan) -> None:
         (c["problem_id"], c["answer"], c["verdict"], c["answer_of_grader"], c["verdict_of_grader"]) for c in cases
     } == {(PROBLEMS[place].id, "wrong 0", "wrong", "wrong 0", "correct") for place in (0, 3)}
     assert {(c["samples"], c["sample"], c["end"]) for c in cases} == {("4", "0", "text wrong 0")}
+
+
+def test_the_cases_do_not_depend_on_the_order_in_which_manifests_declare_files(plan: Plan) -> None:
+    """Other shards declare the same files in another order, and what was graded is not graded again."""
+    rows_of(plan)
+    policy = plan.policy(STEP2)
+    cases = read(plan.measures(policy, "countdown") / "disagreements.csv")
+    (manifest,) = plan.samples(policy, "countdown")
+    declared = read_json(manifest)
+    write_json(manifest, declared | {"files": dict(reversed(declared["files"].items()))})
+    rows_of(plan)
+    assert read(plan.measures(policy, "countdown") / "disagreements.csv") == cases != []
 
 
 def test_truncated_stays_truncated_and_timeouts_are_left_out(plan: Plan) -> None:

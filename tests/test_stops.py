@@ -15,11 +15,12 @@ from boundary_bench.sampling.block import Grading, graded
 from boundary_bench.sampling.engine import Responses
 from boundary_bench.sampling.stops import cut
 
-PIECES = ["a", "b", "\n", "ab", "\n\n", "b\n"]
+PIECES = ["a", "b", "\n", "ab", "\n\n", "b\n", "<|im_end|>"]
+SPECIAL = 6
 
 
-def decode(tokens: list[int]) -> str:
-    return "".join(PIECES[token] for token in tokens)
+def decode(tokens: list[int], plain: bool = True) -> str:
+    return "".join(PIECES[token] for token in tokens if not (plain and token == SPECIAL))
 
 
 def responses(rows: list[list[int]], finished: list[bool]) -> Responses:
@@ -46,6 +47,14 @@ def test_a_response_keeps_the_tokens_up_to_its_string_and_the_text_before_it() -
     assert drawn.length_S.tolist() == [5, 4, 2, 2], "what was given stays"
 
 
+def test_a_special_token_is_a_stop_string_too_and_stands_in_no_text() -> None:
+    """A base model ends a turn by a token that is not its end token, and goes on with the next one."""
+    drawn = responses([[0, SPECIAL, 1, SPECIAL], [0, 1, 0, 0]], [False, False])
+    texts = [decode(row.tolist()) for row in drawn.token_ST]
+    found, texts = cut(drawn, texts, ["<|im_end|>"], decode)
+    assert texts == ["a", "abaa"] and found.finished_S.tolist() == [True, False] and found.length_S.tolist() == [2, 4]
+
+
 @given(
     st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=12), min_size=1, max_size=5),
     st.sampled_from([["\n"], ["\n\n", "ba"], ["b\nb"]]),
@@ -63,7 +72,7 @@ def test_a_response_that_is_cut_at_a_string_has_ended(stop: tuple[str, ...], ver
     """The answer stands before the string, and what follows does not matter."""
 
     class Tokenizer:
-        def decode(self, tokens: list[int]) -> str:
+        def decode(self, tokens: list[int], skip_special_tokens: bool = True) -> str:
             return "".join(map(chr, tokens))
 
         def decode_batch(self, rows: list[list[int]], skip_special_tokens: bool) -> list[str]:

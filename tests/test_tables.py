@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import warnings
 from math import log, nan
@@ -202,6 +203,9 @@ def test_strata_are_all_and_each_one_by_name() -> None:
 
 def test_a_table_has_the_same_columns_in_every_row(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
+    write_csv(path, [{"a": 1, "b": "x\ry\r\nz"}])
+    with open(path, newline="") as lines:
+        assert list(csv.DictReader(lines)) == [{"a": "1", "b": "x\ny\nz"}], "a row stays one"
     write_csv(path, [{"a": 1, "b": float("nan")}, {"a": -1e-17, "b": "x,y"}])
     assert path.read_text() == 'a,b\n1,\n0,"x,y"\n'
     for rows in ([], [{"a": 1, "b": 2}, {"a": 1}], [{"a": 1}, {"a": 1, "b": 2}]):

@@ -19,7 +19,7 @@ from boundary_bench.grading.extract import boxed
 from boundary_bench.grading.graders import GRADERS
 
 Row = dict[str, Any]
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = "ABCDEFGHIJ"  # those that the grader of choices knows
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def parse(fields: Fields, row: Row) -> Problem:
         ValueError: a column holds something else than it should.
     """
     question = text(row, fields.question)
-    if fields.context and (row.get(fields.context) or "").strip():
-        question = f"{row[fields.context].strip()}\n{question}"
+    if fields.context and str(row.get(fields.context) or "").strip():
+        question = f"{text(row, fields.context)}\n{question}"
     chance = None
     if fields.options:
         options = fields.options(row)

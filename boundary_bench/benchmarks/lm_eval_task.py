@@ -51,7 +51,7 @@ class Definition:
 
 def kind(name: str) -> Kind:
     """The kind of a task; lm-eval is imported when its problems, grades or stop strings are asked for."""
-    grader = Grader(f"lm_eval:{name}", 1, partial(extract, name), partial(judge, name))
+    grader = Grader(f"lm_eval:{name}", 1, partial(extract, name), partial(judge, name), libraries=("lm_eval",))
     generate = partial(load, name, grader)
     return Kind(grader.name, 1, LmEvalOptions(), generate, None, {}, grader, stop=lambda: definition(name).stop)
 

@@ -35,7 +35,10 @@ class ReasoningGymOptions(Options):
 
 def kind(name: str) -> Kind:
     """The kind of a generator; reasoning-gym is imported when problems or grades are asked for."""
-    grader = Grader(f"reasoning_gym:{name}", 1, extract, partial(judge, name))
+    # a scorer may take for ever: that of coin_flip writes out 1e999999999
+    grader = Grader(
+        f"reasoning_gym:{name}", 1, extract, partial(judge, name), isolated=True, libraries=("reasoning-gym",)
+    )
     return Kind(grader.name, 1, ReasoningGymOptions(), partial(generate, name), None, {}, grader)
 
 
@@ -81,8 +84,9 @@ def evaluates(generator: type) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _scorer(name: str) -> Any:
-    return _generator(name)
+def _scorer(name: str, settings: str) -> Any:
+    """The generator as judge; some of its settings, a tolerance say, are of its scorer."""
+    return _generator(name, **json.loads(settings))
 
 
 def generate(name: str, split: Split, seed: int, options: ReasoningGymOptions) -> list[Problem]:
@@ -91,6 +95,11 @@ def generate(name: str, split: Split, seed: int, options: ReasoningGymOptions) -
     Raises:
         StudyError: there is no such generator, it is refused, or it has not so many problems.
     """
+    if own := {"seed", "size"} & options.settings.keys():
+        raise StudyError(
+            f"reasoning_gym:{name}: found settings.{min(own)}, which is the benchmark's own; write seed beside "
+            "options, and options.problems"
+        )
     size = TRIES * (options.problems + 10)
     start = seeds.key("reasoning-gym", name, split, seed) % 2**31
     drawn = _generator(name, **{**options.settings, "seed": start, "size": size})
@@ -98,7 +107,7 @@ def generate(name: str, split: Split, seed: int, options: ReasoningGymOptions) -
     for place in range(size):
         if len(problems) == options.problems:
             break
-        problem = _problem(name, drawn[place])
+        problem = _problem(name, drawn[place], options.settings)
         if split_of(name, problem.prompt) == split:
             problems.setdefault(problem.prompt, problem)
     if len(problems) < options.problems:
@@ -106,10 +115,13 @@ def generate(name: str, split: Split, seed: int, options: ReasoningGymOptions) -
     return list(problems.values())
 
 
-def _problem(name: str, entry: dict[str, Any]) -> Problem:
+def _problem(name: str, entry: dict[str, Any], settings: dict[str, Any]) -> Problem:
     answer = entry["answer"]
+    said = {key: entry[key] for key in ("question", "answer", "metadata")}
+    if settings:
+        said["settings"] = settings
     try:
-        kept = json.dumps({key: entry[key] for key in ("question", "answer", "metadata")}, allow_nan=False)
+        kept = json.dumps(said, allow_nan=False)
     except (TypeError, ValueError) as fault:
         raise StudyError(
             f"reasoning_gym:{name} cannot be used: its problems cannot be written as JSON: {fault}"
@@ -134,7 +146,8 @@ def extract(response: str) -> str | None:
 def judge(name: str, reference: str, answer: str) -> Verdict:
     """Correct where the generator's scorer gives the full point; a scorer that breaks down on an answer gives none."""
     try:
-        score = _scorer(name).score_answer(answer, json.loads(reference))
+        given = json.loads(reference)
+        score = _scorer(name, json.dumps(given.pop("settings", {}))).score_answer(answer, given)
     except StudyError:
         raise
     except Exception:  # third-party scorers parse hostile text, each in its own way

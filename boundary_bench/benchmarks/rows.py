@@ -49,7 +49,9 @@ def parsed(kind: Kind, rows: Iterable[Row]) -> list[Problem]:
         try:
             if not isinstance(row, dict):
                 raise ValueError(f"found {type(row).__name__}, expected an object")
-            problems.append(kind.parse(row))
+            problem = kind.parse(row)
+            "".join((problem.prompt, problem.reference, problem.solution, problem.stratum)).encode()
+            problems.append(problem)
         except (ValueError, KeyError, TypeError) as fault:
             reason = (
                 f"no column {fault} among {', '.join(map(str, row))}" if isinstance(fault, KeyError) else str(fault)
@@ -76,7 +78,7 @@ def _file(path: Path, expected: str) -> Iterator[Row]:
         try:
             with open(path, encoding="utf-8", newline="") as lines:
                 yield from ((f"{path}, row {number}", row) for number, row in enumerate(csv.DictReader(lines), 1))
-        except (csv.Error, UnicodeDecodeError) as fault:
+        except (csv.Error, UnicodeDecodeError, OSError) as fault:
             raise DataError(f"{path} is no readable CSV file ({fault}); expected {expected}") from None
     else:
         yield from _json_lines(path, expected)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from boundary_bench.errors import ModelError, StudyError, did_you_mean
 from boundary_bench.provenance import fingerprint
-
-if TYPE_CHECKING:
-    pass
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"

@@ -66,7 +66,7 @@ class Grader:
     @property
     def identity(self) -> list[str | int]:
         """Name, version and the versions of its libraries: what a verdict depends on besides the texts."""
-        return [self.name, self.version, *(f"{name} {metadata.version(name)}" for name in self.libraries)]
+        return [self.name, self.version, *(f"{name} {_version(name)}" for name in self.libraries)]
 
     @property
     def label(self) -> str:
@@ -79,6 +79,13 @@ class Grader:
         if answer is None:
             return UNPARSABLE
         return Grade(self.judge(reference, answer), answer)
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:  # a workflow may be planned where nothing is graded
+        return "not installed"
 
 
 #: The verdicts of distinct (reference, answer) pairs, in their order.

@@ -87,13 +87,12 @@ def number(text: str) -> str | None:
 
 def letter(response: str) -> str | None:
     """The letter A-J of a choice: in the last box, after the last "answer is", or alone in the last line."""
-    lines = response.rstrip().rsplit("\n", 1)
-    for place in (boxed(response), final(response), lines[-1][:LONGEST_LINE]):
-        if place is not None:
-            match = CHOICE.match(place)
-            if match and (place is not lines[-1] or not place[match.end() :].strip(")].*}$ ")):
-                return match[1]
-    return None
+    for place in (boxed(response), final(response)):
+        if place is not None and (match := CHOICE.match(place)):
+            return match[1]
+    last = response.rstrip().rsplit("\n", 1)[-1]
+    match = CHOICE.match(last)
+    return match[1] if match and not last[match.end() :].strip(")].*}$ ") else None
 
 
 def _first(ways: tuple[Callable[[str], str | None], ...], usable: Callable[[str], bool], response: str) -> str | None:

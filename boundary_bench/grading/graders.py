@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from boundary_bench.grading.normal import normal
 
 #: A whole number or a fraction of two, as it is or in LaTeX.
 RATIONAL = re.compile(r"(-?)(?:(\d{1,15})(?:/(\d{1,15}))?|\\[dt]?frac\{(\d{1,15})\}\{(\d{1,15})\})", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
 SEPARATORS = re.compile(r"[\s,$\\%]")
 
 
@@ -86,12 +87,14 @@ def numeric(reference: str, answer: str) -> Verdict:
 
 
 def _number(text: str) -> Fraction | None:
-    """The value of a number or a fraction of two; it has few digits, since extraction lets no others through."""
+    """The value of a number or a fraction of two, written in digits: an exponent would be written out."""
     parts = SEPARATORS.sub("", text).rstrip(".").split("/")
+    if not all(DECIMAL.fullmatch(part) for part in parts):
+        return None
     try:
         values = [Fraction(Decimal(part)) for part in parts]
         return values[0] if len(values) == 1 else values[0] / values[1] if len(values) == 2 else None
-    except (InvalidOperation, ValueError, OverflowError, ZeroDivisionError):
+    except ZeroDivisionError:
         return None
 
 

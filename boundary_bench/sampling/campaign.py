@@ -271,9 +271,9 @@ class _Job:
     def _sequences(self) -> Sequences:
         """The token sequences of the stored samples; read from the files where this process has not drawn them."""
         if self.sequences is None:
-            self.sequences = Sequences()
+            self.sequences, greedy = Sequences(), self.store.greedy()
             for file in self.files:
-                if file not in self.store.greedy():
+                if file not in greedy:
                     self.sequences.add(sample_rows(file, COLUMNS))
         return self.sequences
 

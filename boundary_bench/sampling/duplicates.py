@@ -99,8 +99,8 @@ class Sequences:
         probability_S = np.exp(rows.column("logprob").to_numpy().astype(np.float64)).clip(max=1)
         coded = rows.column("problem_id").combine_chunks().dictionary_encode()
         code_S, found = coded.indices.to_numpy(), {}
-        for code, problem in enumerate(coded.dictionary.to_pylist()):
-            mine_S = code_S == code
+        by_code = np.split(np.argsort(code_S, kind="stable"), np.bincount(code_S).cumsum()[:-1])
+        for problem, mine in zip(coded.dictionary.to_pylist(), by_code, strict=True):
             before = self.by_problem.get(problem, (np.zeros(0, np.uint64), np.zeros(0)))
-            found[problem] = np.append(before[0], key_S[mine_S]), np.append(before[1], probability_S[mine_S])
+            found[problem] = np.append(before[0], key_S[mine]), np.append(before[1], probability_S[mine])
         return found

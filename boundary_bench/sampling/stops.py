@@ -16,7 +16,7 @@ from boundary_bench.sampling.engine import Responses
 
 
 def cut(
-    responses: Responses, texts: Sequence[str], stop: Sequence[str], decode: Callable[[list[int]], str]
+    responses: Responses, texts: Sequence[str], stop: Sequence[str], decode: Callable[[list[int], bool], str]
 ) -> tuple[Responses, list[str]]:
     """Responses and their texts as far as the first of the strings; one that holds a string has ended by itself.
 
@@ -24,20 +24,25 @@ def cut(
     the string.
 
     Args:
-        texts: what the responses say.
-        decode: the text of token ids.
+        texts: what the responses say, without special tokens.
+        decode: (token ids, whether special tokens are left out) -> text; a stop string may be a special token.
     """
+
+    def holds(tokens: list[int]) -> bool:
+        said = decode(tokens, False)
+        return any(string in said for string in stop)
+
     length_S, finished_S, found = responses.length_S.copy(), responses.finished_S.copy(), list(texts)
-    for row, text in enumerate(texts):
-        ends = [place for string in stop if (place := text.find(string)) >= 0]
-        if not ends:
+    for row, length in enumerate(responses.length_S.tolist()):
+        tokens, low, high = responses.token_ST[row, :length].tolist(), 1, length
+        if not holds(tokens):
             continue
-        tokens, low, high = responses.token_ST[row].tolist(), 1, int(responses.length_S[row])
         while low < high:  # the fewest tokens whose text holds one of the strings
             middle = (low + high) // 2
-            holds = any(string in decode(tokens[:middle]) for string in stop)
-            low, high = (low, middle) if holds else (middle + 1, high)
-        length_S[row], finished_S[row], found[row] = low, True, text[: min(ends)]
+            low, high = (low, middle) if holds(tokens[:middle]) else (middle + 1, high)
+        said = decode(tokens[:low], True)
+        ends = [place for string in stop if (place := said.find(string)) >= 0]
+        length_S[row], finished_S[row], found[row] = low, True, said[: min(ends, default=len(said))]
     kept_ST = np.arange(responses.token_ST.shape[1])[None] < length_S[:, None]
     zeroed = {
         name: np.where(kept_ST, getattr(responses, name), 0).astype(getattr(responses, name).dtype)
