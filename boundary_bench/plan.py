@@ -190,6 +190,14 @@ class Plan:
         """The policy of that name."""
         return _pick(name, {policy.name: policy for policy in self.policies}, "policy")
 
+    def check_benchmark(self, name: str) -> None:
+        """Refuse the name of a benchmark that is not in the study.
+
+        Raises:
+            StudyError: it is not.
+        """
+        _pick(name, dict(self.study.benchmarks), "benchmark")
+
     def previous(self, step: int) -> int:
         """The checkpoint that a segment starts from; 0 is the base model."""
         steps = [0, *self.study.training.segments]

@@ -77,8 +77,7 @@ def overlap(plan: Plan, arguments: argparse.Namespace) -> None:
     from boundary_bench.store import read_problems
 
     name = arguments.benchmark
-    if name not in plan.study.benchmarks:
-        raise StudyError(f"no benchmark {name!r} in this study; {did_you_mean(name, plan.study.benchmarks)}")
+    plan.check_benchmark(name)
     expect(fingerprint(plan.overlap_settings(name)), arguments)
     found = overlap(read_problems(plan.problems(name)), read_problems(plan.problems(TRAINING_SET)))
     write_json(plan.overlap(name), found.record())
@@ -156,8 +155,7 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
 
     stopped = stop_signal()
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
-    if benchmark not in plan.study.benchmarks:
-        raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, plan.study.benchmarks)}")
+    plan.check_benchmark(benchmark)
     log = logger(f"sample {policy.name} {benchmark}")
     folder, manifest = models.read_manifest(plan.weights(policy))
     declared = fingerprint(plan.sample_settings(benchmark, policy.model))
@@ -167,29 +165,23 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     if not 1 <= shard <= shards <= len(problems):
         raise StudyError(
             f"found shard {shard} of {shards} (sampling.shards) and {len(problems)} problems in {benchmark}, expected "
-            "at least one problem for each"
+            f"at least one problem for each; write shards: {len(problems)} or less"
         )
     settings = {**plan.sample_settings(benchmark, policy.model), **contents(manifest, problems)}
     store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", settings), shard, shards)
     progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
     kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
+    put = prompting(plan.template(policy.model, benchmark), folder)
     with lease(store.folder, log, shard, shards), Judge(plan.judgements) as judge:
         store.claim(settings)
-        chosen = campaign.Campaign(
-            kind,
-            problems,
-            sampling,
-            plan.design,
-            (policy.name, benchmark),
-            shard,
-            prompting(plan.template(policy.model, benchmark), folder),
-            judge,
-        )
+        name = policy.name, benchmark
+        chosen = campaign.Campaign(kind, problems, sampling, plan.design, name, shard, put, judge)
         facts = {
             "settings": declared,
             "weights": manifest["weights_sha256"],
             "engine": sampling.engine,
+            "tokenizer": put.identity(folder),
             "grader": kind.grader.identity,
             "provenance": provenance.record(),
         }
@@ -206,6 +198,7 @@ def measure(plan: Plan, arguments: argparse.Namespace) -> None:
     from boundary_bench.measure import measure
 
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    plan.check_benchmark(benchmark)
     with Judge(plan.judgements) as judge:
         rows = measure(plan, policy, benchmark, judge)
     for row in rows:
@@ -225,6 +218,7 @@ def grade(plan: Plan, arguments: argparse.Namespace) -> None:
     if arguments.grader not in GRADERS:
         raise StudyError(f"no grader {arguments.grader!r}; {did_you_mean(arguments.grader, GRADERS)}")
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
+    plan.check_benchmark(benchmark)
     with Judge(plan.judgements) as judge:
         file = regrade(plan, policy, benchmark, GRADERS[arguments.grader], judge)
     logger(f"grade {policy.name} {benchmark}")(
@@ -243,8 +237,7 @@ def probe(plan: Plan, arguments: argparse.Namespace) -> None:
 
     stopped = stop_signal()
     policy, benchmark, study = plan.policy(arguments.policy), arguments.benchmark, plan.study
-    if benchmark not in study.benchmarks:
-        raise StudyError(f"no benchmark {benchmark!r} in this study; {did_you_mean(benchmark, study.benchmarks)}")
+    plan.check_benchmark(benchmark)
     if study.probe is None:
         raise StudyError("the study asks for no probe; write probe: {} into it, or probe: {fractions: [0.6]}")
     log = logger(f"probe {policy.name} {benchmark}")
@@ -274,6 +267,7 @@ def compare(plan: Plan, arguments: argparse.Namespace) -> None:
     """Compare every checkpoint of a run with its base model, problem by problem."""
     from boundary_bench.compare import compare
 
+    plan.check_benchmark(arguments.benchmark)
     compare(plan, plan.run(arguments.run), arguments.benchmark)
 
 

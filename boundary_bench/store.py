@@ -250,7 +250,7 @@ def read_stored(
 
     Args:
         mine_P: the problems that are asked for.
-        facts: what every file must say of itself: settings and weights.
+        facts: what every file must say of itself: settings and weights, and tokenizer and grader if it says them.
 
     Raises:
         DataError: see ``add_verdicts``, or a problem has two greedy responses.
@@ -273,6 +273,12 @@ def read_stored(
                 raise StoreError(
                     f"{file}: found {name} {said.get(name)}, expected {facts.get(name)}: it is of another store; move "
                     "the file away and run the same command again"
+                )
+        for name in ("tokenizer", "grader"):
+            if name in said and said[name] != facts.get(name):
+                raise StoreError(
+                    f"{file}: found {name} {said[name]}, expected {facts.get(name)}: its samples and new ones would "
+                    f"be mixed; go back to that {name}, or move {store.folder} away, which draws all samples anew"
                 )
         rows = decoded(table.select(["problem_id", "sample", "verdict"]))
         place_S = places(rows, ids, file)

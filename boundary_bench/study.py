@@ -221,7 +221,7 @@ class Sampling(Block):
     def _timeouts_are_missing(cls, verdicts: list[str]) -> list[str]:
         if "timeout" not in verdicts or len(set(verdicts)) != len(verdicts):
             raise ValueError(f"found {verdicts}, expected timeout, which says nothing of a response, and others once")
-        return verdicts
+        return sorted(verdicts)
 
     @model_validator(mode="after")
     def _rounds_fit(self) -> Sampling:

@@ -94,6 +94,17 @@ def test_a_block_of_another_store_is_refused_and_stays(store: Store, key: str) -
     assert store.files() == before
 
 
+@pytest.mark.parametrize("key", ["tokenizer", "grader"])
+def test_samples_of_another_tokenizer_or_grader_are_not_mixed_with_new_ones(store: Store, key: str) -> None:
+    store.run()
+    block = store.folder / "block-000008-000016.parquet"
+    write_table(block, read_table(block)[0], FACTS | {key: ["other", 1]})
+    before = store.files()
+    with pytest.raises(StoreError, match=rf"found {key} \['other', 1\], expected None.*go back to that {key}, or move"):
+        store.run(Design((64,)))
+    assert store.files() == before
+
+
 def test_blocks_of_the_first_version_carry_no_checksum_and_count(store: Store) -> None:
     store.run()
     whole = store.rows()

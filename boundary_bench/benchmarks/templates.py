@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boundary_bench.errors import ModelError, StudyError, did_you_mean
-from boundary_bench.provenance import fingerprint
+from boundary_bench.provenance import file_sha256, fingerprint
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"
@@ -87,6 +87,10 @@ class Prompting:
 
     template: Template = TEMPLATES["raw"]
     chat: Any = None
+
+    def identity(self, folder: Path) -> str:
+        """A hash of what makes token ids of a question, besides the template: tokenizer and chat template."""
+        return fingerprint([file_sha256(folder / "tokenizer.json"), self.chat and self.chat.chat_template])
 
     def ids(self, tokenizer: Any, question: str) -> list[int]:
         """The prompt of a question, by the fast tokenizer of the model's folder.

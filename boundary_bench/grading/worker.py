@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 READY = b"ready"
@@ -44,7 +45,8 @@ def main(descriptor: int, parent: int, memory: int, deadline: float) -> None:
     pipe = Connection(descriptor)
     try:
         judge = pickle.loads(pipe.recv_bytes())
-        judge("x", "x+1")  # loads its libraries, on nobody's time
+        with suppress(ValueError, TypeError, KeyError):  # a reference of this form may be none of its own
+            judge("x", "x+1")  # loads its libraries, on nobody's time
         gc.freeze()  # what they hold stays, and need not be searched again and again
         pipe.send_bytes(READY)
         while True:
