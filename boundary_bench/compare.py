@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.errors import StatisticsError
-from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy, Run
 from boundary_bench.provenance import fingerprint
 from boundary_bench.rows import Rows, counts_of, interval_columns, resampled, sampling_columns, strata, write_csv
 from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.grading import VERDICTS, JudgeAll, Verdict, judge_here
-from boundary_bench.plan import Plan, Policy
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.regrade import compare_graders
 from boundary_bench.rows import (

@@ -20,6 +20,7 @@ from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import GRADERS
+from boundary_bench.policies import Policy, Run
 from boundary_bench.provenance import fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
@@ -31,34 +32,6 @@ VERSIONS |= {"probe": 1}
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run."""
-
-    model: str
-    algorithm: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The name in files and tables."""
-        return f"{self.model}--{self.algorithm}--seed{self.seed}"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is sampled: a base model (``run`` is None, step 0) or a checkpoint of a run."""
-
-    model: str
-    run: Run | None
-    step: int
-
-    @property
-    def name(self) -> str:
-        """The name in files and tables."""
-        return self.model if self.run is None else f"{self.run.name}--step{self.step}"
 
 
 @dataclass(frozen=True)

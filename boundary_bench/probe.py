@@ -26,7 +26,8 @@ from boundary_bench import models
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError, Interrupted
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.plan import Plan, Policy
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.rows import identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.sampling.engine import Decoding, Engine, Work

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.plan import Plan, Policy
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.rows import ALL, identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.statistics.intervals import VALUE_METHODS

@@ -13,7 +13,7 @@ import numpy as np
 from boundary_bench.errors import DataError
 from boundary_bench.files import write_text
 from boundary_bench.grading import Verdict
-from boundary_bench.plan import Policy
+from boundary_bench.policies import Policy
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, resample
 from boundary_bench.statistics.posterior import Counts

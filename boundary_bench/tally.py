@@ -22,7 +22,8 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError, StoreError
 from boundary_bench.files import read_json
 from boundary_bench.grading import VERDICTS, Verdict
-from boundary_bench.plan import Plan, Policy
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import file_sha256
 from boundary_bench.statistics.design import Design, Progress
 from boundary_bench.statistics.entropy import answer_entropy, chao_shen, majority_at_k, miller_madow

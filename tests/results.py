@@ -14,7 +14,8 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
 from boundary_bench.files import write_json, write_text
 from boundary_bench.measure import measure
-from boundary_bench.plan import Plan, Policy, make_plan
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS

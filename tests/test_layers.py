@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "dat
 
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
-    {"", "errors", "seeds", "files", "provenance"},
+    {"", "errors", "seeds", "files", "provenance", "policies"},
     {"study", "study_file"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
     {"plan"},

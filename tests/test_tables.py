@@ -16,7 +16,8 @@ from expected import CORRECT, KS, ONE_RUN, STRATA, analysed, exact, has_sampling
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError
 from boundary_bench.measure import THRESHOLDS
-from boundary_bench.plan import VERSIONS, Plan, Policy
+from boundary_bench.plan import VERSIONS, Plan
+from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import Tables, collect

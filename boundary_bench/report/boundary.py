@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from boundary_bench.measure import null_line
-from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy, Run
 from boundary_bench.report.tables import Tables
 from boundary_bench.rows import counts_of, resampled
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate

@@ -8,7 +8,8 @@ import numpy as np
 
 from boundary_bench.files import write_json, write_text
 from boundary_bench.grading import VERDICTS
-from boundary_bench.plan import Plan, Run
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Run
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, record
 from boundary_bench.rows import write_csv
 

@@ -16,7 +16,8 @@ from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
 from boundary_bench.measure import THRESHOLDS
-from boundary_bench.plan import Plan, Policy, Run
+from boundary_bench.plan import Plan
+from boundary_bench.policies import Policy, Run
 from boundary_bench.rows import ALL, identify, number, strata
 from boundary_bench.store import read_problems, read_table
 from boundary_bench.tally import files_of

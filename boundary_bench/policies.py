@@ -1,0 +1,33 @@
+"""What a study trains and samples, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    model: str
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name in files and tables."""
+        return f"{self.model}--{self.algorithm}--seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is sampled: a base model (``run`` is None, step 0) or a checkpoint of a run."""
+
+    model: str
+    run: Run | None
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The name in files and tables."""
+        return self.model if self.run is None else f"{self.run.name}--step{self.step}"
