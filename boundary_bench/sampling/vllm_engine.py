@@ -1,9 +1,9 @@
 """The vLLM engine (Kwon et al. 2023): one request a sample, as many problems in flight as keep its batch full.
 
 A request of its own for every sample, since each has its own seed and since which samples a problem still needs is no
-range from 0. vLLM itself turns a request for n responses into n requests, so that nothing is lost by it, and computes
-the prompt that they share once (prefix caching, in whole blocks of tokens). Which token comes next is drawn by us, in
-its worker: see ``vllm_drawing``.
+range from 0. vLLM itself turns a request for n responses into n requests, so that its batch is no fuller by that, and
+computes the prompt that they share once (prefix caching, in whole blocks of tokens). Which token comes next is drawn by
+us, in its worker: see ``vllm_drawing``.
 """
 
 from __future__ import annotations
