@@ -21,7 +21,7 @@ from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.policies import Policy, Run
-from boundary_bench.provenance import fingerprint
+from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
 from boundary_bench.study_file import find_study, load_study
@@ -262,7 +262,9 @@ class Plan:
     def problem_settings(self, benchmark: str) -> dict[str, Any]:
         """Settings of a problem file."""
         chosen = self.problem_sets[benchmark]
+        path = chosen.kind.definition
         return {
+            **({"definition": file_sha256(path)} if path else {}),
             "version": VERSIONS["prepare"],
             "kind": [chosen.kind.name, chosen.kind.version],
             "split": chosen.entry.split,

@@ -31,6 +31,7 @@ from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
 from boundary_bench.rows import identify, interval_columns, mean_interval, resampled, write_csv
 from boundary_bench.sampling.engine import Decoding, Engine, Work
+from boundary_bench.sampling.stops import cut
 from boundary_bench.statistics.intervals import VALUE_METHODS
 from boundary_bench.store import read_verified, write_table
 from boundary_bench.study import Analysis, Sampling
@@ -142,11 +143,17 @@ def probed(problems: Sequence[Problem], fraction: float, encode: Callable[[str],
 
 
 def ask(
-    engine: Engine, parts: Sequence[Part], ids: Sequence[str], sampling: Sampling, stopped: Callable[[], bool]
+    engine: Engine,
+    parts: Sequence[Part],
+    ids: Sequence[str],
+    sampling: Sampling,
+    stopped: Callable[[], bool],
+    stop: Sequence[str] = (),
 ) -> tuple[list[str], list[bool]]:
     """The greedy continuation of every part, and whether it ended by itself.
 
     A continuation may be as long as the longest rest, and then ``sampling.max_tokens`` longer: an answer comes after.
+    Those of the strings ``stop`` that are special tokens end it; a statement may hold the others.
 
     Raises:
         ModelError: a part and its continuation do not fit the context.
@@ -162,6 +169,8 @@ def ask(
     )
     text_P, finished_P = [""] * len(parts), [False] * len(parts)
     greedy = Decoding(0.0, 1.0, limit, engine.end, sampling.batch)
+    added = engine.tokenizer.get_added_tokens_decoder().values() if stop else []
+    special = [token.content for token in added if token.special and token.content in stop]
     engine.start()
     with closing(engine.stream(iter([Work(prompts, np.zeros((len(parts), 1), np.uint64), greedy)]))) as stream:
         for finished in stream:
@@ -172,6 +181,8 @@ def ask(
             _, found = finished
             rows = [row[:n].tolist() for row, n in zip(found.token_ST, found.length_S, strict=True)]
             texts = engine.tokenizer.decode_batch(rows, skip_special_tokens=True)
+            if special:
+                found, texts = cut(found, texts, special, engine.tokenizer.decode)
             for place, text, ended in zip(found.prompt_S, texts, found.finished_S, strict=True):
                 text_P[place], finished_P[place] = text, bool(ended)
     return text_P, finished_P
@@ -229,7 +240,7 @@ def table(job: Job, engine: Engine, fraction: float, stopped: Callable[[], bool]
 
 def _draw(job: Job, engine: Engine, chosen: Probed, stopped: Callable[[], bool]) -> pa.Table:
     ids = [problem.id for problem in chosen.problems]
-    texts, finished = ask(engine, chosen.parts, ids, job.sampling, stopped)
+    texts, finished = ask(engine, chosen.parts, ids, job.sampling, stopped, job.stop)
     references = [problem.reference for problem in chosen.problems]
     replies = [score(part, text).reply for part, text in zip(chosen.parts, texts, strict=True)]
     for place, reply in enumerate(replies):

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from workflow import shipped, write_study
 
 from boundary_bench.benchmarks import KINDS, options_of, problems_of, read_problems
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.errors import DataError
+from boundary_bench.errors import DataError, StudyError
+from boundary_bench.plan import make_plan
 
 HUB = Path(__file__).parent / "data" / "hub"
 
@@ -135,3 +137,27 @@ def test_a_set_of_the_hub_that_is_out_of_reach_says_what_to_write() -> None:
     kind = KINDS["gsm8k"]
     with pytest.raises(DataError, match=r"openai/gsm8k of the hub at cc7b047b.* could not be read: .*data: a clone"):
         problems_of(kind, "test", 0, kind.options, None)
+
+
+def test_a_problem_that_no_response_could_solve_is_refused(tmp_path: Path) -> None:
+    """A reference beyond the grader's limits would make every answer unparsable."""
+    row = {"problem": "How many?", "solution": f"\\boxed{{{'7' * 200}}}", "level": "Level 1", "type": "Algebra"}
+    (tmp_path / "mine.jsonl").write_text(json.dumps(row) + "\n")
+    kind = KINDS["math"]
+    with pytest.raises(
+        DataError, match=r"\('How many\?'\): the grader 'math' finds no answer in its own solution.*7}'"
+    ):
+        problems_of(kind, "test", 0, kind.options, str(tmp_path / "mine.jsonl"))
+
+
+def test_an_edited_task_file_makes_other_problems(tmp_path: Path) -> None:
+    task = tmp_path / "task.yaml"
+    study = shipped("smoke") | {"benchmarks": {"mine": {"kind": f"lm_eval:{task}"}}}
+    path = write_study(tmp_path / "study.yaml", study)
+    with pytest.raises(StudyError, match=r"benchmarks\.mine\.kind: no task file at .*task\.yaml"):
+        make_plan(str(path))
+    found = []
+    for text in ("task: one", "task: two", "task: one"):
+        task.write_text(text)
+        found.append(make_plan(str(path)).sample_settings("mine", "countdown-base"))
+    assert found[0] == found[2] != found[1]

@@ -222,6 +222,21 @@ def test_what_follows_the_rest_is_graded_up_to_a_stop_string(tree: Plan, engine:
     assert second["unparsable"] == 1, "a response that does not repeat the rest is graded whole"
 
 
+def test_a_stop_string_that_is_a_special_token_ends_a_continuation(engine: Any) -> None:
+    """It stands in no text, which special tokens are left out of."""
+    from tokenizers import Tokenizer
+
+    parts = [divide(problem.prompt, 0.6) for problem in COUNTDOWN.generate("test", 0, COUNTDOWN.options)[:8]]
+    ids, sampling = [str(place) for place in range(len(parts))], Sampling(max_tokens=16)
+    plain, _ = probe.ask(engine, parts, ids, sampling, go_on)
+    tokenizer = Tokenizer.from_str(engine.tokenizer.to_str())
+    tokenizer.add_special_tokens(["="])
+    found, ended = probe.ask(replace(engine, tokenizer=tokenizer), parts, ids, sampling, go_on, ["=", ","])
+    assert any("=" in text for text in plain)
+    assert found == [text.split("=")[0] for text in plain]
+    assert all(end for end, text in zip(ended, plain, strict=True) if "=" in text)
+
+
 def test_what_is_drawn_is_kept(tree: Plan, engine: Any) -> None:
     ((policy, benchmark),), job = tree.probes, job_of(tree, "countdown")
     calls = iter([False])

@@ -14,7 +14,7 @@ from boundary_bench.benchmarks.countdown import COUNTDOWN, COUNTDOWN_HARD
 from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
 from boundary_bench.benchmarks.rows import read_problems
 from boundary_bench.benchmarks.sets import HUB_SETS
-from boundary_bench.errors import StudyError, did_you_mean
+from boundary_bench.errors import DataError, StudyError, did_you_mean
 from boundary_bench.study_file import explain
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS)}
@@ -63,6 +63,8 @@ def check(kind: Kind, split: Split, options: Options, data: str | None, where: s
     Raises:
         StudyError: the kind has no such split, needs a commit, or reads no files.
     """
+    if kind.definition and not kind.definition.is_file():
+        raise StudyError(f"{where}.kind: no task file at {kind.definition}; expected the path of an lm-eval task")
     if data and kind.parse is None:
         raise StudyError(f"{where}.data: problems of {kind.name} cannot be read from a file; drop data")
     if isinstance(options, HubOptions):
@@ -77,4 +79,11 @@ def problems_of(kind: Kind, split: Split, seed: int, options: Options, data: str
         StudyError: no problem meets the options.
     """
     problems = read_problems(kind, Path(data), split) if data else kind.generate(split, seed, options)
+    for problem in problems if data or kind.source else []:
+        if kind.grader.extract(problem.solution) is None:
+            raise DataError(
+                f"problem {problem.id} ({problem.prompt[:60]!r}): the grader {kind.grader.name!r} finds no answer in "
+                f"its own solution, which ends in {problem.solution[-80:]!r}, so that no response could be correct; "
+                "mend the row or drop it"
+            )
     return hub.select(problems, options) if isinstance(options, HubOptions) else (problems, 0)

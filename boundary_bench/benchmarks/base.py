@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -83,6 +84,7 @@ class Kind:
             the rows of a file could not be understood.
         columns: what a row of a user's file must hold.
         grader: says whether a response is right.
+        definition: a file of the user's that says what the problems and grades are.
         second: an independent grader of the same responses; how often the two disagree stands in the tables.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
         template: name of the prompt template, where the study gives none.
@@ -102,3 +104,4 @@ class Kind:
     source: Source | None = None
     stop: Callable[[], tuple[str, ...]] = tuple
     second: Grader | None = None
+    definition: Path | None = None

@@ -53,7 +53,18 @@ def kind(name: str) -> Kind:
     """The kind of a task; lm-eval is imported when its problems, grades or stop strings are asked for."""
     grader = Grader(f"lm_eval:{name}", 1, partial(extract, name), partial(judge, name), libraries=("lm_eval",))
     generate = partial(load, name, grader)
-    return Kind(grader.name, 1, LmEvalOptions(), generate, None, {}, grader, stop=lambda: definition(name).stop)
+    path = Path(name.partition("@")[0])
+    return Kind(
+        grader.name,
+        1,
+        LmEvalOptions(),
+        generate,
+        None,
+        {},
+        grader,
+        stop=lambda: definition(name).stop,
+        definition=path if path.suffix in (".yaml", ".yml") else None,
+    )
 
 
 def stop_strings(until: list[str]) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
+NAMED += [str(chosen.kind.definition) for chosen in PLAN.problem_sets.values() if chosen.kind.definition]
 NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []
 NAMED += [model.path for model in PLAN.study.models.values() if model.path]
 
