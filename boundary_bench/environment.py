@@ -19,7 +19,8 @@ CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 #: What must be importable in the end, by environment.
 CHECKS = {
     "sample": "import vllm, boundary_bench.sampling.vllm_engine; print(vllm.__version__)",
-    "train": "import ray, vllm, deepspeed, trl, boundary_bench.training.openrlhf",
+    "train": "import ray, vllm, deepspeed, trl; from boundary_bench.training.openrlhf.trainer import check_versions; "
+    "check_versions('{device}')",
 }
 
 
@@ -56,8 +57,8 @@ def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]
         _run(python, *install, "-r", lock)
     # its own pins are another environment's: here it takes what is there
     _run(python, *install, "--no-deps", "--no-build-isolation", "-e", REPOSITORY)
-    log(f"trying it: {CHECKS[kind]}")
-    _run(python, "-c", CHECKS[kind])
+    log("trying what it is for")
+    _run(python, "-c", CHECKS[kind].format(device=device))
     return python
 
 

@@ -13,9 +13,10 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from boundary_bench.errors import ModelError, StudyError
+from boundary_bench.errors import StudyError
 from boundary_bench.files import read_json
 from boundary_bench.plan import Plan
+from boundary_bench.training.sizes import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
 
 #: Points at which the success rates of problems are taken.
 RATES = 400
@@ -34,12 +35,7 @@ UPDATE_UTILISATION, DRAW_UTILISATION = 0.2, 0.05
 #: Operations for each parameter and token. Update: a pass for the old log-probabilities, one forwards, two backwards,
 #: one more where activations are computed again. Drawing: one pass.
 OLD_LOGPROBS, FORWARD_BACKWARD, RECOMPUTED, DRAWN = 2, 6, 2, 2
-#: Bytes of a parameter by backend, in a kept checkpoint and in one of the two trainer states that are kept: weights and
-#: Adam's moments, in OpenRLHF also the bfloat16 copy.
-CHECKPOINT_BYTES = {"reference": 4, "openrlhf": 2, "trl": 4}
-STATE_BYTES = {"reference": 12, "openrlhf": 14, "trl": 12}
-STATES_KEPT = 2
-#: The same of ``pretrain``: Muon has one moment.
+#: Bytes of a parameter in a state of ``pretrain``: Muon has one moment.
 PRETRAIN_STATE_BYTES = 8
 
 
@@ -217,24 +213,15 @@ def parameters(plan: Plan, name: str) -> Figure:
     folder = Path(model.path) if model.path else None
     if folder is None and manifest.is_file():
         folder = manifest.parent / read_json(manifest)["path"]
-    if folder and (files := sorted(folder.glob("*.safetensors"))):
-        return Figure(sum(map(_tensor_elements, files)), "its files")
+    if folder and any(folder.glob("*.safetensors")):
+        from boundary_bench import models
+
+        return Figure(models.parameters(folder), "its files")
     if model.pretrain:
         return Figure(model.pretrain.parameters, "its settings")
     if model.hub and (named := re.search(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![A-Za-z])", model.hub)):
         return Figure(float(named[1]) * 1e9, "its name, right to a tenth")
     return Figure(None, f"run: boundary-bench pretrain {plan.path} --model {name}")
-
-
-def _tensor_elements(file: Path) -> int:
-    """The elements of all tensors of a safetensors file; only its header is read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, "numpy") as opened:
-            return sum(math.prod(opened.get_slice(tensor).get_shape()) for tensor in opened.keys())  # noqa: SIM118
-    except (SafetensorError, OSError) as fault:
-        raise ModelError(f"{file} is damaged ({fault}); copy or make this model again") from None
 
 
 def _product(*factors: float | None) -> float | None:

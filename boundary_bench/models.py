@@ -95,6 +95,22 @@ def _sound_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
             ) from None
 
 
+def parameters(folder: Path) -> int:
+    """How many numbers the weights of a model folder hold; only the headers of its files are read.
+
+    Raises:
+        ModelError: a file is missing or torn.
+    """
+    total = 0
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, "pt") as opened:
+                total += sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as fault:
+            raise ModelError(f"{file} is damaged ({fault}); copy or make this model again") from None
+    return total
+
+
 def load_model(folder: Path, device: str, dtype: torch.dtype | Literal["auto"] = torch.float32) -> Any:
     """The Hugging Face model of a folder, for inference.
 

@@ -142,7 +142,7 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
             "know; train on a kind without stop strings"
         )
     store = plan.store("runs", run.name, {**settings, **contents(folder, manifest, problems)})
-    train = load_trainer(training, log)
+    train = load_trainer(training)
     with lease(store, log), Judge(plan.judgements) as judge:
         put = prompting(plan.template(run.model, TRAINING_SET), folder)
         job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)

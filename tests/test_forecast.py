@@ -228,6 +228,7 @@ def test_only_what_something_follows_from_is_assumed(tmp_path: Path) -> None:
 def test_damaged_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
+    (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"torn")
     plan = changed(tmp_path, "smoke", models={"mine": {"path": str(folder)}})
     command = ["plan", str(plan.path), "--results", str(plan.results)]

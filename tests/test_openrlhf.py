@@ -19,6 +19,7 @@ from openrlhf_runs import state, trained_with
 from safetensors.torch import load_file
 from training import quiet
 
+from boundary_bench import models
 from boundary_bench.algorithms import ALGORITHMS, resolve
 from boundary_bench.errors import StoreError, StudyError, TrainingError
 from boundary_bench.training.openrlhf import cluster, command, inputs, states
@@ -221,7 +222,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_start(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = sum(tensor.numel() for tensor in load_file(tiny_model / "model.safetensors").values())
-    assert states.parameters(tiny_model) == count
+    assert models.parameters(tiny_model) == count
     free = shutil.disk_usage(tmp_path)
     need = count * (2 * 14 + 4)
     for room, fits in ((need, True), (need - 1, False)):

@@ -17,7 +17,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def load_trainer(training: Training, log: Callable[[str], None]) -> Callable[..., Path]:
+def load_trainer(training: Training) -> Callable[..., Path]:
     """The trainer of a study: ``(job, base, store, stop, log, stopped) -> folder of the checkpoint``.
 
     Every trainer resumes from what the store holds, writes the step log, keeps what it has when ``stopped`` says so
@@ -37,7 +37,7 @@ def load_trainer(training: Training, log: Callable[[str], None]) -> Callable[...
             one_thread()
     except ModuleNotFoundError as fault:
         start = f"start this command with {training.python} -m boundary_bench, as the workflow does"
-        make = "make one with: boundary-bench env create train, and write training.python: as it says"
+        make = "make one with: boundary-bench env create train"
         raise TrainingError(
             f"the study trains with {training.backend}, and this Python ({sys.executable}) lacks {fault.name}; "
             + (start if training.python else make)

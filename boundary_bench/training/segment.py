@@ -110,8 +110,13 @@ class Segment:
         """Write the checkpoint, a model folder with the base's tokenizer, and return where it is."""
         with atomic(self.folder) as temporary:
             model.save_pretrained(temporary)
-            for name in TOKENIZER_FILES:
-                if (self.base / name).exists():
-                    shutil.copy(self.base / name, temporary / name)
+            copy_from(self.base, temporary, *TOKENIZER_FILES)
             write_json(temporary / models.RECORD, provenance.record())
         return self.folder
+
+
+def copy_from(base: Path, folder: Path, *names: str) -> None:
+    """Copy those of the files that a base has into another model folder."""
+    for name in names:
+        if (base / name).exists():
+            shutil.copy(base / name, folder / name)

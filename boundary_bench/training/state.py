@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from boundary_bench.errors import ModelError
 from boundary_bench.files import atomic
-
-KEPT = 2
+from boundary_bench.training.sizes import STATES_KEPT
 
 
 def step_folder(parent: Path, step: int) -> Path:
@@ -46,7 +45,7 @@ def save(store: Path, step: int, model: nn.Module, *optimizers: torch.optim.Opti
             folder / "weights.safetensors",
         )
         save_file(moments, folder / "optimizer.safetensors")
-    for old in saved_steps(store)[:-KEPT]:
+    for old in saved_steps(store)[:-STATES_KEPT]:
         shutil.rmtree(step_folder(store / "state", old))
 
 

@@ -20,7 +20,7 @@ from boundary_bench.algorithms.loss import advantages
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks import kind_of
 from boundary_bench.files import read_json
-from boundary_bench.grading import VERDICTS, Grade, grade_many
+from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, grade_many
 from boundary_bench.grading.judging import Judge
 from boundary_bench.study_training import RandomReward, Training
 from boundary_bench.training.rewards import random_rewards
@@ -81,7 +81,8 @@ class Executor(AgentExecutorBase):
         drawn = list(answer.token_ids)
         logprobs = [each[token].logprob for token, each in zip(drawn, answer.logprobs, strict=True)]
         ended = answer.finish_reason != "length"
-        text = hf_tokenizer.decode(drawn, skip_special_tokens=True)
+        # some tokenizers tidy blanks up; the samplers' text is as it was drawn
+        text = hf_tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
         reward, group = self._reward(place, grade, ended)
         told = {f"verdict_{name}": float(grade.verdict == name) for name in VERDICTS}
@@ -130,7 +131,7 @@ class Grading:
     An engine finishes responses one at a time; graded together, they fill the grader's processes.
     """
 
-    def __init__(self, grader: Any, judge: Judge) -> None:
+    def __init__(self, grader: Grader, judge: JudgeAll) -> None:
         self.grader, self.judge = grader, judge
         self.waiting: list[tuple[Response, asyncio.Future[Grade]]] = []
         self.busy = asyncio.Lock()

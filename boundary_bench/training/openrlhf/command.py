@@ -13,7 +13,7 @@ from boundary_bench import seeds
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.errors import StudyError
 from boundary_bench.study_training import Flag, Training
-from boundary_bench.training.openrlhf.states import KEPT
+from boundary_bench.training.sizes import STATES_KEPT
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 Flags = dict[str, Flag]
@@ -128,7 +128,7 @@ def gpus_each(training: Training) -> int:
 
 def _places(training: Training, objective: Objective) -> Flags:
     own, gpu = training.openrlhf, training.device == "cuda"
-    found: Flags = {
+    return {
         "actor.num_nodes": own.nodes,
         "actor.num_gpus_per_node": own.gpus,
         "ref.num_nodes": own.nodes,
@@ -149,7 +149,6 @@ def _places(training: Training, objective: Objective) -> Flags:
         "ds.attn_implementation": own.attention if gpu else "eager",
         "actor.gradient_checkpointing_enable": own.gradient_checkpointing,
     }
-    return found
 
 
 def _objective(training: Training, objective: Objective) -> Flags:
@@ -222,7 +221,7 @@ def _files(training: Training, start: Start) -> Flags:
         "ckpt.path": str(start.state),
         "ckpt.output_dir": str(start.final),
         "ckpt.save_steps": state_every(training, start.stop),
-        "ckpt.max_num": KEPT,
+        "ckpt.max_num": STATES_KEPT,
         "ckpt.load_enable": True,
         "ckpt.best_metric_key": "none",
         "logger.tensorboard_dir": str(start.store / "tensorboard"),

@@ -68,7 +68,9 @@ def end(seen: set[Path], since: float) -> None:
     asked: set[int] = set()
     # one that hangs in the kernel cannot be ended: it is left, rather than waited for
     while (processes := descendants(own)) and (passed := time.monotonic() - begun) < SECONDS_AT_MOST:
-        seen |= shared_memory(processes, since)
+        # at once: SLURM kills this process too, a few seconds after it asked
+        for path in seen | shared_memory(processes, since):
+            path.unlink(missing_ok=True)
         late = passed > SECONDS_TO_END
         for process in processes:
             if late or process not in asked:
@@ -77,7 +79,7 @@ def end(seen: set[Path], since: float) -> None:
                 asked.add(process)
         reap()
         time.sleep(0.1)
-    for path in seen:
+    for path in seen:  # of those that were gone already
         path.unlink(missing_ok=True)
 
 

@@ -53,9 +53,9 @@ def in_file_order(module: ModuleType) -> None:
     original = module.DeepspeedStrategy.setup_dataloader
 
     def setup_dataloader(
-        self: Any, rows: Any, batch: int, pin: bool = False, shuffle: bool = True, *rest: Any, **k: Any
-    ):
-        return original(self, rows, batch, pin, False, *rest, **k)
+        self: Any, rows: Any, batch: int, pin: bool = False, shuffle: bool = True, *rest: Any, **named: Any
+    ) -> Any:
+        return original(self, rows, batch, pin, False, *rest, **named)
 
     module.DeepspeedStrategy.setup_dataloader = setup_dataloader
 

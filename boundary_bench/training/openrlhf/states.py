@@ -9,15 +9,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import safe_open
-
 from boundary_bench import models
 from boundary_bench.errors import StoreError, TrainingError
 from boundary_bench.files import write_text
-
-KEPT = 2
-#: Bytes a parameter: weights in bf16, and in a state also master weights and two moments in float32.
-WEIGHTS, STATE = 2, 14
+from boundary_bench.training.sizes import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
 
 
 def folder_of(state: Path, step: int) -> Path:
@@ -101,31 +96,19 @@ def damage(folder: Path, ranks: int) -> str | None:
     return None
 
 
-def parameters(base: Path) -> int:
-    """How many numbers the weights of a model folder hold, by the headers of its files."""
-    total = 0
-    for file in models.weight_files(base):
-        with safe_open(file, "pt") as opened:
-            for name in opened.keys():  # noqa: SIM118, an opened file is no mapping
-                size = 1
-                for length in opened.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total
-
-
 def check_disk(store: Path, base: Path) -> None:
     """Make sure that the disk holds the states that are kept, and a checkpoint.
 
     Raises:
         StoreError: it does not.
     """
-    missing = max(0, KEPT - len(steps_of(store / "state")))
-    need = parameters(base) * (missing * STATE + 2 * WEIGHTS)
+    missing = max(0, STATES_KEPT - len(steps_of(store / "state")))
+    each, weights = STATE_BYTES["openrlhf"], CHECKPOINT_BYTES["openrlhf"]
+    need = models.parameters(base) * (missing * each + 2 * weights)
     free = shutil.disk_usage(store).free
     if free < need:
         raise StoreError(
-            f"{store}: training needs {need / 2**30:.1f} GiB there ({missing} more state(s) of {STATE} bytes a "
+            f"{store}: training needs {need / 2**30:.1f} GiB there ({missing} more state(s) of {each} bytes a "
             f"parameter, and the checkpoint twice while it is saved), found {free / 2**30:.1f} GiB free; free some, or "
             "choose another --results"
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from boundary_bench import models
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.errors import Interrupted, ModelError, TrainingError
+from boundary_bench.files import read_json
 from boundary_bench.grading.judging import Judge
 from boundary_bench.study_training import Training
 from boundary_bench.training import checkpoint, step_log
@@ -74,7 +75,7 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
     """From where OpenRLHF starts, with the step log rewound to there, and the prompts' token ids by problem id."""
     job, base, store = segment.job, segment.base, segment.store
     _check_names(base, store)
-    ids = segment.prompts(models.load_tokenizer(base), models.check_weights(base))
+    ids = segment.prompts(models.load_tokenizer(base), read_json(base / "config.json"))
     own = job.training.openrlhf
     done = states.newest(store / "state", own.nodes * own.gpus, segment.log)
     segment.check_reached(done)
@@ -175,6 +176,5 @@ def check_versions(device: str) -> None:
     if wrong:
         raise TrainingError(
             f"this Python ({sys.executable}) has {', '.join(wrong)}; OpenRLHF works with one set of versions. Make its "
-            f"environment with: boundary-bench env create train --device {device}, and write training.python: as it "
-            "says"
+            f"environment with: boundary-bench env create train --device {device}"
         )
