@@ -41,7 +41,7 @@ def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
 
 def test_the_study_names_this_trainer() -> None:
-    assert load_trainer(job().training, quiet) is train
+    assert load_trainer(job().training) is train
 
 
 def test_checkpoints_and_log_are_those_of_the_reference_trainer(
