@@ -37,6 +37,10 @@ class GradingError(BoundaryBenchError, RuntimeError):
     """The processes that judge answers cannot be had; what was judged is kept."""
 
 
+class ClusterError(BoundaryBenchError, RuntimeError):
+    """The cluster that jobs go to does not answer, or has not what they need."""
+
+
 class StoreError(BoundaryBenchError, OSError):
     """Something stored cannot be written, is damaged, or belongs to other settings."""
 

@@ -36,6 +36,7 @@ FLOORS = [
         "forecast_table",
         "environment",
         "scaffold",
+        "slurm",
     },
     {"stages"},
     {"cli", "__main__"},
@@ -55,6 +56,7 @@ LIGHT = [
     "grading",
     "benchmarks",
     "algorithms",
+    "slurm.site",
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 

@@ -26,8 +26,11 @@ except BoundaryBenchError as fault:
 
 # the command line of the environment that snakemake runs in, also where that is not activated; and
 # the study as shell variables, since a parameter would make moving the file a reason to run again
+# a scheduler asks every process of a job to stop: only the stage may, and the rest takes down what it says until it
+# has saved
 shell.prefix(
-    f"set -euo pipefail; export PATH={quote(os.path.dirname(sys.executable))}:$PATH OMP_NUM_THREADS=1"
+    "set -euo pipefail; trap : TERM; record() {{ trap '' INT TERM; exec tee -a \"$1\"; }}; "
+    f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH OMP_NUM_THREADS=1"
     # freed memory is kept: returning it to the system and faulting it in again costs 6 % of sampling
     " MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000;"
     f" STUDY={quote(str(PLAN.path))} RESULTS={quote(str(PLAN.results))} TRAIN=({TRAIN}) SAMPLE=({SAMPLE}); "

@@ -9,4 +9,4 @@ rule compare:
         settings=PLAN.analysis_settings("compare"),
     shell:
         'boundary-bench compare "$STUDY" --results "$RESULTS" --run {wildcards.run} --benchmark {wildcards.benchmark}'
-        " 2>&1 | tee -ia {log}"
+        " 2>&1 | record {log}"

@@ -10,4 +10,4 @@ rule measure:
         settings=lambda wildcards: PLAN.grader_settings(wildcards.benchmark),
     shell:
         'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy} --benchmark {wildcards.benchmark}'
-        " 2>&1 | tee -ia {log}"
+        " 2>&1 | record {log}"

@@ -1,3 +1,8 @@
+# where Snakemake runs: the nodes of a cluster often have no network
+localrules:
+    prepare,
+
+
 rule prepare:
     input:
         lambda wildcards: PLAN.problem_sets[wildcards.benchmark].entry.data or [],
@@ -9,7 +14,7 @@ rule prepare:
         settings=lambda wildcards: fingerprint(PLAN.problem_settings(wildcards.benchmark)),
     shell:
         'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
-        " --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --settings {params.settings} 2>&1 | record {log}"
 
 
 rule overlap:
@@ -24,4 +29,4 @@ rule overlap:
         settings=lambda wildcards: fingerprint(PLAN.overlap_settings(wildcards.benchmark)),
     shell:
         'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
-        " --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --settings {params.settings} 2>&1 | record {log}"

@@ -12,4 +12,4 @@ rule pretrain:
         settings=lambda wildcards: fingerprint(PLAN.model_settings(wildcards.model)),
     shell:
         'OMP_NUM_THREADS=2 GOMP_SPINCOUNT=5000 boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
-        " --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --settings {params.settings} 2>&1 | record {log}"

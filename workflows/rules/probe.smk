@@ -13,4 +13,4 @@ rule probe:
         analysis=PLAN.analysis_settings("probe"),
     shell:
         '"${{SAMPLE[@]}}" probe "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
-        " --benchmark {wildcards.benchmark} --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --benchmark {wildcards.benchmark} --settings {params.settings} 2>&1 | record {log}"

@@ -13,4 +13,4 @@ rule report:
     params:
         settings=PLAN.analysis_settings("report"),
     shell:
-        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | tee -ia {log}'
+        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log}'

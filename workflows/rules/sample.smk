@@ -14,4 +14,4 @@ rule sample:
         design=PLAN.design_settings,
     shell:
         '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
-        " --benchmark {wildcards.benchmark} --shard {wildcards.shard} --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --benchmark {wildcards.benchmark} --shard {wildcards.shard} --settings {params.settings} 2>&1 | record {log}"

@@ -14,4 +14,4 @@ rule train:
         settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
     shell:
         '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run} --step {wildcards.step}'
-        " --settings {params.settings} 2>&1 | tee -ia {log}"
+        " --settings {params.settings} 2>&1 | record {log}"
