@@ -1,4 +1,4 @@
-"""A real SLURM cluster on this machine: munge, slurmctld, a slurmd for each node, and slurmdbd where accounting is asked.
+"""A real SLURM cluster on this machine: munge, slurmctld, a slurmd for each node, slurmdbd where accounting is asked.
 
 Cores, memory and GPUs of the nodes are declared and need not exist. Needs root and the Debian packages; nothing of it
 stays when it is stopped.
@@ -35,6 +35,8 @@ SlurmctldPort=16817
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+# a job that is queued again may begin after as many seconds: two minutes by default
+AuthInfo=cred_expire=20
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/run/slurmctld.pid

@@ -56,7 +56,7 @@ LIGHT = [
     "grading",
     "benchmarks",
     "algorithms",
-    "slurm.site",
+    "slurm",
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 

@@ -4,6 +4,8 @@
 2. Where every query of a cycle failed (accounting down or absent, controller restarting), the plugin drops all jobs.
 3. PREEMPTED is taken for "SLURM will start it again", also where it will not.
 4. A job that SLURM has forgotten (older than MinJobAge, without accounting) is waited for.
+5. The time between queries grows by ten seconds with each in which nothing has ended, to three minutes: every link of a
+   chain of jobs of that length may be noticed so much later. It is bounded by a multiple of the first time.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ FAULTY = (2, 8, 0)
 #: Seconds for which a doubtful state is left alone: SLURM may hold a preempted job for two minutes before it queues it
 #: again, but then squeue knows of it, which is asked after this time.
 GRACE = 60.0
+#: The longest time between queries, as a multiple of ``init-seconds-before-status-checks``.
+SLOWEST = 3
 #: Seconds after which a query is given up.
 PATIENCE = 60.0
 
@@ -37,6 +41,8 @@ def mend(plugin: ModuleType, version: str, grace: float = GRACE) -> bool:
         doubts.watch(job.external_jobid for job in active_jobs)
         async for job in check(self, active_jobs):
             yield job
+        longest = SLOWEST * self.workflow.executor_settings.init_seconds_before_status_checks
+        self.next_seconds_between_status_checks = min(self.next_seconds_between_status_checks, longest)
 
     async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str], float]:
         states, seconds = await query(command, logger)
@@ -60,11 +66,14 @@ class Doubts:
         self.since = {job: begun for job, begun in self.since.items() if job in self.active}
 
     async def settle(self, answer: dict[str, str] | None) -> dict[str, str]:
-        """States as the plugin understands them; ``None``, a failed query, says nothing of any job.
+        """States as the plugin understands them, from its query's answer, or None where that failed.
 
-        A job that is PREEMPTED, or unknown, for longer than the grace is asked for by its number.
+        Then squeue is asked for all jobs, and else for those that are PREEMPTED or unknown for longer than the grace.
         """
-        states = {job: state.split()[0] for job, state in (answer or {}).items() if state}
+        answer = await squeue(sorted(self.active)) if answer is None else answer
+        if answer is None:  # nobody answers, which says nothing of any job
+            return {}
+        states = {job: state.split()[0] for job, state in answer.items() if state}
         now = time.monotonic()
         for job in self.active:
             # sacct may know a task of an array by the number of the array alone
