@@ -89,10 +89,10 @@ def running_job(rule: str) -> str:
     return _running(rule)[0]
 
 
-def process_of(stage: str) -> int:
-    """The process of a stage that runs here."""
-    found = told("pgrep", "-f", f"bin/boundary-bench {stage} ").split()
-    return int(found[-1])
+def process_of(stage: str, study: Path) -> int:
+    """The process of a stage of a study that runs here."""
+    (found,) = told("pgrep", "-f", f"bin/boundary-bench {stage} {study} ").split()
+    return int(found)
 
 
 def node_of(job: str) -> str:

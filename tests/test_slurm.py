@@ -175,7 +175,7 @@ def test_a_job_whose_time_is_up(cluster: Cluster, study: Path, results: Path, tm
         training_begun(results, 20)
         first = running_job("train")
         # as slow as it takes to be there when a minute has passed; SLURM wakes it to tell it
-        os.kill(process_of("train"), signal.SIGSTOP)
+        os.kill(process_of("train", study), signal.SIGSTOP)
         until(lambda: first not in told("squeue", "-h", "-o", "%i").split(), "the end of the job's time", 180)
         run.end()
     assert "stopped by a signal at step" in log_of(results, 60)
