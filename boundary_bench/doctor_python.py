@@ -69,7 +69,7 @@ def look(statements: dict[str, str]) -> dict[str, Any]:
         try:
             exec(statement, {})
         except BaseException as fault:  # an import may raise anything, SystemExit among it
-            faults[name] = f"{type(fault).__name__}: {fault}"
+            faults[name] = " ".join(f"{type(fault).__name__}: {fault}".split())
     folder = Path(boundary_bench.__file__).resolve().parent
     code = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):

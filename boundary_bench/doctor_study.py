@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from boundary_bench import doctor_python, forecast, launcher
+from boundary_bench.benchmarks.base import Source
 from boundary_bench.environment import has_gpu
-from boundary_bench.errors import BoundaryBenchError, ModelError, StudyError
+from boundary_bench.errors import BoundaryBenchError, EngineError, ModelError, StudyError
 from boundary_bench.forecast_table import number
+from boundary_bench.grading import Grader
 from boundary_bench.models import weight_files
-from boundary_bench.plan import Plan
+from boundary_bench.plan import TRAINING_SET, Plan
 from boundary_bench.training import base
 from boundary_bench.training.openrlhf import command
 
 #: What a stage imports, as a statement.
 BACKENDS = {
     "reference": "import boundary_bench.training.reference",
-    "openrlhf": "import ray, vllm, deepspeed; from boundary_bench.training.openrlhf.trainer import check_versions; "
-    "check_versions({device!r})",
+    "openrlhf": "import torch, ray, vllm, deepspeed; "
+    "from boundary_bench.training.openrlhf.trainer import check_versions; check_versions({device!r})",
     "trl": "from importlib.metadata import version; from boundary_bench.training.trl import VERSION\n"
     "if version('trl') != VERSION: raise ImportError(f'trl {{version(\"trl\")}}, expected {{VERSION}}')",
 }
@@ -34,7 +34,11 @@ ENGINES = {
     "vllm": "import torch, vllm, boundary_bench.sampling.vllm_engine",
 }
 OTHER = "name another folder: --results FOLDER here, --config results=FOLDER for snakemake"
-CORE = {"workflow": "import snakemake", "report": "import scipy, pyarrow, matplotlib, jinja2"}
+CORE = {
+    "workflow": "import snakemake",
+    "command line": "import sys; from pathlib import Path; Path(sys.executable).with_name('boundary-bench').stat()",
+    "report": "import scipy, pyarrow, matplotlib, jinja2",
+}
 
 
 @dataclass(frozen=True)
@@ -46,41 +50,11 @@ class Finding:
     found: str
 
 
-@dataclass
-class Place:
-    """A Python, and what the stages that run with it need.
-
-    Attributes:
-        statements: what has to run there, by name.
-        gpus: how many on one machine, by the key of the study that says so.
-        remedy: what makes a Python in which the statements run.
-    """
-
-    stages: list[str]
-    remedy: str
-    statements: dict[str, str] = field(default_factory=dict)
-    gpus: dict[str, int] = field(default_factory=dict)
-
-
 def examine(plan: Plan) -> Iterator[Finding]:
     """What the stages of a study need here: Pythons, GPUs, models, problems, disk. Nothing is fetched or kept."""
-    places: dict[tuple[str, ...], Place] = {}
-    for part in (None, "training", "sampling"):
-        place = _place(plan, part)
-        try:
-            words = tuple(launcher.interpreter(plan.command(part)) if part else [sys.executable])
-        except StudyError as fault:
-            yield Finding("missing", ", ".join(place.stages), str(fault))
-            continue
-        if words in places:
-            known = places[words]
-            known.stages += place.stages
-            known.statements |= place.statements
-            known.gpus |= place.gpus
-        else:
-            places[words] = place
-    for words, place in places.items():
-        yield from _python(list(words), place)
+    yield from _core(plan)
+    yield from _training(plan)
+    yield from _sampling(plan)
     for name in plan.study.models:
         yield _model(plan, name)
     for name in plan.problem_sets:
@@ -90,72 +64,96 @@ def examine(plan: Plan) -> Iterator[Finding]:
 
 def text(findings: list[Finding]) -> str:
     """The findings, one line each."""
-    return "\n".join(f"  {each.state:<9}{each.what:<26}{each.found}" for each in findings)
+    width = max(len(each.what) for each in findings)
+    return "\n".join(f"  {each.state:<9}{each.what:<{width}}  {each.found}".rstrip() for each in findings)
 
 
-def _place(plan: Plan, part: launcher.Part | None) -> Place:
-    """What a part of the study needs; None stands for all other stages."""
-    study, training, sampling = plan.study, plan.study.training, plan.study.sampling
-    graded = {"training": [plan.problem_sets["training"].kind.grader], None: []}
-    benchmarks = [grader for name in study.benchmarks for grader in plan.graders(name)]
-    packages = {library: _has(library) for grader in graded.get(part, benchmarks) for library in grader.libraries}
-    if part is None:
-        from_hub = any(chosen.kind.source and not chosen.entry.data for chosen in plan.problem_sets.values())
-        core = CORE | packages | ({"datasets": _has("datasets")} if from_hub else {})
-        return Place(["all other stages"], f"{sys.executable} -m pip install -e {launcher.REPOSITORY}", core)
-    chosen = getattr(study, part)
-    remedy = f"boundary-bench env create {launcher.ENVIRONMENTS[part]}"
-    remedy = f"add it to the image {chosen.container}" if chosen.container else remedy
-    if part == "training":
-        statements = {f"backend {training.backend}": BACKENDS[training.backend].format(device=training.device)}
-        if training.trl.vllm:
-            statements["vllm for trl"] = "import vllm"
-        asked = command.gpus_each(training) if training.backend == "openrlhf" else 1
-        gpus = {"training": asked} if training.device == "cuda" else {}
-        return Place(["train"], remedy, statements | packages, gpus)
-    asked = sampling.vllm.tensor_parallel if sampling.engine == "vllm" else int(sampling.device == "cuda")
-    stages = ["sample", "probe"] if study.probe else ["sample"]
+def _core(plan: Plan) -> Iterator[Finding]:
+    graders = [grader for name in plan.study.benchmarks for grader in plan.graders(name)]
+    remedy = f"{sys.executable} -m pip install -e {launcher.REPOSITORY}"
+    # -P: like a script, which boundary-bench is, it does not take what lies in the working folder
+    yield from _python([sys.executable, "-P"], "all other stages", CORE | _packages(graders), remedy)
+
+
+def _training(plan: Plan) -> Iterator[Finding]:
+    training = plan.study.training
+    statements = {f"backend {training.backend}": BACKENDS[training.backend].format(device=training.device)}
+    if training.trl.vllm:
+        statements["vllm for trl"] = "import vllm"
+    statements |= _packages([plan.problem_sets[TRAINING_SET].kind.grader])
+    visible = yield from _part(plan, "training", "train", statements)
+    if training.device == "cuda" and visible is not None:
+        yield _gpus("train", command.gpus_each(training) if training.backend == "openrlhf" else 1, visible)
+
+
+def _sampling(plan: Plan) -> Iterator[Finding]:
+    sampling, chosen = plan.study.sampling, plan.problem_sets
     statements = {f"engine {sampling.engine}": ENGINES[sampling.engine]}
-    return Place(stages, remedy, statements | packages, {"sampling": asked} if asked else {})
-
-
-def _has(package: str) -> str:
-    return f"from importlib.metadata import version; version({package!r})"
-
-
-def _python(words: list[str], place: Place) -> Iterator[Finding]:
-    stages, python = ", ".join(place.stages), words[-1] if len(words) == 1 else " ".join(words)
-    try:
-        here, found = doctor_python.look({}), doctor_python.ask(words, place.statements)
-    except BoundaryBenchError as fault:
-        yield Finding("missing", stages, f"{fault}; {place.remedy}")
+    statements |= _packages([chosen[name].kind.grader for name in plan.study.benchmarks])
+    visible = yield from _part(plan, "sampling", "sample, probe" if plan.study.probe else "sample", statements)
+    if visible is None:
         return
+    if sampling.engine == "vllm":
+        yield _gpus("sample", sampling.vllm.tensor_parallel, visible, "; where there is none, vLLM takes the CPU")
+    elif sampling.device == "cuda":
+        yield _gpus("sample", 1, visible)
+
+
+def _packages(graders: list[Grader]) -> dict[str, str]:
+    """Statements that look for what graders are made of."""
+    names = sorted({library for grader in graders for library in grader.libraries})
+    return {name: f"from importlib.metadata import version; version({name!r})" for name in names}
+
+
+def _part(
+    plan: Plan, part: launcher.Part, stages: str, statements: dict[str, str]
+) -> Generator[Finding, None, int | None]:
+    image = getattr(plan.study, part).container
+    remedy = f"add it to {image}" if image else f"boundary-bench env create {launcher.ENVIRONMENTS[part]}"
+    try:
+        words = launcher.interpreter(plan.command(part))
+    except StudyError as fault:
+        yield Finding("missing", stages, str(fault))
+        return None
+    return (yield from _python(words, stages, statements, remedy))
+
+
+def _python(
+    words: list[str], stages: str, statements: dict[str, str], remedy: str
+) -> Generator[Finding, None, int | None]:
+    """Whether a Python has this code and what the statements try; returns how many GPUs its torch sees."""
+    try:
+        here, found = doctor_python.look({}), doctor_python.ask(words, statements)
+    except EngineError as fault:
+        yield Finding("missing", stages, f"{fault}; {remedy}")
+        return None
+    yield _code(stages, " ".join(words), here, found)
+    for name in statements:
+        fault = found.faults.get(name)
+        yield Finding("missing", f"  {name}", f"{fault}; {remedy}") if fault else Finding("ok", f"  {name}", "")
+    return found.gpus
+
+
+def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.Found) -> Finding:
     said = f"Python {found.python} ({python}), boundary-bench {found.version} in {found.folder}"
     if found.folder == here["folder"]:
-        yield Finding("ok", stages, said)
-    elif found.code == here["code"]:
-        yield Finding("remark", stages, f"{said}: as in {here['folder']} now, but a change here is not seen there")
-    else:
-        remedy = f"{python} -m pip install --no-deps --no-build-isolation -e {here['folder']}"
-        yield Finding(
-            "missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {remedy}"
-        )
-    for name in place.statements:
-        fault = found.faults.get(name)
-        yield Finding("missing", f"  {name}", f"{fault}; {place.remedy}") if fault else Finding("ok", f"  {name}", "")
-    yield from (_gpus(key, asked, found.gpus) for key, asked in place.gpus.items() if found.gpus is not None)
+        return Finding("ok", stages, said)
+    install = f"{python} -m pip install --no-deps --no-build-isolation -e {here['folder']}"
+    if found.code == here["code"]:
+        return Finding("remark", stages, f"{said}: the same code as in {here['folder']}, until one changes; {install}")
+    return Finding("missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {install}")
 
 
-def _gpus(key: str, asked: int, visible: int) -> Finding:
-    what, said = f"  GPUs for {key}", f"{visible} visible here, {asked} needed on a machine"
+def _gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
+    what, said = f"  GPUs to {stage}", f"{visible} visible here, {asked} needed on a machine"
     if visible >= asked:
         return Finding("ok", what, said)
     if visible:
         return Finding("missing", what, f"{said}; ask the scheduler for more, or change the study")
     if has_gpu():
-        driver = "there is an NVIDIA driver: ask the scheduler for GPUs, or install a CUDA build of torch"
-        return Finding("missing", what, f"{said}, though {driver}")
-    return Finding("remark", what, f"{said}: the jobs need another machine than this, or, as vLLM can, its CPU")
+        cause = "there is an NVIDIA driver: ask the scheduler for GPUs, or install a CUDA build of torch"
+        return Finding("missing", what, f"{said}, though {cause}")
+    return Finding("remark", what, f"{said}: fine where no {stage} job runs{otherwise}")
 
 
 def _model(plan: Plan, name: str) -> Finding:
@@ -183,10 +181,7 @@ def _problems(plan: Plan, name: str) -> Finding:
     if plan.problems(name).is_file():
         return Finding("ok", what, f"{plan.problems(name)}")
     if chosen.kind.source:
-        hub, configs = chosen.kind.source.hub, chosen.kind.source.configs or ("*",)
-        if all(any(_sets().glob(f"{_folder(hub)}/{config}/*/*")) for config in configs):
-            return Finding("ok", what, f"{hub} in the cache of datasets ({_sets()})")
-        return _from_network(what, hub, "name its copy (data)")
+        return _hub_set(what, chosen.kind.source)
     if chosen.kind.name.startswith("lm_eval:"):
         return Finding("remark", what, "lm-eval reads them, from the network where its task says so")
     return Finding("ok", what, "generated by prepare")
@@ -198,18 +193,17 @@ def _cache() -> str:
     return constants.HF_HUB_CACHE
 
 
-def _sets() -> Path:
-    """Where the library datasets keeps what it has read."""
-    from huggingface_hub import constants
-
-    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets").expanduser()
-
-
-def _folder(hub: str) -> str:
-    """What that library calls the folder of a set: MathArena/AIME_2024 is MathArena___aime_2024."""
-    owner, _, name = hub.rpartition("/")
-    words = re.sub(r"([a-z\d])([A-Z])", r"\1_\2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name))
-    return "___".join(filter(None, (owner, words.lower())))
+def _hub_set(what: str, source: Source) -> Finding:
+    try:
+        from datasets.config import HF_DATASETS_CACHE
+        from datasets.naming import camelcase_to_snakecase
+    except ImportError as fault:
+        return Finding("missing", what, f"{fault}; {sys.executable} -m pip install -e '{launcher.REPOSITORY}[hub]'")
+    owner, _, name = source.hub.rpartition("/")
+    folder = Path(HF_DATASETS_CACHE).expanduser() / "___".join(filter(None, (owner, camelcase_to_snakecase(name))))
+    if all(any(folder.glob(f"{config}/*/*")) for config in source.configs or ("*",)):
+        return Finding("ok", what, f"{source.hub} in the cache of datasets ({folder})")
+    return _from_network(what, source.hub, "name its copy (data)")
 
 
 def _from_network(what: str, name: str, instead: str) -> Finding:
@@ -218,7 +212,7 @@ def _from_network(what: str, name: str, instead: str) -> Finding:
     said = f"{name} is not in the cache under {constants.HF_HOME} (HF_HOME)"
     if constants.HF_HUB_OFFLINE:
         return Finding(
-            "missing", what, f"{said}, and HF_HUB_OFFLINE is set; fetch it where there is network, {instead}"
+            "missing", what, f"{said}, and HF_HUB_OFFLINE is set; fetch it where there is network, or {instead}"
         )
     return Finding("remark", what, f"{said}: its stage needs network, or {instead}")
 
@@ -229,13 +223,9 @@ def _results(plan: Plan) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"written to see whether it can be")
     except OSError as fault:
-        yield Finding(
-            "missing", what, f"{folder}: {fault.strerror}; name another folder (--results, --config results=)"
-        )
+        yield Finding("missing", what, f"{folder}: {fault.strerror}; {OTHER}")
         return
-    yield Finding(
-        "ok", what, f"{folder} can be written to" if folder != plan.results.absolute() else "can be written to"
-    )
+    yield Finding("ok", what, f"{folder} can be written to")
     try:
         models = forecast.forecast(plan, forecast.Assumptions()).models.values()
     except BoundaryBenchError as fault:
