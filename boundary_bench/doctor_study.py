@@ -83,7 +83,7 @@ def _training(plan: Plan) -> Iterator[Finding]:
     statements |= _packages([plan.problem_sets[TRAINING_SET].kind.grader])
     visible = yield from _part(plan, "training", "train", statements)
     if training.device == "cuda" and visible is not None:
-        yield _gpus("train", command.gpus_each(training) if training.backend == "openrlhf" else 1, visible)
+        yield gpus("train", command.gpus_each(training) if training.backend == "openrlhf" else 1, visible)
 
 
 def _sampling(plan: Plan) -> Iterator[Finding]:
@@ -94,9 +94,9 @@ def _sampling(plan: Plan) -> Iterator[Finding]:
     if visible is None:
         return
     if sampling.engine == "vllm":
-        yield _gpus("sample", sampling.vllm.tensor_parallel, visible, "; where there is none, vLLM takes the CPU")
+        yield gpus("sample", sampling.vllm.tensor_parallel, visible, "; where there is none, vLLM takes the CPU")
     elif sampling.device == "cuda":
-        yield _gpus("sample", 1, visible)
+        yield gpus("sample", 1, visible)
 
 
 def _packages(graders: list[Grader]) -> dict[str, str]:
@@ -144,7 +144,8 @@ def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.F
     return Finding("missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {install}")
 
 
-def _gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
+def gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
+    """The GPUs that a stage needs on one machine against those that its torch sees here."""
     what, said = f"  GPUs to {stage}", f"{visible} visible here, {asked} needed on a machine"
     if visible >= asked:
         return Finding("ok", what, said)

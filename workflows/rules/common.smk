@@ -103,7 +103,10 @@ NAMED = list(PLAN.named.values())
 
 # not in a dry run, nor in a job
 onstart:
-    shared.announce(PLAN.results)
+    try:
+        shared.announce(PLAN.results)
+    except BoundaryBenchError as fault:
+        raise WorkflowError(str(fault)) from None
 
 
 onsuccess:
