@@ -52,14 +52,12 @@ class Finding:
 
 def examine(plan: Plan) -> Iterator[Finding]:
     """What the stages of a study need here: Pythons, GPUs, models, problems, disk. Nothing is fetched or kept."""
-    yield from _core(plan)
-    yield from _training(plan)
-    yield from _sampling(plan)
-    for name in plan.study.models:
-        yield _model(plan, name)
-    for name in plan.problem_sets:
-        yield _problems(plan, name)
-    yield from _results(plan)
+    yield from core(plan)
+    yield from training(plan)
+    yield from sampling(plan)
+    yield from models(plan)
+    yield from problems(plan)
+    yield from results(plan)
 
 
 def text(findings: list[Finding]) -> str:
@@ -68,14 +66,16 @@ def text(findings: list[Finding]) -> str:
     return "\n".join(f"  {each.state:<9}{each.what:<{width}}  {each.found}".rstrip() for each in findings)
 
 
-def _core(plan: Plan) -> Iterator[Finding]:
+def core(plan: Plan) -> Iterator[Finding]:
+    """The Python of this process, in which all stages run that are not named below."""
     graders = [grader for name in plan.study.benchmarks for grader in plan.graders(name)]
     remedy = f"{sys.executable} -m pip install -e {launcher.REPOSITORY}"
     # -P: like a script, which boundary-bench is, it does not take what lies in the working folder
     yield from _python([sys.executable, "-P"], "all other stages", CORE | _packages(graders), remedy)
 
 
-def _training(plan: Plan) -> Iterator[Finding]:
+def training(plan: Plan) -> Iterator[Finding]:
+    """The Python that trains, and its GPUs."""
     training = plan.study.training
     statements = {f"backend {training.backend}": BACKENDS[training.backend].format(device=training.device)}
     if training.trl.vllm:
@@ -86,7 +86,8 @@ def _training(plan: Plan) -> Iterator[Finding]:
         yield gpus("train", command.gpus_each(training) if training.backend == "openrlhf" else 1, visible)
 
 
-def _sampling(plan: Plan) -> Iterator[Finding]:
+def sampling(plan: Plan) -> Iterator[Finding]:
+    """The Python that samples, and its GPUs."""
     sampling, chosen = plan.study.sampling, plan.problem_sets
     statements = {f"engine {sampling.engine}": ENGINES[sampling.engine]}
     statements |= _packages([chosen[name].kind.grader for name in plan.study.benchmarks])
@@ -157,6 +158,16 @@ def gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
     return Finding("remark", what, f"{said}: fine where no {stage} job runs{otherwise}")
 
 
+def models(plan: Plan) -> Iterator[Finding]:
+    """Whether base models are on this machine."""
+    return (_model(plan, name) for name in plan.study.models)
+
+
+def problems(plan: Plan) -> Iterator[Finding]:
+    """Whether what problems are read from is on this machine."""
+    return (_problems(plan, name) for name in plan.problem_sets)
+
+
 def _model(plan: Plan, name: str) -> Finding:
     model, what = plan.study.models[name], f"model {name}"
     try:
@@ -218,7 +229,8 @@ def _from_network(what: str, name: str, instead: str) -> Finding:
     return Finding("remark", what, f"{said}: its stage needs network, or {instead}")
 
 
-def _results(plan: Plan) -> Iterator[Finding]:
+def results(plan: Plan) -> Iterator[Finding]:
+    """Whether the results folder can be written to, and its free disk against the forecast."""
     folder, what = launcher.existing(plan.results), f"results in {plan.results}"
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -228,12 +240,12 @@ def _results(plan: Plan) -> Iterator[Finding]:
         return
     yield Finding("ok", what, f"{folder} can be written to")
     try:
-        models = forecast.forecast(plan, forecast.Assumptions()).models.values()
+        forecasts = forecast.forecast(plan, forecast.Assumptions()).models.values()
     except BoundaryBenchError as fault:
         yield Finding("missing", "disk", str(fault))
         return
     free = shutil.disk_usage(folder).free
-    needed = forecast.total(*(forecast.total(*model.disk.values()) for model in models))
+    needed = forecast.total(*(forecast.total(*model.disk.values()) for model in forecasts))
     said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {plan.path})"
     if needed is None or free >= needed:
         yield Finding("remark" if needed is None else "ok", "disk", said)

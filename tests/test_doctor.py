@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import venv
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from workflow import REPOSITORY, shipped, write_study
 
 from boundary_bench import doctor_study
 from boundary_bench.cli import main
-from boundary_bench.doctor_study import Finding, examine
+from boundary_bench.doctor_study import Finding
 from boundary_bench.environment import has_gpu
 from boundary_bench.errors import EXIT_USER_ERROR
-from boundary_bench.plan import make_plan
+from boundary_bench.plan import Plan, make_plan
 
+Look = Callable[[Plan], Iterable[Finding]]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -30,14 +32,10 @@ def study(folder: Path, **changes: Any) -> Path:
     return write_study(folder / "study.yaml", content)
 
 
-def findings(folder: Path, results: Path | None = None, **changes: Any) -> dict[str, Finding]:
-    """What is found, by the place in the table; names under a stage go after it."""
-    found, stage = {}, ""
-    for each in examine(make_plan(str(study(folder, **changes)), results or folder / "results")):
-        inside = each.what.startswith("  ")
-        stage = stage if inside else each.what
-        found[stage + each.what.replace("  ", ": ", 1) if inside else each.what] = each
-    return found
+def findings(look: Look, folder: Path, results: Path | None = None, **changes: Any) -> dict[str, Finding]:
+    """What one part of the doctor finds, by name."""
+    plan = make_plan(str(study(folder, **changes)), results or folder / "results")
+    return {each.what.strip(): each for each in look(plan)}
 
 
 def test_a_study_that_can_run_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,29 +84,28 @@ def install(python: Path, repository: Path) -> None:
 
 
 def test_a_python_without_us_is_said(other_python: Path, tmp_path: Path) -> None:
-    found = findings(tmp_path, sampling={"python": str(other_python)})["sample"]
+    found = findings(doctor_study.sampling, tmp_path, sampling={"python": str(other_python)})["sample"]
     assert found.state == "missing"
     assert re.search(r"fails: ModuleNotFoundError: No module named 'boundary_bench'; .*env create sample", found.found)
 
 
 def test_a_python_lacks_what_its_stage_imports(other_python: Path, tmp_path: Path) -> None:
     install(other_python, REPOSITORY)
-    found = findings(tmp_path, training={"python": str(other_python), "backend": "trl"})
+    found = findings(doctor_study.training, tmp_path, training={"python": str(other_python), "backend": "trl"})
     assert found["train"].state == "ok"
-    assert found["train: backend trl"].state == "missing"
-    assert re.match(r"ModuleNotFoundError: .*; boundary-bench env create train", found["train: backend trl"].found)
-    assert found["sample: engine torch"].state == "ok"
+    assert found["backend trl"].state == "missing"
+    assert re.match(r"ModuleNotFoundError: .*; boundary-bench env create train", found["backend trl"].found)
 
 
 def test_a_python_with_other_code_of_ours_is_said(other_python: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(REPOSITORY / "boundary_bench", copy / "boundary_bench", ignore=shutil.ignore_patterns("*.pyc"))
     install(other_python, copy)
-    found = findings(tmp_path, training={"python": str(other_python)})["train"]
+    found = findings(doctor_study.training, tmp_path, training={"python": str(other_python)})["train"]
     assert found.state == "remark" and f"in {copy}: the same code as in {REPOSITORY}" in found.found
     with open(copy / "boundary_bench/seeds.py", "a") as file:
         file.write("# changed\n")
-    found = findings(tmp_path, training={"python": str(other_python)})["train"]
+    found = findings(doctor_study.training, tmp_path, training={"python": str(other_python)})["train"]
     assert found.state == "missing" and f"in {copy}: other code than here" in found.found
     assert f"{other_python} -m pip install --no-deps --no-build-isolation -e {REPOSITORY}" in found.found
 
@@ -117,10 +114,10 @@ def test_a_program_that_is_no_python_is_said(tmp_path: Path) -> None:
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho 'found by boundary-bench doctor?' >&2; exit 3\n")
     program.chmod(0o755)
-    found = findings(tmp_path, sampling={"python": str(program)})["sample"]
+    found = findings(doctor_study.sampling, tmp_path, sampling={"python": str(program)})["sample"]
     assert found.state == "missing" and "fails: found by boundary-bench doctor?" in found.found
     program.write_text("#!/no/such/interpreter\n")
-    found = findings(tmp_path, sampling={"python": str(program)})["sample"]
+    found = findings(doctor_study.sampling, tmp_path, sampling={"python": str(program)})["sample"]
     assert found.state == "missing" and "does not run" in found.found
 
 
@@ -130,15 +127,16 @@ def test_gpus_that_are_asked_for_are_counted(tmp_path: Path) -> None:
     assert few.state == "missing" and "1 visible here, 2 needed on a machine" in few.found
     none = doctor_study.gpus("train", 2, 0)
     assert none.state == ("missing" if has_gpu() else "remark")
-    assert "train:   GPUs to train" not in findings(tmp_path)
-    assert "1 needed" in findings(tmp_path, sampling={"device": "cuda"})["sample: GPUs to sample"].found
+    assert "GPUs to sample" not in findings(doctor_study.sampling, tmp_path)
+    asked = findings(doctor_study.sampling, tmp_path, sampling={"device": "cuda"})
+    assert "1 needed" in asked["GPUs to sample"].found
 
 
 # models, problems, disk
 
 
 def model(folder: Path, **source: str) -> Finding:
-    return findings(folder, models={"mine": source})["model mine"]
+    return findings(doctor_study.models, folder, models={"mine": source})["model mine"]
 
 
 def test_models_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,26 +167,26 @@ def test_problems_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     sets = {"aime-2024": {}, "mine": {"kind": "countdown", "data": str(tmp_path / "mine.jsonl")}}
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    found = findings(tmp_path, benchmarks=sets)
+    found = findings(doctor_study.problems, tmp_path, benchmarks=sets)
     assert found["problems of aime-2024"].state == found["problems of mine"].state == "missing"
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     (tmp_path / "mine.jsonl").touch()
     (tmp_path / "cache/HuggingFaceH4___aime_2024/default/0.0.0/abc").mkdir(parents=True)
-    found = findings(tmp_path, benchmarks=sets)
+    found = findings(doctor_study.problems, tmp_path, benchmarks=sets)
     assert found["problems of aime-2024"].state == found["problems of mine"].state == "ok"
     shutil.rmtree(tmp_path / "cache")
-    assert findings(tmp_path, benchmarks=sets)["problems of aime-2024"].state == "remark"
+    assert findings(doctor_study.problems, tmp_path, benchmarks=sets)["problems of aime-2024"].state == "remark"
 
 
 def test_the_results_folder_and_its_disk_are_looked_at(tmp_path: Path) -> None:
-    found = findings(tmp_path, tmp_path / "a/b")
+    found = findings(doctor_study.results, tmp_path, tmp_path / "a/b")
     assert found["disk"].state == "ok" and f"{tmp_path} can be written to" in found[f"results in {tmp_path}/a/b"].found
     (tmp_path / "file").touch()
-    found = findings(tmp_path, tmp_path / "file/results")
+    found = findings(doctor_study.results, tmp_path, tmp_path / "file/results")
     assert found[f"results in {tmp_path}/file/results"].state == "missing" and "disk" not in found
     pretrain = {"benchmark": "countdown", "hidden": 6_000_000}  # weights of petabytes
     large = {"models": {"countdown-base": {"pretrain": pretrain}}}
-    assert findings(tmp_path, **large)["disk"].state == "missing"
+    assert findings(doctor_study.results, tmp_path, **large)["disk"].state == "missing"
     (tmp_path / "results/smoke").mkdir(parents=True)
-    begun = findings(tmp_path, **large)["disk"]
+    begun = findings(doctor_study.results, tmp_path, **large)["disk"]
     assert begun.state == "remark" and "already" in begun.found

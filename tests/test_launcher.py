@@ -75,6 +75,10 @@ def test_what_is_not_there_is_said(elsewhere: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(StudyError, match=r"neither apptainer nor singularity on the PATH; .* \(training\.python\)"):
         plan(elsewhere, training={"container": "image.sif"}).command("training")
+    monkeypatch.setenv("PATH", str(elsewhere / "bin"))
+    (elsewhere / "a,b").mkdir()
+    with pytest.raises(StudyError, match=r"training\.container: found .*/a,b, expected no comma or colon"):
+        plan(elsewhere, "../a,b", training={"container": "image.sif"}).command("training")
 
 
 def test_an_image_is_instead_of_a_python_and_on_one_machine(elsewhere: Path) -> None:
