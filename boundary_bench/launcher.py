@@ -68,8 +68,8 @@ def _container(where: str, image: str, gpu: bool, files: Iterable[str | Path]) -
     seen = {str(existing(Path(path))) for path in named}
     if odd := [path for path in seen if "," in path or ":" in path]:
         raise StudyError(
-            f"{where}: found {odd[0]}, expected no comma or colon, at which {runtime} splits a path; move it, or name a "
-            f"Python instead ({where.replace('container', 'python')})"
+            f"{where}: found {odd[0]}, expected no comma or colon, at which {runtime} splits a path; move it, or name "
+            f"a Python instead ({where.replace('container', 'python')})"
         )
     binds = [word for path in sorted(seen - {"/"}) for word in ("--bind", path)]
     return [
