@@ -19,6 +19,7 @@ from boundary_bench.errors import (
     EXIT_USER_ERROR,
     BoundaryBenchError,
     DataError,
+    EngineError,
     Interrupted,
 )
 from boundary_bench.plan import make_plan
@@ -44,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "sample":
             sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     _plan_parser(commands.add_parser("plan", help="What a study will take: jobs, samples, tokens, GPU-hours, disk."))
-    commands.add_parser("doctor", help="What is installed here, and what each part unlocks.")
+    examined = commands.add_parser("doctor", help="What is installed here, or whether a study can run here.")
+    examined.add_argument("--study", help="a study file, or the name of a shipped study: what it needs, here")
+    examined.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -82,14 +85,29 @@ def _plan(arguments: argparse.Namespace) -> None:
     print(json.dumps(asdict(found), indent=2) if arguments.json else forecast_table.text(found))
 
 
+def _doctor(arguments: argparse.Namespace) -> None:
+    if arguments.study is None:
+        from boundary_bench.doctor import doctor
+
+        print(doctor())
+        return
+    plan = make_plan(arguments.study, arguments.results)
+    from boundary_bench import doctor_study
+
+    findings = list(doctor_study.examine(plan))
+    print(f"{plan.path} on {os.uname().nodename}", doctor_study.text(findings), sep="\n", flush=True)
+    if missing := sum(each.state == "missing" for each in findings):
+        raise EngineError(
+            f"doctor: {missing} line(s) say missing, each with its remedy; remarks keep no stage from running"
+        )
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
         _plan(arguments)
     elif arguments.command == "doctor":
-        from boundary_bench.doctor import doctor
-
-        print(doctor())
+        _doctor(arguments)
     elif arguments.command == "schema":
         from boundary_bench.study_file import schema
 

@@ -6,12 +6,12 @@ in one place. Nothing heavy is imported.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from boundary_bench import launcher
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks import check, kind_of, options_of
@@ -24,6 +24,7 @@ from boundary_bench.policies import Policy, Run
 from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study import Benchmark, Study
+from boundary_bench.study_blocks import Launched
 from boundary_bench.study_file import find_study, load_study
 from boundary_bench.study_training import Training
 
@@ -184,24 +185,19 @@ class Plan:
         steps = [0, *self.study.training.segments]
         return steps[steps.index(step) - 1]
 
-    def command(self, part: Literal["training", "sampling"]) -> list[str]:
-        """The command line in the environment that trains or samples; by default the one that `env create` makes here.
+    @property
+    def named(self) -> dict[str, str]:
+        """The files and folders that the study names, by where it does."""
+        found = {f"benchmarks.{name}.data": entry.data for name, entry in self.study.benchmarks.items()}
+        for name, chosen in self.problem_sets.items():
+            found[f"the task of {name}"] = str(chosen.kind.definition) if chosen.kind.definition else None
+        found["training.data"] = self.study.training.data
+        found |= {f"models.{name}.path": model.path for name, model in self.study.models.items()}
+        return {where: path for where, path in found.items() if path}
 
-        Raises:
-            StudyError: there is no such Python.
-        """
-        python, kind = getattr(self.study, part).python, "train" if part == "training" else "sample"
-        usual = Path(f".venv-{kind}/bin/python")
-        if python is None and getattr(self.study, part).needs_environment and usual.is_file():
-            python = str(usual.absolute())
-        if python is None:
-            return ["boundary-bench"]
-        if shutil.which(python) is None:
-            raise StudyError(
-                f"{part}.python: found no Python at {python}; make the environment with: boundary-bench env create "
-                f"{kind}, and drop the line or write the one that it prints"
-            )
-        return [python, "-m", "boundary_bench"]
+    def command(self, part: launcher.Part) -> list[str]:
+        """The command line in the environment that trains or samples; see ``launcher.command``."""
+        return launcher.command(part, getattr(self.study, part), [self.path, self.results, *self.named.values()])
 
     # files
 
@@ -306,7 +302,7 @@ class Plan:
     def train_settings(self, run: Run) -> dict[str, Any]:
         """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
         execution = {"segments", "state_every", "device", "benchmark", "options", "data", "template"}
-        execution |= {"python", "openrlhf", "trl"}
+        execution |= {"openrlhf", "trl", *Launched.model_fields}
         chosen = self.trainings[run.algorithm]
         # the usual reward is not said, so that runs from before there were others keep their names
         usual = {"reward"} if chosen.reward == "correct" else set()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from boundary_bench.study_blocks import Block, KindName, Name, Steps, ascending
+from boundary_bench.study_blocks import Block, KindName, Launched, Name, Steps, ascending
 from boundary_bench.study_training import Pretrain, Training
 
 
@@ -82,13 +82,10 @@ class Vllm(Block):
     )
 
 
-class Sampling(Block):
+class Sampling(Launched):
     """How every policy is sampled."""
 
     engine: Literal["torch", "vllm"] = Field("torch", description="sampling engine")
-    python: str | None = Field(
-        None, description="Python of the environment that samples; by default that of .venv-sample for vllm, if there"
-    )
     vllm: Vllm = Field(Vllm(), description="settings of the engine vllm")
     n_max: int = Field(1024, ge=1, description="most samples per problem: the largest k")
     stop_after: int | None = Field(
@@ -148,7 +145,8 @@ class Sampling(Block):
 
     def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
         """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
-        execution = {"n_max", "stop_after", "rounds", "unscored", "shards", "block", "device", "python", "vllm"}
+        execution = {"n_max", "stop_after", "rounds", "unscored", "shards", "block", "device", "vllm"}
+        execution |= set(Launched.model_fields)
         found = self.model_dump(mode="json", exclude=execution.union(unused))
         if self.engine == "vllm":
             # here a batch cuts files alone, and these two say what is computed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 #: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
 NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
@@ -28,3 +28,21 @@ class Block(BaseModel):
     """A part of the study; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Launched(Block):
+    """A part of the study whose stage may run in an environment of its own."""
+
+    python: str | None = Field(
+        None,
+        description="Python of its environment; by default that of .venv-train or .venv-sample, where needed",
+    )
+    container: str | None = Field(
+        None, description="instead of python: an image for apptainer whose python3 has the packages"
+    )
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Launched:
+        if self.python and self.container:
+            raise ValueError(f"found python: {self.python} and container: {self.container}; drop one of them")
+        return self

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from boundary_bench.study_blocks import Block, KindName, Name, Steps
+from boundary_bench.study_blocks import Block, KindName, Launched, Name, Steps
 
 #: Entries of the vocabulary of a model made from scratch: its characters, with room to a power of two.
 VOCABULARY = 32
@@ -108,13 +108,10 @@ class Trl(Block):
     gradient_checkpointing: bool = Field(True, description="recompute activations: less memory, a third slower")
 
 
-class Training(Block):
+class Training(Launched):
     """How every run is trained. Segment boundaries are the checkpoints that are kept."""
 
     backend: Literal["reference", "openrlhf", "trl"] = Field("reference", description="trainer")
-    python: str | None = Field(
-        None, description="Python of the environment that trains; by default that of .venv-train, if it is there"
-    )
     openrlhf: OpenRLHF = Field(OpenRLHF(), description="settings of the backend openrlhf")
     trl: Trl = Field(Trl(), description="settings of the backend trl")
     benchmark: KindName = Field(description="benchmark kind whose train split supplies the prompts and rewards")
@@ -168,6 +165,11 @@ class Training(Block):
                 )
         if self.trl.vllm and self.device == "cpu":
             raise ValueError("found trl.vllm: true with device: cpu, expected device: cuda; drop one of them")
+        if self.container and self.openrlhf.nodes > 1:
+            raise ValueError(
+                f"found a container with openrlhf.nodes: {self.openrlhf.nodes}, expected 1, as an image has no srun to "
+                "start the other nodes with; name a Python instead (training.python)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import pytest
 from training import quiet
 
 from boundary_bench.errors import StoreError, TrainingError
-from boundary_bench.files import atomic, lease
+from boundary_bench.files import atomic, lease, write_text
 
 HOLD = """
 import sys
@@ -123,3 +123,9 @@ def test_a_folder_is_replaced_as_a_whole_and_a_failed_write_keeps_the_old_one(tm
         pass  # nothing was written: the move fails after the old folder stepped aside
     assert (target / "file").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot write .*/file/name: .*; is the folder writable"):
+        write_text(tmp_path / "file/name", "text")

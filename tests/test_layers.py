@@ -17,9 +17,9 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "dat
 
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
-    {"", "errors", "seeds", "files", "provenance", "policies"},
+    {"", "errors", "seeds", "files", "shared", "provenance", "policies"},
     {"study", "study_blocks", "study_file", "study_training"},
-    {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
+    {"algorithms", "benchmarks", "grading", "launcher", "statistics", "store", "models"},
     {"plan"},
     {
         "sampling",
@@ -32,6 +32,8 @@ FLOORS = [
         "compare",
         "report",
         "doctor",
+        "doctor_python",
+        "doctor_study",
         "forecast",
         "forecast_table",
         "environment",

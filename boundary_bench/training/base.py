@@ -11,6 +11,9 @@ from boundary_bench.errors import ModelError
 from boundary_bench.files import atomic, write_json
 from boundary_bench.study import Model
 
+#: What of a repository of the hub makes a model.
+FILES = ["*.json", "*.safetensors", "tokenizer.model"]
+
 
 def obtain(model: Model, store: Path, log: Callable[[str], None], stopped: Callable[[], bool]) -> Path:
     """The folder of a base model; a pre-trained one is made once and kept in ``store``.
@@ -35,14 +38,27 @@ def obtain(model: Model, store: Path, log: Callable[[str], None], stopped: Calla
     return folder
 
 
+def cached(name: str, revision: str) -> Path:
+    """The folder of a hub model in the local cache.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=FILES, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise ModelError(f"{name} at {revision} is not in the cache of the hub") from None
+
+
 def _download(name: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors", "tokenizer.model"])
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as fault:
         raise ModelError(
             f"cannot get {name} at {revision} from the hub ({type(fault).__name__}); offline, fetch it on a machine "

@@ -9,6 +9,7 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
+from boundary_bench import shared
 from boundary_bench.environment import has_gpu
 from boundary_bench.errors import BoundaryBenchError
 from boundary_bench.plan import TRAINING_SET, make_plan
@@ -20,6 +21,8 @@ STARTED = time.time()
 # function with "Nothing to be done" where the tables exist
 try:
     PLAN = make_plan(config.get("study", "quickstart"), Path(config.get("results", "results")))
+    if not workflow.is_main_process:
+        shared.check(PLAN.results)
     TRAIN, SAMPLE = (" ".join(map(quote, PLAN.command(part))) for part in ("training", "sampling"))
 except BoundaryBenchError as fault:
     raise WorkflowError(str(fault)) from None
@@ -99,10 +102,15 @@ TABLE_NAMES += ["contamination"] if PROBES else []
 REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
-NAMED = [entry.data for entry in PLAN.study.benchmarks.values() if entry.data]
-NAMED += [str(chosen.kind.definition) for chosen in PLAN.problem_sets.values() if chosen.kind.definition]
-NAMED += [PLAN.study.training.data] if PLAN.study.training.data else []
-NAMED += [model.path for model in PLAN.study.models.values() if model.path]
+NAMED = list(PLAN.named.values())
+
+
+# not in a dry run, nor in a job
+onstart:
+    try:
+        shared.announce(PLAN.results)
+    except BoundaryBenchError as fault:
+        raise WorkflowError(str(fault)) from None
 
 
 onsuccess:
