@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "sample":
             sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     _plan_parser(commands.add_parser("plan", help="What a study will take: jobs, samples, tokens, GPU-hours, disk."))
+    _status_parser(commands.add_parser("status", help="What of a study is done, running, failed and still to do."))
     commands.add_parser("doctor", help="What is installed here, and what each part unlocks.")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
@@ -66,6 +67,12 @@ def _plan_parser(top: argparse.ArgumentParser) -> None:
     top.add_argument("--json", action="store_true", help="for programs; null is unknown")
 
 
+def _status_parser(top: argparse.ArgumentParser) -> None:
+    top.add_argument("study", help="a study file, or the name of a shipped study")
+    top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    top.add_argument("--json", action="store_true", help="for programs; null is unknown")
+
+
 def _environment_parser(top: argparse.ArgumentParser) -> None:
     create = top.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser("create")
     create.add_argument("name", choices=["sample", "train"], help="sample: vLLM; train: OpenRLHF and TRL")
@@ -82,10 +89,19 @@ def _plan(arguments: argparse.Namespace) -> None:
     print(json.dumps(asdict(found), indent=2) if arguments.json else forecast_table.text(found))
 
 
+def _status(arguments: argparse.Namespace) -> None:
+    from boundary_bench import status, status_table
+
+    found = status.status(make_plan(arguments.study, arguments.results))
+    print(json.dumps(asdict(found), indent=2) if arguments.json else status_table.text(found))
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
         _plan(arguments)
+    elif arguments.command == "status":
+        _status(arguments)
     elif arguments.command == "doctor":
         from boundary_bench.doctor import doctor
 
