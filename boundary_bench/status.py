@@ -73,7 +73,7 @@ class Ended:
     """A job whose last attempt ended without its outputs.
 
     Attributes:
-        said: the line of its log that says why, or what is known without one.
+        said: the line of its log that says why, or what is known of a process that said nothing.
     """
 
     name: str
@@ -267,7 +267,10 @@ def _tail(path: Path) -> list[str]:
 
 
 def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
-    """Whether a job that nobody works on was only stopped, and what was said; None where it never began."""
+    """Whether a job that nobody works on was only stopped, and what is known of why; None where nothing went wrong.
+
+    A process that has no chance to say so leaves its store held, in the words of the holder file.
+    """
     lines = _tail(job.log) if job.log.exists() else []
     last = _fault(job.stage, lines)
     if last and not (dead and job.log.stat().st_mtime < dead.since):
@@ -276,8 +279,6 @@ def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
         where = f"process {dead.process} on {dead.host}" if dead.process else "its process"
         batch = f", job {dead.job}" if dead.job else ""
         return True, f"{where}{batch} died without a word: killed, out of memory, or its machine went down"
-    if lines and job.store:
-        return True, f"ended without a message, after: {lines[-1]}"
     return None
 
 
