@@ -12,7 +12,7 @@ from boundary_bench.status import Ended, Running, Stage, Status
 #: Entries of a list that are written out.
 LISTED = 20
 #: Characters of a line from a log.
-LONGEST = 400
+LONGEST = 1000
 
 
 def duration(seconds: float | None) -> str:
@@ -64,7 +64,8 @@ def _running(found: Running) -> str:
     who += [f"job {found.job}"] if found.job else []
     who.append(f"since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found.since))}")
     who.append(f"last wrote {duration(max(time.time() - found.heard, 0))} ago")
-    left = f", {duration(found.seconds_left)} left" if found.seconds_left is not None else ""
+    more = " or more" if found.progress and found.progress.samples is not None else ""
+    left = f", {duration(found.seconds_left)}{more} left" if found.seconds_left is not None else ""
     return f"{found.name}: {_progress(found)}{left}; {', '.join(who)}"
 
 
