@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     examined = commands.add_parser("doctor", help="What is installed here, or whether a study can run here.")
     examined.add_argument("--study", help="a study file, or the name of a shipped study: what it needs, here")
     examined.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    _status_parser(commands.add_parser("status", help="What of a study is done, running, failed and still to do."))
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -66,6 +67,12 @@ def _plan_parser(top: argparse.ArgumentParser) -> None:
     top.add_argument("--teraflops", type=float, default=989, help="dense 16-bit peak of a GPU (989, an H100 SXM)")
     top.add_argument("--train-tokens-per-second", type=float, help="of one GPU, in updates (from the peak)")
     top.add_argument("--sample-tokens-per-second", type=float, help="of one GPU, drawing (from the peak)")
+    top.add_argument("--json", action="store_true", help="for programs; null is unknown")
+
+
+def _status_parser(top: argparse.ArgumentParser) -> None:
+    top.add_argument("study", help="a study file, or the name of a shipped study")
+    top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     top.add_argument("--json", action="store_true", help="for programs; null is unknown")
 
 
@@ -102,10 +109,19 @@ def _doctor(arguments: argparse.Namespace) -> None:
         )
 
 
+def _status(arguments: argparse.Namespace) -> None:
+    from boundary_bench import status, status_table
+
+    found = status.status(make_plan(arguments.study, arguments.results))
+    print(json.dumps(asdict(found), indent=2) if arguments.json else status_table.text(found))
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
         _plan(arguments)
+    elif arguments.command == "status":
+        _status(arguments)
     elif arguments.command == "doctor":
         _doctor(arguments)
     elif arguments.command == "schema":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +140,50 @@ def _taken(lock: FileLock, store: Path, shards: int) -> Path | None:
         except Timeout:
             return Path(lock.lock_file)
     return None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a store or one shard of it, or did when it died.
+
+    Attributes:
+        process, host, job: its number there, and its SLURM job; None where it has not said so.
+        since: when it took the store, in seconds since the epoch.
+        locked: whether the lock is held, as far as this machine's kernel knows: a file system without locks between
+            machines knows nothing of a holder on another one.
+    """
+
+    process: int | None
+    host: str | None
+    job: str | None
+    since: float
+    locked: bool
+
+
+def holder(store: Path, shard: int = 1, shards: int = 1) -> Holder | None:
+    """Who holds a store, or held it to the last; None where it was given back. Changes nothing.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    file = store / f".holder-{shard}-of-{shards}"
+    try:
+        since, said = file.stat().st_mtime, file.read_text(errors="replace")
+    except FileNotFoundError:
+        return None
+    named = re.match(r"process (\d+) on (\S+), job (\S+)", said)
+    locked = _locked(store / f".lock-{shard}-of-{shards}")
+    if not named:
+        return Holder(None, None, None, since, locked)
+    return Holder(int(named[1]), named[2], None if named[3] == "none" else named[3], since, locked)
+
+
+def _locked(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

@@ -185,15 +185,18 @@ def test_a_job_whose_time_is_up(cluster: Cluster, study: Path, results: Path, tm
 def test_snakemake_is_killed_and_started_again(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
     with started(tmp_path, study) as run:
         training_begun(results, 20)
-        # its jobs run on, and know nothing of the next Snakemake
+        # its jobs run on, and know nothing of the next Snakemake; this one is held until it is in the next one's way
+        process = process_of("train", study)
+        os.kill(process, signal.SIGSTOP)
         os.killpg(run.process.pid, signal.SIGKILL)
         run.process.wait()
         unlocked = snakemake(tmp_path, "--unlock", "--config", f"study={study}")
         assert unlocked.returncode == 0, unlocked.stdout
         with started(tmp_path, study) as again:
+            until(lambda: "waiting: " in log_of(results, 60), "the second job at the door", 120)
+            os.kill(process, signal.SIGCONT)
             again.end()
     assert nothing_twice(results)
-    assert "waiting: " in log_of(results, 60)
 
 
 def test_a_job_that_fails_twice_and_then_works(
