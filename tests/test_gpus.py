@@ -14,6 +14,8 @@ from training import job
 from workflow import ENVIRONMENT, REPOSITORY, finish, read_until, shipped, snakemake, stage, write_study
 
 from boundary_bench import cards
+from boundary_bench.errors import EngineError
+from boundary_bench.sampling.vllm_engine import check_platform
 from boundary_bench.study import Sampling
 
 PROFILE = REPOSITORY / "workflows/profiles/workstation"
@@ -46,6 +48,16 @@ def test_gpus_of_a_training_job(changes: dict[str, Any], count: int) -> None:
 )
 def test_gpus_of_a_sampling_job(sampling: dict[str, Any], count: int) -> None:
     assert Sampling.model_validate(sampling).gpus == count
+
+
+def test_vllm_computes_where_the_study_says_or_not_at_all() -> None:
+    check_platform("cuda", "cuda")
+    with pytest.raises(
+        EngineError, match=r"device: cpu, but this vLLM computes on: cuda .*write sampling.device: cuda"
+    ):
+        check_platform("cuda", "cpu")
+    with pytest.raises(EngineError, match=r"finds no device that it was built for \(\S+\); make .* --device cuda$"):
+        check_platform("", "cuda")
 
 
 def asked(folder: Path, study: dict[str, Any]) -> dict[str, tuple[int, int]]:

@@ -196,7 +196,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
             f"vLLM in this Python ({sys.executable}) cannot be imported: {type(fault).__name__}: {fault}; {INSTALL}. "
             "On a machine without GPU the CUDA builds of torchvision, torchaudio and torchcodec break it: remove them"
         ) from fault
-    _check_platform(current_platform.device_type, sampling.device)
+    check_platform(current_platform.device_type, sampling.device)
     alone = sampling.device == "cpu"
     if alone:
         # its own process would be two more of them on a CPU, and would go on where this one is killed
@@ -228,7 +228,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
         ) from fault
 
 
-def _check_platform(found: str, device: str) -> None:
+def check_platform(found: str, device: str) -> None:
     """Compare where the study wants to compute with what vLLM was built for, which alone decides.
 
     Raises:
