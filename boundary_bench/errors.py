@@ -53,6 +53,10 @@ class StatisticsError(BoundaryBenchError, ValueError):
     """Numbers that no estimate can be made from."""
 
 
+class CardsError(BoundaryBenchError, RuntimeError):
+    """The GPUs that a job needs are not here."""
+
+
 class Interrupted(BoundaryBenchError):
     """SIGTERM or SIGINT arrived; the state is saved and the same command goes on from it."""
 

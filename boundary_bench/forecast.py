@@ -266,7 +266,8 @@ def estimable(plan: Plan) -> tuple[bool, bool, bool]:
     half = training.backend == "openrlhf" or (training.backend == "trl" and training.trl.dtype == "bfloat16")
     update = half and training.device == "cuda"
     rollout = update and (training.backend == "openrlhf" or training.trl.vllm)
-    return update, rollout, sampling.engine == "vllm" and sampling.vllm.dtype != "float32"
+    sample = sampling.engine == "vllm" and sampling.vllm.dtype != "float32" and sampling.device == "cuda"
+    return update, rollout, sample
 
 
 def _rates(plan: Plan, size: Figure, assumptions: Assumptions) -> tuple[Figure, Figure, Figure]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from boundary_bench import cards
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.files import append_line, lease, write_json, write_text
@@ -142,8 +143,11 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
             "know; train on a kind without stop strings"
         )
     store = plan.store("runs", run.name, {**settings, **contents(folder, manifest, problems)})
-    train = load_trainer(training)
-    with lease(store, log), Judge(plan.judgements) as judge:
+    # on several machines the scheduler gives them, or Ray does
+    count = training.gpus if training.openrlhf.nodes == 1 else 0
+    with lease(store, log), cards.hold(count, log, stopped), Judge(plan.judgements) as judge:
+        # frameworks may look at the GPUs when they are imported
+        train = load_trainer(training)
         put = prompting(plan.template(run.model, TRAINING_SET), folder)
         job = rollouts.Job(plan.objectives[run.algorithm], training, kind, problems, run.seed, put, judge)
         kept = train(job, folder, store, step, log, stopped)
@@ -185,8 +189,9 @@ def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     progress = plan.sample_log(policy.name, benchmark, shard).with_suffix(".jsonl")
     one_thread()
     kind, sampling = plan.problem_sets[benchmark].kind, plan.study.sampling
-    put = prompting(plan.template(policy.model, benchmark), folder)
-    with lease(store.folder, log, shard, shards), Judge(plan.judgements) as judge:
+    shares = lease(store.folder, log, shard, shards)
+    with shares, cards.hold(sampling.gpus, log, stopped), Judge(plan.judgements) as judge:
+        put = prompting(plan.template(policy.model, benchmark), folder)
         store.claim(settings)
         name = policy.name, benchmark
         chosen = campaign.Campaign(kind, problems, sampling, plan.design, name, shard, put, judge)
@@ -268,7 +273,7 @@ def probe(plan: Plan, arguments: argparse.Namespace) -> None:
         "provenance": provenance.record(),
     }
     one_thread()
-    with lease(store.folder, log), Judge(plan.judgements) as judge:
+    with lease(store.folder, log), cards.hold(study.sampling.gpus, log, stopped), Judge(plan.judgements) as judge:
         store.claim(settings)
         job = Job(problems, kind.grader, study.sampling, store.folder, judge, facts, kind.stop())
         for row in probe(plan, policy, benchmark, job, load_engine(folder, study.sampling, log), stopped):

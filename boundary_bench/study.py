@@ -109,7 +109,7 @@ class Sampling(Launched):
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     seed: int = Field(0, ge=0, description="every sample's own seed derives from this one and its name")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="device of the engine torch")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the engine computes")
 
     @field_validator("unscored")
     @classmethod
@@ -142,6 +142,13 @@ class Sampling(Launched):
     def needs_environment(self) -> bool:
         """Whether the engine lives in an environment of its own."""
         return self.engine == "vllm"
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one job."""
+        if self.device == "cpu":
+            return 0
+        return self.vllm.tensor_parallel if self.engine == "vllm" else 1
 
     def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
         """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""

@@ -90,6 +90,17 @@ class OpenRLHF(Block):
         """Engines, where the study does not say how many."""
         return self.engines or max(1, self.nodes * self.gpus // self.tensor_parallel)
 
+    @property
+    def gpus_needed(self) -> int:
+        """GPUs of all machines together."""
+        shared = self.nodes * self.gpus
+        return shared if self.colocate else shared + self.vllm_engines * self.tensor_parallel
+
+    @property
+    def gpus_each(self) -> int:
+        """GPUs of one machine: its share of all, rounded up."""
+        return -(-self.gpus_needed // self.nodes)
+
     def micro_batch_of(self, per_update: int) -> int:
         """Responses of one pass on one GPU: at most ``micro_batch``, and a whole number of passes to an update."""
         each = per_update // (self.nodes * self.gpus)
@@ -194,6 +205,13 @@ class Training(Launched):
     def needs_environment(self) -> bool:
         """Whether the backend lives in an environment of its own."""
         return self.backend != "reference"
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one job, on all its machines together."""
+        if self.device == "cpu":
+            return 0
+        return self.openrlhf.gpus_needed if self.backend == "openrlhf" else 1
 
     @property
     def per_update(self) -> int:

@@ -220,7 +220,8 @@ def test_only_what_something_follows_from_is_assumed(tmp_path: Path) -> None:
     cpu, half = make_plan("smoke"), {"engine": "vllm", "vllm": {"dtype": "bfloat16"}}
     assert names(cpu) == set()
     assert names(cpu, train_tokens_per_second=5) == {"updates"}
-    assert names(changed(tmp_path, "smoke", sampling=half)) == {"GPU", "drawing"}
+    assert names(changed(tmp_path, "smoke", sampling=half)) == set()
+    assert names(changed(tmp_path, "smoke", sampling=half | {"device": "cuda"})) == {"GPU", "drawing"}
     assert names(make_plan("debate")) == {"GPU", "updates", "drawing"}
     assert names(make_plan("debate"), train_tokens_per_second=5, sample_tokens_per_second=5) == {"updates", "drawing"}
 

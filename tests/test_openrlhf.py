@@ -121,7 +121,7 @@ def test_gpus_that_do_not_fit_are_refused(own: dict[str, Any], message: str) -> 
     ],
 )
 def test_gpus_are_counted(own: dict[str, Any], need: int) -> None:
-    assert command.gpus_needed(trained_with(openrlhf=own).training) == need
+    assert trained_with(openrlhf=own).training.openrlhf.gpus_needed == need
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

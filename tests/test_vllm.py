@@ -314,6 +314,15 @@ def test_vllm_that_does_not_start_is_an_error_with_its_cause(folders: dict[str, 
 
 
 @needs_vllm
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_study_that_wants_a_gpu_is_not_sampled_by_vllm_for_cpus(folders: dict[str, Path]) -> None:
+    wanted = SETTINGS.model_copy(update={"device": "cuda"})
+    message = r"sampling.device: cuda, but this vLLM computes on: cpu .*write sampling.device: cpu, or .* --device cuda"
+    with pytest.raises(EngineError, match=message):
+        vllm_engine.load_engine(folders["llama"], wanted).start()
+
+
+@needs_vllm
 def test_a_prompt_that_max_model_len_cannot_hold_is_named_before_vllm_starts(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -10,10 +10,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from workflow import ENVIRONMENT, REPOSITORY, planned, shipped, snakemake, tables, write_study
+from workflow import REPOSITORY, planned, shipped, snakemake, tables, write_study
 
 from boundary_bench import forecast
-from boundary_bench.environment import has_gpu
 from boundary_bench.plan import make_plan
 
 SMOKE = ("--config", "study=smoke")
@@ -59,23 +58,6 @@ def test_every_shipped_study_plans(study: str, tmp_path: Path) -> None:
     assert jobs["sample"] == jobs["measure"] * content["sampling"].get("shards", 1)
     stages = forecast.jobs(make_plan(study, tmp_path / "results"))
     assert jobs == {**stages, "all": 1, "total": sum(stages.values()) + 1}, "what `boundary-bench plan` says"
-
-
-@pytest.mark.parametrize(("engine", "gpu", "threads"), [("vllm", True, 2), ("vllm", False, 1), ("torch", True, 1)])
-def test_one_policy_at_a_time_is_sampled_where_vllm_takes_a_gpu(
-    engine: str, gpu: bool, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if gpu:  # what the driver brings
-        (tmp_path / "nvidia-smi").touch(0o755)
-        monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
-    elif has_gpu():
-        pytest.skip("this machine has a GPU")
-    study = variant(tmp_path, sampling=shipped("smoke")["sampling"] | {"engine": engine}, probe={})
-    done = snakemake(tmp_path, "-n", *study)
-    assert done.returncode == 0, done.stdout
-    jobs = re.findall(r"^rule (\w+):\n((?: .*\n)+)", done.stdout, re.MULTILINE)
-    found = {name: int((re.search(r"threads: (\d+)", text) or [0, 1])[1]) for name, text in jobs}
-    assert (found["sample"], found["probe"], found["measure"]) == (threads, threads, 1)
 
 
 def test_the_longest_chain_of_jobs_is_that_of_the_graph(tmp_path: Path) -> None:

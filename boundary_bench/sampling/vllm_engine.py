@@ -183,7 +183,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
     """vLLM (``vllm.LLM``) on the weights of a folder.
 
     Raises:
-        EngineError: vLLM cannot be imported, or does not start.
+        EngineError: vLLM cannot be imported, computes elsewhere than the study says, or does not start.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -196,7 +196,8 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
             f"vLLM in this Python ({sys.executable}) cannot be imported: {type(fault).__name__}: {fault}; {INSTALL}. "
             "On a machine without GPU the CUDA builds of torchvision, torchaudio and torchcodec break it: remove them"
         ) from fault
-    alone = current_platform.is_cpu()
+    check_platform(current_platform.device_type, sampling.device)
+    alone = sampling.device == "cpu"
     if alone:
         # its own process would be two more of them on a CPU, and would go on where this one is killed
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -225,6 +226,22 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
             f"vLLM does not start on {folder}: {type(fault).__name__}: {fault}; what it printed above names the cause. "
             "For memory, lower sampling.vllm.max_model_len, max_num_seqs or gpu_memory_utilization"
         ) from fault
+
+
+def check_platform(found: str, device: str) -> None:
+    """Compare where the study wants to compute with what vLLM was built for, which alone decides.
+
+    Raises:
+        EngineError: they differ.
+    """
+    if found == device:
+        return
+    where = f"this vLLM computes on: {found}" if found else "this vLLM finds no device that it was built for"
+    other = f"write sampling.device: {found}, or " if found in ("cpu", "cuda") else ""
+    raise EngineError(
+        f"sampling.device: {device}, but {where} ({sys.executable}); {other}make an environment with: "
+        f"boundary-bench env create sample --device {device}"
+    )
 
 
 def _parameters(decoding: Decoding) -> Any:

@@ -73,12 +73,12 @@ def train(
         Interrupted: ``stopped`` said so; the state is saved.
         ModelError: the base or the saved state cannot be used.
         TrainingError: a gradient is not finite, the GPU's memory is too small, the store has gone past ``stop``
-            without keeping it, TRL is of another version, or there are several GPUs.
+            without keeping it, or TRL is of another version.
     """
     segment = Segment(job, base, store, stop, log, stopped)
     if segment.delivered():
         return segment.folder
-    _check_machine(job.training.device)
+    _check_version()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
@@ -102,15 +102,10 @@ def train(
     return segment.deliver(model)
 
 
-def _check_machine(device: str) -> None:
+def _check_version() -> None:
     if (found := version("trl")) != VERSION:
         raise TrainingError(
             f"found trl {found}, expected {VERSION}: make the environment with boundary-bench env create train"
-        )
-    if device == "cuda" and (count := torch.cuda.device_count()) > 1:
-        raise TrainingError(
-            f"found {count} GPUs, and the backend trl trains on one: start with CUDA_VISIBLE_DEVICES=0, or write "
-            "training.backend: openrlhf"
         )
 
 

@@ -10,7 +10,6 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 
 from boundary_bench import shared
-from boundary_bench.environment import has_gpu
 from boundary_bench.errors import BoundaryBenchError
 from boundary_bench.plan import TRAINING_SET, make_plan
 from boundary_bench.provenance import fingerprint
@@ -41,10 +40,6 @@ shell.prefix(
 )
 
 LOGS = f"{PLAN.root}/logs"
-
-# vLLM takes most of a GPU's memory at its start, so that two of them do not share one. On a CPU, and in the torch
-# engine, a job takes what it needs and one core
-SAMPLING_THREADS = (workflow.cores or 1) if PLAN.study.sampling.needs_environment and has_gpu() else 1
 
 
 def one_of(names):

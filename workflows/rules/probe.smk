@@ -6,7 +6,9 @@ rule probe:
         [PLAN.root / "probes/{policy}/{benchmark}" / name for name in PROBE_FILES],
     log:
         f"{LOGS}/probe/{{policy}}/{{benchmark}}.log",
-    threads: SAMPLING_THREADS
+    resources:
+        gpu=PLAN.study.sampling.gpus,
+        nodes=1,
     params:
         settings=lambda wildcards: fingerprint(PLAN.probe_settings(wildcards.benchmark)),
         fractions=PLAN.study.probe.fractions if PLAN.study.probe else [],

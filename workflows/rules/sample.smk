@@ -6,7 +6,9 @@ rule sample:
         PLAN.shard("{policy}", "{benchmark}", "{shard}"),
     log:
         PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
-    threads: SAMPLING_THREADS
+    resources:
+        gpu=PLAN.study.sampling.gpus,
+        nodes=1,
     params:
         settings=lambda wildcards: fingerprint(
             PLAN.sample_settings(wildcards.benchmark, PLAN.policy(wildcards.policy).model)

@@ -10,6 +10,9 @@ rule train:
         f"{LOGS}/train/{{run}}/step{{step}}.log",
     # a framework takes the machine; the reference trainer one core
     threads: (workflow.cores or 1) if PLAN.study.training.needs_environment else 1
+    resources:
+        gpu=PLAN.study.training.gpus,
+        nodes=PLAN.study.training.openrlhf.nodes,
     params:
         settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
     shell:

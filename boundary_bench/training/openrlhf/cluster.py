@@ -15,7 +15,7 @@ from pathlib import Path
 
 from boundary_bench.errors import EXIT_USER_ERROR, BoundaryBenchError, TrainingError
 from boundary_bench.study_training import Training
-from boundary_bench.training.openrlhf import command, guard
+from boundary_bench.training.openrlhf import guard
 
 #: Longest that Ray may take to come up on all nodes.
 SECONDS_TO_START = 300
@@ -31,7 +31,7 @@ def check_gpus(training: Training) -> None:
         return
     import torch
 
-    need, found = command.gpus_needed(training), torch.cuda.device_count()
+    need, found = training.openrlhf.gpus_needed, torch.cuda.device_count()
     if found < need:
         raise TrainingError(
             f"the study trains on {need} GPU(s) (training.openrlhf: gpus, and engines x tensor_parallel unless they "
@@ -56,7 +56,7 @@ def words(training: Training, inner: list[str]) -> list[str]:
             f"training.openrlhf.nodes: {own.nodes}, found neither a SLURM job (SLURM_JOB_ID) nor a Ray cluster "
             "(RAY_ADDRESS); start one of them, or write nodes: 1"
         )
-    counts = (own.nodes, command.gpus_each(training), command.gpus_needed(training))
+    counts = (own.nodes, own.gpus_each, own.gpus_needed)
     return [sys.executable, "-m", __name__, *map(str, counts), *inner]
 
 

@@ -114,18 +114,6 @@ def state_every(training: Training, stop: int) -> int:
     return min(divisors, key=lambda step: (max(step / wanted, wanted / step), step))
 
 
-def gpus_needed(training: Training) -> int:
-    """GPUs of all machines together."""
-    own = training.openrlhf
-    shared = own.nodes * own.gpus
-    return shared if own.colocate else shared + own.vllm_engines * own.tensor_parallel
-
-
-def gpus_each(training: Training) -> int:
-    """GPUs of one machine: its share of all, rounded up."""
-    return -(-gpus_needed(training) // training.openrlhf.nodes)
-
-
 def _places(training: Training, objective: Objective) -> Flags:
     own, gpu = training.openrlhf, training.device == "cuda"
     return {

@@ -21,7 +21,7 @@ from boundary_bench.errors import Interrupted, StoreError, TrainingError
 from boundary_bench.files import write_text
 from boundary_bench.study_training import Training
 from boundary_bench.training import cpu_shim
-from boundary_bench.training.openrlhf import command, guard, hook
+from boundary_bench.training.openrlhf import guard, hook
 from boundary_bench.training.segment import GENTLER
 
 #: What OpenRLHF logs of a step, by its own names.
@@ -88,7 +88,7 @@ def environment(training: Training, launch: Launch) -> dict[str, str]:
     }
     path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     if training.device == "cpu":
-        gpus = command.gpus_each(training)
+        gpus = training.openrlhf.gpus_each
         own |= {
             "RAY_OVERRIDE_RESOURCES": f'{{"CPU": {8 * gpus}, "GPU": {gpus}}}',
             "DS_ACCELERATOR": "cpu",
