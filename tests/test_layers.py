@@ -20,7 +20,7 @@ FLOORS = [
     {"", "errors", "seeds", "files", "provenance", "policies"},
     {"study", "study_blocks", "study_file", "study_training"},
     {"algorithms", "benchmarks", "grading", "statistics", "store", "models"},
-    {"plan"},
+    {"plan", "problem_sets"},
     {
         "sampling",
         "training",

@@ -6,7 +6,7 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{benchmark}}.log",
     params:
-        settings=lambda wildcards: fingerprint(PLAN.problem_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.problem_settings, wildcards.benchmark),
     shell:
         'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"
@@ -21,7 +21,7 @@ rule overlap:
     log:
         f"{LOGS}/overlap/{{benchmark}}.log",
     params:
-        settings=lambda wildcards: fingerprint(PLAN.overlap_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.overlap_settings, wildcards.benchmark),
     shell:
         'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"

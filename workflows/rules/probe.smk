@@ -8,7 +8,7 @@ rule probe:
         f"{LOGS}/probe/{{policy}}/{{benchmark}}.log",
     threads: SAMPLING_THREADS
     params:
-        settings=lambda wildcards: fingerprint(PLAN.probe_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.probe_settings, wildcards.benchmark),
         fractions=PLAN.study.probe.fractions if PLAN.study.probe else [],
         analysis=PLAN.analysis_settings("probe"),
     shell:

@@ -8,8 +8,8 @@ rule sample:
         PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
     threads: SAMPLING_THREADS
     params:
-        settings=lambda wildcards: fingerprint(
-            PLAN.sample_settings(wildcards.benchmark, PLAN.policy(wildcards.policy).model)
+        settings=lambda wildcards: settings_of(
+            PLAN.sample_settings, wildcards.benchmark, PLAN.policy(wildcards.policy).model
         ),
         design=PLAN.design_settings,
     shell:

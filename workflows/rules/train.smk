@@ -11,7 +11,7 @@ rule train:
     # a framework takes the machine; the reference trainer one core
     threads: (workflow.cores or 1) if PLAN.study.training.needs_environment else 1
     params:
-        settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
+        settings=lambda wildcards: settings_of(PLAN.train_settings, PLAN.run(wildcards.run)),
     shell:
         '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run} --step {wildcards.step}'
         " --settings {params.settings} 2>&1 | tee -ia {log}"
