@@ -14,11 +14,11 @@ include: "workflows/rules/common.smk"
 
 wildcard_constraints:
     model=one_of(PLAN.study.models),
-    run=one_of(run.name for run in PLAN.runs),
-    policy=one_of(policy.name for policy in PLAN.policies),
+    run=PLAN.run_pattern,
+    policy=PLAN.policy_pattern,
     benchmark=one_of([*PLAN.study.benchmarks, TRAINING_SET]),
-    step=one_of(map(str, PLAN.study.training.segments)),
-    shard=one_of(map(str, PLAN.shards)),
+    step=one_of(PLAN.study.training.segments),
+    shard=one_of(PLAN.shards),
 
 
 include: "workflows/rules/prepare.smk"
@@ -38,11 +38,7 @@ rule all:
     input:
         NAMED,
         OVERLAPS,
-        CHECKPOINTS,
-        SAMPLES,
-        MEASURES,
-        PROBES,
-        COMPARISONS,
+        leaves,
         TABLES,
         REPORT,
 

@@ -14,16 +14,15 @@ from typing import Any
 from boundary_bench import launcher
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.objective import Objective
-from boundary_bench.benchmarks import check, kind_of, options_of
-from boundary_bench.benchmarks.base import Kind, Options
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import GRADERS
-from boundary_bench.policies import Policy, Run
+from boundary_bench.policies import Policy, Run, one_of
+from boundary_bench.problem_sets import TRAINING_SET, ProblemSet, problem_sets
 from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.statistics.design import Design, plan_rounds
-from boundary_bench.study import Benchmark, Study
+from boundary_bench.study import Study
 from boundary_bench.study_blocks import Launched
 from boundary_bench.study_file import find_study, load_study
 from boundary_bench.study_training import Training
@@ -31,20 +30,6 @@ from boundary_bench.study_training import Training
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
 VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 2, "report": 2}
 VERSIONS |= {"probe": 1, "openrlhf": 1, "trl": 2}
-
-#: The problem set that the policies are trained on, prepared like a benchmark.
-TRAINING_SET = "training"
-
-
-@dataclass(frozen=True)
-class ProblemSet:
-    """A benchmark entry with its kind and options resolved."""
-
-    name: str
-    kind: Kind
-    entry: Benchmark
-    options: Options
-    template: Template
 
 
 @dataclass(frozen=True)
@@ -83,25 +68,7 @@ class Plan:
     @cached_property
     def problem_sets(self) -> dict[str, ProblemSet]:
         """The benchmarks and the training set, by name."""
-        training = self.study.training
-        entries = dict(self.study.benchmarks)
-        if TRAINING_SET in entries:
-            raise StudyError(f"benchmarks.{TRAINING_SET}: this name is kept for the training set; choose another")
-        found = {name: _problem_set(name, entry, f"benchmarks.{name}") for name, entry in entries.items()}
-        entry = Benchmark(
-            kind=training.benchmark,
-            split="train",
-            options=training.options,
-            data=training.data,
-            template=training.template,
-        )
-        found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
-        for name, model in self.study.models.items():
-            if model.pretrain:
-                where = f"models.{name}.pretrain.benchmark"
-                if kind_of(model.pretrain.benchmark, where).solutions is None:
-                    raise StudyError(f"{where}: {model.pretrain.benchmark!r} has no solutions to pre-train on")
-        return found
+        return problem_sets(self.study)
 
     def template(self, model: str, benchmark: str) -> Template:
         """The prompt template of a model, its base and all trained from it, on a benchmark or the training set.
@@ -143,7 +110,7 @@ class Plan:
         except StatisticsError as fault:
             raise StudyError(f"sampling: {fault}") from None
 
-    @property
+    @cached_property
     def runs(self) -> list[Run]:
         """Every model x algorithm x seed."""
         study = self.study
@@ -153,7 +120,7 @@ class Plan:
         """The evaluated policies of a run in order of training, the base model first."""
         return [Policy(run.model, run if step else None, step) for step in self.study.evaluate.steps]
 
-    @property
+    @cached_property
     def policies(self) -> list[Policy]:
         """Every policy that is sampled, each once."""
         return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
@@ -164,13 +131,32 @@ class Plan:
         bases = [policy for policy in self.policies if policy.run is None]
         return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
 
+    @property
+    def run_pattern(self) -> str:
+        """A regular expression of exactly the runs' names; it grows with models + algorithms + seeds, not with runs."""
+        study = self.study
+        return f"(?:{one_of(study.models)})--(?:{one_of(study.algorithms)})--seed(?:{one_of(study.seeds)})"
+
+    @property
+    def policy_pattern(self) -> str:
+        """A regular expression of exactly the policies' names, short as that of the runs."""
+        return f"{one_of(self.study.models)}|{self.run_pattern}--step(?:{one_of(self.study.evaluate.steps[1:])})"
+
+    @cached_property
+    def _run_of(self) -> dict[str, Run]:
+        return {run.name: run for run in self.runs}
+
+    @cached_property
+    def _policy_of(self) -> dict[str, Policy]:
+        return {policy.name: policy for policy in self.policies}
+
     def run(self, name: str) -> Run:
         """The run of that name."""
-        return _pick(name, {run.name: run for run in self.runs}, "run")
+        return _pick(name, self._run_of, "run")
 
     def policy(self, name: str) -> Policy:
         """The policy of that name."""
-        return _pick(name, {policy.name: policy for policy in self.policies}, "policy")
+        return _pick(name, self._policy_of, "policy")
 
     def check_benchmark(self, name: str) -> None:
         """Refuse the name of a benchmark that is not in the study.
@@ -365,13 +351,6 @@ class Plan:
             **of_samples,
             **self.study.analysis.model_dump(mode="json", exclude={"ks"}),
         }
-
-
-def _problem_set(name: str, entry: Benchmark, where: str) -> ProblemSet:
-    kind = kind_of(entry.kind or name, where if entry.kind else f"{where} (its name, as it gives no kind)")
-    options = options_of(kind, entry.options, where)
-    check(kind, entry.split, options, entry.data, where)
-    return ProblemSet(name, kind, entry, options, template_of(entry.template or kind.template, f"{where}.template"))
 
 
 def _pick(name: str, known: dict[str, Any], what: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -31,3 +33,8 @@ class Policy:
     def name(self) -> str:
         """The name in files and tables."""
         return self.model if self.run is None else f"{self.run.name}--step{self.step}"
+
+
+def one_of(names: Iterable[object]) -> str:
+    """A regular expression that matches exactly these names."""
+    return "|".join(re.escape(str(name)) for name in names)

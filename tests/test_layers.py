@@ -20,7 +20,7 @@ FLOORS = [
     {"", "errors", "seeds", "files", "shared", "provenance", "policies", "cards"},
     {"study", "study_blocks", "study_file", "study_training"},
     {"algorithms", "benchmarks", "grading", "launcher", "statistics", "store", "models"},
-    {"plan"},
+    {"plan", "problem_sets"},
     {
         "sampling",
         "training",

@@ -1,9 +1,9 @@
 """The plan of the study, and the lists of files that the rules make."""
 
 import os
-import re
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from boundary_bench import shared
 from boundary_bench.errors import BoundaryBenchError
 from boundary_bench.plan import TRAINING_SET, make_plan
+from boundary_bench.policies import one_of
 from boundary_bench.provenance import fingerprint
 
 STARTED = time.time()
@@ -42,9 +43,10 @@ shell.prefix(
 LOGS = f"{PLAN.root}/logs"
 
 
-def one_of(names):
-    """A wildcard constraint that allows exactly these names."""
-    return "|".join(re.escape(name) for name in names)
+@cache
+def settings_of(settings, *names):
+    """The fingerprint of a method of the plan at these names: thousands of jobs share one."""
+    return fingerprint(settings(*names))
 
 
 def before(wildcards):
@@ -63,11 +65,6 @@ def evaluated(wildcards):
     return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
 
 
-CHECKPOINTS = [PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments]
-OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
-SAMPLES = [
-    file for policy in PLAN.policies for b in PLAN.study.benchmarks for file in PLAN.samples(policy, b)
-]
 MEASURE_FILES = [
     "problems.parquet",
     "pass_at_k.csv",
@@ -76,24 +73,27 @@ MEASURE_FILES = [
     "graders.csv",
     "disagreements.csv",
 ]
-MEASURES = [
-    PLAN.measures(policy, b) / name
-    for policy in PLAN.policies
-    for b in PLAN.study.benchmarks
-    for name in MEASURE_FILES
-]
 PROBE_FILES = ["problems.parquet", "contamination.csv"]
-PROBES = [PLAN.probe(policy, b) / name for policy, b in PLAN.probes for name in PROBE_FILES]
 COMPARISON_FILES = ["differences.csv", "boundary.csv", "coverage.csv", "stages.csv"]
-COMPARISONS = [
-    PLAN.comparison(run, b) / name
-    for run in PLAN.runs
-    for b in PLAN.study.benchmarks
-    for name in COMPARISON_FILES
-]
+
+
+def leaves(wildcards):
+    """All that the report is made of. A function, so that a job which needs none of these names makes none of them."""
+    benchmarks = PLAN.study.benchmarks
+    folders = [(PLAN.measures(policy, b), MEASURE_FILES) for policy in PLAN.policies for b in benchmarks]
+    folders += [(PLAN.probe(policy, b), PROBE_FILES) for policy, b in PLAN.probes]
+    folders += [(PLAN.comparison(run, b), COMPARISON_FILES) for run in PLAN.runs for b in benchmarks]
+    return [
+        *(PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments),
+        *(file for policy in PLAN.policies for b in benchmarks for file in PLAN.samples(policy, b)),
+        *(f"{folder}/{name}" for folder, names in folders for name in names),
+    ]
+
+
+OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages"]
 TABLE_NAMES += ["graders", "training"]
-TABLE_NAMES += ["contamination"] if PROBES else []
+TABLE_NAMES += ["contamination"] if PLAN.study.probe else []
 REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables

@@ -11,7 +11,7 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{benchmark}}.log",
     params:
-        settings=lambda wildcards: fingerprint(PLAN.problem_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.problem_settings, wildcards.benchmark),
     shell:
         'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | record {log}"
@@ -26,7 +26,7 @@ rule overlap:
     log:
         f"{LOGS}/overlap/{{benchmark}}.log",
     params:
-        settings=lambda wildcards: fingerprint(PLAN.overlap_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.overlap_settings, wildcards.benchmark),
     shell:
         'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
         " --settings {params.settings} 2>&1 | record {log}"

@@ -9,7 +9,7 @@ rule pretrain:
     # spins for a quarter of a millisecond: not at all doubles the time on idle cores, for ever is tenfold on busy ones
     threads: 2
     params:
-        settings=lambda wildcards: fingerprint(PLAN.model_settings(wildcards.model)),
+        settings=lambda wildcards: settings_of(PLAN.model_settings, wildcards.model),
     shell:
         'OMP_NUM_THREADS=2 GOMP_SPINCOUNT=5000 boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
         " --settings {params.settings} 2>&1 | record {log}"

@@ -10,7 +10,7 @@ rule probe:
         gpu=PLAN.study.sampling.gpus,
         nodes=1,
     params:
-        settings=lambda wildcards: fingerprint(PLAN.probe_settings(wildcards.benchmark)),
+        settings=lambda wildcards: settings_of(PLAN.probe_settings, wildcards.benchmark),
         fractions=PLAN.study.probe.fractions if PLAN.study.probe else [],
         analysis=PLAN.analysis_settings("probe"),
     shell:

@@ -1,10 +1,6 @@
 rule report:
     input:
-        CHECKPOINTS,
-        SAMPLES,
-        MEASURES,
-        PROBES,
-        COMPARISONS,
+        leaves,
     output:
         TABLES,
         page=REPORT,

@@ -10,8 +10,8 @@ rule sample:
         gpu=PLAN.study.sampling.gpus,
         nodes=1,
     params:
-        settings=lambda wildcards: fingerprint(
-            PLAN.sample_settings(wildcards.benchmark, PLAN.policy(wildcards.policy).model)
+        settings=lambda wildcards: settings_of(
+            PLAN.sample_settings, wildcards.benchmark, PLAN.policy(wildcards.policy).model
         ),
         design=PLAN.design_settings,
     shell:

@@ -14,7 +14,7 @@ rule train:
         gpu=PLAN.study.training.gpus,
         nodes=PLAN.study.training.openrlhf.nodes,
     params:
-        settings=lambda wildcards: fingerprint(PLAN.train_settings(PLAN.run(wildcards.run))),
+        settings=lambda wildcards: settings_of(PLAN.train_settings, PLAN.run(wildcards.run)),
     shell:
         '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run} --step {wildcards.step}'
         " --settings {params.settings} 2>&1 | record {log}"
