@@ -140,11 +140,12 @@ def _simple_command(arguments: argparse.Namespace) -> None:
 
         print({"benchmark": scaffold.benchmark, "model": scaffold.model}[arguments.what](arguments.name))
     else:
-        from boundary_bench.environment import create
+        from boundary_bench.environment import create, has_gpu
 
         name, path = arguments.name, arguments.path or Path(f".venv-{arguments.name}")
         python = create(name, path, arguments.device, logger(f"env create {name}"))
         line = {"sample": "sampling: {engine: vllm", "train": "training: {backend: openrlhf"}[name]
+        line += ", device: cuda" if (arguments.device or ("cuda" if has_gpu() else "cpu")) == "cuda" else ""
         found = "found by itself in this folder; elsewhere " if arguments.path is None else ""
         print(f"{found}write into the study:\n\n{line}, python: {python}}}")
 

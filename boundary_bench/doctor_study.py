@@ -19,7 +19,6 @@ from boundary_bench.grading import Grader
 from boundary_bench.models import weight_files
 from boundary_bench.plan import TRAINING_SET, Plan
 from boundary_bench.training import base
-from boundary_bench.training.openrlhf import command
 
 #: What a stage imports, as a statement.
 BACKENDS = {
@@ -82,8 +81,8 @@ def training(plan: Plan) -> Iterator[Finding]:
         statements["vllm for trl"] = "import vllm"
     statements |= _packages([plan.problem_sets[TRAINING_SET].kind.grader])
     visible = yield from _part(plan, "training", "train", statements)
-    if training.device == "cuda" and visible is not None:
-        yield gpus("train", command.gpus_each(training) if training.backend == "openrlhf" else 1, visible)
+    if training.gpus and visible is not None:
+        yield gpus("train", training.gpus_each, visible)
 
 
 def sampling(plan: Plan) -> Iterator[Finding]:
@@ -92,12 +91,8 @@ def sampling(plan: Plan) -> Iterator[Finding]:
     statements = {f"engine {sampling.engine}": ENGINES[sampling.engine]}
     statements |= _packages([chosen[name].kind.grader for name in plan.study.benchmarks])
     visible = yield from _part(plan, "sampling", "sample, probe" if plan.study.probe else "sample", statements)
-    if visible is None:
-        return
-    if sampling.engine == "vllm":
-        yield gpus("sample", sampling.vllm.tensor_parallel, visible, "; where there is none, vLLM takes the CPU")
-    elif sampling.device == "cuda":
-        yield gpus("sample", 1, visible)
+    if sampling.gpus and visible is not None:
+        yield gpus("sample", sampling.gpus, visible)
 
 
 def _packages(graders: list[Grader]) -> dict[str, str]:
@@ -145,7 +140,7 @@ def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.F
     return Finding("missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {install}")
 
 
-def gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
+def gpus(stage: str, asked: int, visible: int) -> Finding:
     """The GPUs that a stage needs on one machine against those that its torch sees here."""
     what, said = f"  GPUs to {stage}", f"{visible} visible here, {asked} needed on a machine"
     if visible >= asked:
@@ -155,7 +150,7 @@ def gpus(stage: str, asked: int, visible: int, otherwise: str = "") -> Finding:
     if has_gpu():
         cause = "there is an NVIDIA driver: ask the scheduler for GPUs, or install a CUDA build of torch"
         return Finding("missing", what, f"{said}, though {cause}")
-    return Finding("remark", what, f"{said}: fine where no {stage} job runs{otherwise}")
+    return Finding("remark", what, f"{said}: fine where no {stage} job runs")
 
 
 def models(plan: Plan) -> Iterator[Finding]:

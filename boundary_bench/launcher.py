@@ -33,8 +33,7 @@ def command(part: Part, chosen: Training | Sampling, files: Iterable[str | Path]
         StudyError: there is no such Python or image, or nothing that runs images.
     """
     if chosen.container:
-        gpu = chosen.device == "cuda" or (isinstance(chosen, Sampling) and chosen.engine == "vllm")
-        return [*_container(f"{part}.container", chosen.container, gpu, files), *MODULE]
+        return [*_container(f"{part}.container", chosen.container, chosen.gpus > 0, files), *MODULE]
     python, kind = chosen.python, ENVIRONMENTS[part]
     usual = Path(f".venv-{kind}/bin/python")
     if python is None and chosen.needs_environment and usual.is_file():

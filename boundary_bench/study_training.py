@@ -214,6 +214,11 @@ class Training(Launched):
         return self.openrlhf.gpus_needed if self.backend == "openrlhf" else 1
 
     @property
+    def gpus_each(self) -> int:
+        """GPUs of one job on one machine."""
+        return self.openrlhf.gpus_each if self.device == "cuda" and self.backend == "openrlhf" else self.gpus
+
+    @property
     def per_update(self) -> int:
         """Responses of one optimizer update."""
         return self.prompts * self.rollouts // self.updates_per_rollout

@@ -59,7 +59,7 @@ def test_an_image_sees_what_the_study_needs(elsewhere: Path, monkeypatch: pytest
         ("training", {}, False),
         ("training", {"device": "cuda"}, True),
         ("sampling", {"device": "cuda"}, True),
-        ("sampling", {"engine": "vllm"}, True),
+        ("sampling", {"engine": "vllm"}, False),
     ],
 )
 def test_an_image_sees_the_gpus_where_they_are_asked_for(

@@ -9,8 +9,8 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-from boundary_bench import shared
-from boundary_bench.errors import BoundaryBenchError
+from boundary_bench import jobs, shared, status, status_table
+from boundary_bench.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
 from boundary_bench.policies import one_of
 from boundary_bench.provenance import fingerprint
@@ -23,14 +23,22 @@ try:
     PLAN = make_plan(config.get("study", "quickstart"), Path(config.get("results", "results")))
     if not workflow.is_main_process:
         shared.check(PLAN.results)
+    most = max(PLAN.study.training.gpus_each, PLAN.study.sampling.gpus)
+    # a profile may know how many there are at most: such a job would wait for ever
+    if most > (there := int(os.environ.get("BOUNDARY_BENCH_GPUS_PER_NODE", most))):
+        raise StudyError(
+            f"the study asks for {most} GPU(s) on one machine, and the largest that jobs may go to has {there}; "
+            "lower training.openrlhf.gpus or sampling.vllm.tensor_parallel, or choose another partition"
+        )
     TRAIN, SAMPLE = (" ".join(map(quote, PLAN.command(part))) for part in ("training", "sampling"))
 except BoundaryBenchError as fault:
     raise WorkflowError(str(fault)) from None
 
 # the command line of the environment that snakemake runs in, also where that is not activated; and
 # the study as shell variables, since a parameter would make moving the file a reason to run again
-# A scheduler asks every process of a job to stop: only the stage may, and the rest takes down what it says until it has
-# saved. Snakemake deletes the log of an attempt before the next; all of them are in the file beside it
+#
+# A scheduler asks every process of a job to stop: only the stage may, and the rest takes down what it says until it
+# has saved. Snakemake deletes the log of an attempt before the next; all of them are in the file beside it
 shell.prefix(
     "set -euo pipefail; trap : TERM; record() {{ trap '' INT TERM; local all=\"${{1%.log}}.history\";"
     ' echo "== $(date -u +%FT%TZ) on $(hostname)" >> "$all"; exec tee -a "$1" "$all"; }}; '
@@ -41,6 +49,10 @@ shell.prefix(
 )
 
 LOGS = f"{PLAN.root}/logs"
+
+# a framework takes eight cores a GPU, and without one the machine; the reference trainer one core
+FRAMEWORK = PLAN.study.training.needs_environment
+TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or ((workflow.cores or 8) if FRAMEWORK else 1)
 
 
 @cache
@@ -65,24 +77,12 @@ def evaluated(wildcards):
     return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
 
 
-MEASURE_FILES = [
-    "problems.parquet",
-    "pass_at_k.csv",
-    "cover.csv",
-    "summary.csv",
-    "graders.csv",
-    "disagreements.csv",
-]
-PROBE_FILES = ["problems.parquet", "contamination.csv"]
-COMPARISON_FILES = ["differences.csv", "boundary.csv", "coverage.csv", "stages.csv"]
-
-
 def leaves(wildcards):
     """All that the report is made of. A function, so that a job which needs none of these names makes none of them."""
     benchmarks = PLAN.study.benchmarks
-    folders = [(PLAN.measures(policy, b), MEASURE_FILES) for policy in PLAN.policies for b in benchmarks]
-    folders += [(PLAN.probe(policy, b), PROBE_FILES) for policy, b in PLAN.probes]
-    folders += [(PLAN.comparison(run, b), COMPARISON_FILES) for run in PLAN.runs for b in benchmarks]
+    folders = [(PLAN.measures(policy, b), jobs.MEASURE_FILES) for policy in PLAN.policies for b in benchmarks]
+    folders += [(PLAN.probe(policy, b), jobs.PROBE_FILES) for policy, b in PLAN.probes]
+    folders += [(PLAN.comparison(run, b), jobs.COMPARISON_FILES) for run in PLAN.runs for b in benchmarks]
     return [
         *(PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments),
         *(file for policy in PLAN.policies for b in benchmarks for file in PLAN.samples(policy, b)),
@@ -91,9 +91,7 @@ def leaves(wildcards):
 
 
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
-TABLE_NAMES = ["pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages"]
-TABLE_NAMES += ["graders", "training"]
-TABLE_NAMES += ["contamination"] if PLAN.study.probe else []
+TABLE_NAMES = [*jobs.TABLES, *(["contamination"] if PLAN.study.probe else [])]
 REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
@@ -110,3 +108,8 @@ onstart:
 
 onsuccess:
     print(f"{REPORT} ({(time.time() - STARTED) / 60:.1f} minutes)")
+
+
+onerror:
+    print(f"\nboundary-bench status {quote(str(PLAN.path))} --results {quote(str(PLAN.results))}")
+    print(status_table.text(status.status(PLAN)))

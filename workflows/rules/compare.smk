@@ -2,7 +2,7 @@ rule compare:
     input:
         evaluated,
     output:
-        [PLAN.root / "comparisons/{run}/{benchmark}" / name for name in COMPARISON_FILES],
+        [PLAN.root / "comparisons/{run}/{benchmark}" / name for name in jobs.COMPARISON_FILES],
     log:
         f"{LOGS}/compare/{{run}}/{{benchmark}}.log",
     params:

@@ -3,7 +3,7 @@ rule measure:
         samples=[PLAN.shard("{policy}", "{benchmark}", shard) for shard in PLAN.shards],
         problems=PLAN.problems("{benchmark}"),
     output:
-        [PLAN.root / "measures/{policy}/{benchmark}" / name for name in MEASURE_FILES],
+        [PLAN.root / "measures/{policy}/{benchmark}" / name for name in jobs.MEASURE_FILES],
     log:
         f"{LOGS}/measure/{{policy}}/{{benchmark}}.log",
     params:

@@ -3,9 +3,10 @@ rule probe:
         weights=lambda wildcards: PLAN.weights(PLAN.policy(wildcards.policy)),
         problems=PLAN.problems("{benchmark}"),
     output:
-        [PLAN.root / "probes/{policy}/{benchmark}" / name for name in PROBE_FILES],
+        [PLAN.root / "probes/{policy}/{benchmark}" / name for name in jobs.PROBE_FILES],
     log:
         f"{LOGS}/probe/{{policy}}/{{benchmark}}.log",
+    threads: 4 * PLAN.study.sampling.gpus or 1
     resources:
         gpu=PLAN.study.sampling.gpus,
         nodes=1,

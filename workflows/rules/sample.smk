@@ -6,6 +6,7 @@ rule sample:
         PLAN.shard("{policy}", "{benchmark}", "{shard}"),
     log:
         PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
+    threads: 4 * PLAN.study.sampling.gpus or 1
     resources:
         gpu=PLAN.study.sampling.gpus,
         nodes=1,

@@ -8,8 +8,7 @@ rule train:
         PLAN.root / "checkpoints/{run}/step{step}/log.jsonl",
     log:
         f"{LOGS}/train/{{run}}/step{{step}}.log",
-    # a framework takes the machine; the reference trainer one core
-    threads: (workflow.cores or 1) if PLAN.study.training.needs_environment else 1
+    threads: TRAIN_THREADS
     resources:
         gpu=PLAN.study.training.gpus,
         nodes=PLAN.study.training.openrlhf.nodes,
