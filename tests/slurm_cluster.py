@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ["slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge"]
+PACKAGES = ["slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge", "procps"]
 ACCOUNTING = ["slurmdbd", "slurm-wlm-mysql-plugin", "mariadb-server"]
 #: Where every SLURM program looks: Snakemake's plugin hands SLURM_CONF to none of those it starts.
 ETC = Path("/etc/slurm")

@@ -41,7 +41,7 @@ except BoundaryBenchError as fault:
 # has saved. Snakemake deletes the log of an attempt before the next; all of them are in the file beside it
 shell.prefix(
     "set -euo pipefail; trap : TERM; record() {{ trap '' INT TERM; local all=\"${{1%.log}}.history\";"
-    ' echo "== $(date -u +%FT%TZ) on $(hostname)" >> "$all"; exec tee -a "$1" "$all"; }}; '
+    ' echo "== $(date -u +%FT%TZ) on $HOSTNAME" >> "$all"; exec tee -a "$1" "$all"; }}; '
     f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH OMP_NUM_THREADS=1"
     # freed memory is kept: returning it to the system and faulting it in again costs 6 % of sampling
     " MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000;"
