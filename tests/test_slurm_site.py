@@ -66,10 +66,10 @@ def test_versions_after_the_faulty_one_are_left_alone(version: str, mended: bool
     assert done.returncode == 0, done.stderr
 
 
-def profile(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Dry run with the profile."""
+def profile(folder: Path, study: str = "smoke", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Dry run of a study with the profile."""
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--profile"]
-    command += [str(REPOSITORY / "slurm"), "-n", "-q", *arguments, "--config", "study=smoke", "--", "all"]
+    command += [str(REPOSITORY / "slurm"), "-n", "-q", "--config", f"study={study}", "--", "all"]
     everything = {**ENVIRONMENT, **environment}
     return subprocess.run(command, cwd=folder, env=everything, capture_output=True, text=True, check=False)
 
@@ -114,3 +114,13 @@ def test_gpus_of_the_largest_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setenv("PATH", programs(tmp_path, sinfo=SINFO))
     assert site.partitions() == {"cpu": 0, "gpu": 8, "old": 2}
+
+
+@pytest.mark.parametrize(("partition", "has"), [("gpu", None), ("old", 2)])
+def test_more_gpus_than_a_node_has(tmp_path: Path, partition: str, has: int | None) -> None:
+    path = programs(tmp_path, sbatch="exit 1", sinfo=SINFO)
+    done = profile(tmp_path, "debate-1gpu", PATH=path, BOUNDARY_BENCH_GPU_PARTITION=partition)
+    assert done.returncode == 0, done.stderr
+    done = profile(tmp_path, "debate", PATH=path, BOUNDARY_BENCH_GPU_PARTITION=partition)
+    said = f"the study asks for 8 GPU(s) on one machine, and the largest that jobs may go to has {has};"
+    assert (done.returncode, said in done.stdout) == ((0, False) if has is None else (1, True))
