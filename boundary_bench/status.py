@@ -272,7 +272,10 @@ def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
     A process that has no chance to say so leaves its store held, in the words of the holder file.
     """
     lines = _tail(job.log) if job.log.exists() else []
-    last = _fault(job.stage, lines)
+    newest = _after_progress(job.stage, lines)
+    last = _fault(newest)
+    if last is None and newest and not job.outputs[0].exists():
+        last = newest[-1]  # of a program that is not ours
     if last and not (dead and job.log.stat().st_mtime < dead.since):
         return last.startswith(STOPPED), last
     if dead:
@@ -282,10 +285,14 @@ def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
     return None
 
 
-def _fault(stage: str, lines: list[str]) -> str | None:
-    """Why the newest attempt in a log failed or stopped, in its words; None where it does not say so."""
+def _after_progress(stage: str, lines: list[str]) -> list[str]:
+    """What stands in a log below the last line that tells of progress: of an attempt that went well nothing."""
     progress = [number for number, line in enumerate(lines) if line.startswith((f"[{stage}]", f"[{stage} "))]
-    newest = lines[progress[-1] + 1 :] if progress else lines
+    return lines[progress[-1] + 1 :] if progress else lines
+
+
+def _fault(newest: list[str]) -> str | None:
+    """Why an attempt failed or stopped, in its words; None where it does not say so."""
     for line in reversed(newest):
         if FAULT.match(line):
             return line

@@ -22,7 +22,7 @@ from boundary_bench.errors import EXIT_USER_ERROR
 from boundary_bench.files import holder
 from boundary_bench.jobs import jobs
 from boundary_bench.plan import Plan, make_plan
-from boundary_bench.status import Ended, Stage, Status, _fault, status
+from boundary_bench.status import Ended, Stage, Status, _after_progress, _fault, status
 from boundary_bench.status_table import LISTED, duration, text
 
 RUN = "base--grpo--seed0"
@@ -308,8 +308,18 @@ PROGRESS, FAILURE = "[train base] step 10/20  reward 0.1", "boundary-bench: the 
     ],
 )
 def test_the_newest_attempt_says_why_it_ended(lines: list[str], said: str | None) -> None:
-    found = _fault("train", lines)
+    found = _fault(_after_progress("train", lines))
     assert found is None if said is None else found is not None and found.startswith(said)
+
+
+@pytest.mark.parametrize("folder", ["begun"], indirect=True)
+def test_what_is_not_ours_may_fail_too(folder: Path) -> None:
+    plan = plan_of(folder)
+    log = plan.sample_log("base", "countdown", 1)
+    log.parent.mkdir(parents=True)
+    log.write_text("[sample base countdown] round 1/1\nslurmstepd: error: Detected 1 oom_kill event\n")
+    (ended,) = status(plan).failed
+    assert ended.said == "slurmstepd: error: Detected 1 oom_kill event"
 
 
 @pytest.mark.parametrize("folder", ["begun"], indirect=True)
