@@ -240,12 +240,10 @@ class Cluster:
             check=True,
         )
         pid = f"--pid-file={self.folder / 'run/mariadbd.pid'}"
-        subprocess.Popen(
-            ["mariadbd", *usual, f"--socket={socket}", pid, "--port=16306", "--bind-address=127.0.0.1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        words = ["mariadbd", *usual, f"--socket={socket}", pid, "--port=16306", "--bind-address=127.0.0.1"]
+        # a daemon, which is no child to be waited for
+        quiet = subprocess.DEVNULL
+        subprocess.run(["setsid", "--fork", *words], stdout=quiet, stderr=quiet, check=True)
         client = ["--no-defaults", f"--socket={socket}"]
         until(lambda: answers("mariadb-admin", *client, "ping"), "mariadbd", 60)
         subprocess.run(["mariadb", *client, "-e", GRANTS], check=True)
