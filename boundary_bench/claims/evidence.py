@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from boundary_bench.claims.claim import Course, Share, Value
@@ -199,7 +198,7 @@ def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
         )
     # a chance of 0 was not met in so many resamples, and is no more than that
     fall, rise = (_Move(start, stop, max(p, 1 / (tables.resamples + 1))) for start, stop, p in moves)
-    p_for, p_against = _course_chances(part.shape, fall, rise, unit.step)
+    p_for, p_against = _course_chances(part.shape, fall, rise, unit.step, 1 - tables.level)
     what = part.measure + (f", k = {part.k}" if part.k else "") + f": {number(first)} to {number(last)}; clearest "
     what += "; ".join(f"{name} {move}" for name, move in (("fall", fall), ("rise", rise)))
     problems = _count(tables, "stages", row, "problems")
@@ -220,12 +219,12 @@ class _Move:
         return f"{self.start:g} to {self.stop:g}, p {self.p:.2g}"
 
 
-def _course_chances(shape: str, fall: _Move, rise: _Move, last: int) -> tuple[float, float]:
+def _course_chances(shape: str, fall: _Move, rise: _Move, last: int, seen: float) -> tuple[float, float]:
     """One-sided p-values for and against a shape: half of a two-sided one, which the direction then picks from."""
 
     def alone(move: _Move, contrary: _Move) -> float:
-        # where both are as clear neither is the course
-        return move.p / 2 if move.p < contrary.p else 1.0
+        # where both are seen neither is the course
+        return move.p / 2 if contrary.p > seen else 1.0
 
     def whole(move: _Move) -> float:
         return move.p / 2 if (move.start, move.stop) == (0, last) else 1.0
@@ -233,13 +232,15 @@ def _course_chances(shape: str, fall: _Move, rise: _Move, last: int) -> tuple[fl
     def then(early: _Move, late: _Move) -> float:
         return max(early.p, late.p) / 2 if early.stop <= late.start else 1.0
 
-    chances: dict[str, Iterable[float]] = {
+    def instead(early: _Move, late: _Move) -> float:
+        # a bump within the training leaves room for the claimed turn before or after it
+        return then(early, late) if (early.start, late.stop) == (0, last) else 1.0
+
+    return {
         "falls": (alone(fall, rise), alone(rise, fall)),
         "rises": (alone(rise, fall), alone(fall, rise)),
-        "falls, then rises": (then(fall, rise), then(rise, fall)),
-        "rises, then falls": (then(rise, fall), then(fall, rise)),
+        "falls, then rises": (then(fall, rise), instead(rise, fall)),
+        "rises, then falls": (then(rise, fall), instead(fall, rise)),
         "ends above": (whole(rise), whole(fall)),
         "ends below": (whole(fall), whole(rise)),
-    }
-    p_for, p_against = chances[shape]
-    return p_for, p_against
+    }[shape]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from boundary_bench.claims.evidence import Evidence
@@ -56,12 +57,13 @@ def _claim(judged: Judged) -> list[str]:
     if source.quote:
         lines.append(f'  "{source.quote}"')
     lines += [f"  missing: {each}" for each in judged.missing]
-    return lines + [line for finding in judged.findings for line in _finding(finding)]
+    lacking = Counter(each.note for each in judged.findings if each.verdict == Verdict.NOT_TESTABLE)
+    lines += [f"  missing in {count} run(s) x benchmark(s): {note}" for note, count in lacking.items()]
+    tested = (finding for finding in judged.findings if finding.verdict != Verdict.NOT_TESTABLE)
+    return lines + [line for finding in tested for line in _finding(finding)]
 
 
 def _finding(finding: Finding) -> list[str]:
-    if finding.verdict == Verdict.NOT_TESTABLE:
-        return [f"    {finding.unit}: {finding.verdict}; missing: {finding.note}"]
     lines = [f"    {finding.unit}: {finding.verdict}, q {finding.q:.2g}"]
     lines += [f"      {_numbers(*pair)}" for pair in zip(finding.evidence, finding.corrected, strict=True)]
     return lines + ([f"      {finding.note}"] if finding.note else [])
