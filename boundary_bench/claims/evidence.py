@@ -194,7 +194,8 @@ def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
     ]
     if any(not 0 <= p <= 1 for _, _, p in moves):
         raise DataError(
-            f"{tables.folder / 'stages.csv'}, {unit}: found {row['fall_p']}, {row['rise_p']}, expected chances"
+            f"{tables.folder / 'stages.csv'}, row of {unit}, {part.measure}: found fall_p {row['fall_p']} and rise_p "
+            f"{row['rise_p']}, expected chances from 0 to 1; run the report stage again"
         )
     # a chance of 0 was not met in so many resamples, and is no more than that
     fall, rise = (_Move(start, stop, max(p, 1 / (tables.resamples + 1))) for start, stop, p in moves)

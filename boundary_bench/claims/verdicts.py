@@ -105,7 +105,7 @@ def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
     tests = [[_test(claim, tables, unit) for unit in _units(claim, tables)] for claim in claims]
     p_T = np.array([test.p for each in tests for test in each if not test.missing])
     q_T = adjusted(p_T)
-    rate, tested = 1 - tables.level, len(p_T)
+    rate, tested = round(1 - tables.level, 12), len(p_T)
     decided = int((q_T <= rate).sum())
     # the level at which an interval excludes a threshold exactly where it is decided; of the next one where none is
     level = 1 - rate * max(decided, 1) / max(tested, 1)
