@@ -67,6 +67,9 @@ class World:
             }
             row = {**self._run(algorithm), "stratum": "all", "measure": measure, "k": k, "first": 1, "last": 1}
             tables["stages"].append({**row, **moves, "problems": self.problems})
+        whole = {**self._run("base"), "seed": "", "step": 0, "stratum": "all", "level": self.level}
+        base = {**whole, **self._around("greedy", self.greedy.get("base", 0.4))}
+        tables["summary"].append({**base, "problems": self.problems, "n_max": self.n})
         checkpoint = [*self._run("grpo"), "step", "stratum"]
         for name, columns in (("pass_at_k", [*checkpoint, "k"]), ("cover", [*checkpoint, "threshold"])):
             (folder / f"{name}.csv").write_text(",".join(columns) + "\n")

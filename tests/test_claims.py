@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from workflow import REPOSITORY
 
 from boundary_bench.claims import Judged, Ledger, Verdict, judge, ledger, load_claims, read_tables
-from boundary_bench.claims.claim import SHIPPED, Claim
+from boundary_bench.claims.claim import SHIPPED, Claim, Needs
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.claims.verdicts import adjusted, overall
 from boundary_bench.cli import main
@@ -144,6 +144,7 @@ LACKING = {
         {"algorithms": ("gspo",)},
     ),
     "an interval with a width": ("nsr-keeps-pass-at-256", {"width": 0.0}),
+    "algorithm grpo": ("yao-greedy-competitive", {"algorithms": ("gspo",)}),
     "algorithm nsr": ("nsr-keeps-pass-at-256", {"algorithms": ("grpo",)}),
     "setting training.reward.random": ("memorization-random-rewards-do-not-help", {}),
     "one of the benchmarks countdown, countdown-hard": (
@@ -159,6 +160,26 @@ def test_what_is_missing_is_said(said: str, tmp_path: Path) -> None:
     found = judged(tmp_path, CLAIMS[name], **changes)
     assert found.verdict == NOT_TESTABLE
     assert any(said in text for text in [*found.missing, *(each.note for each in found.findings)])
+
+
+def test_few_samples_are_missing(tmp_path: Path) -> None:
+    claim = CLAIMS["nsr-keeps-pass-at-256"]
+    demanding = claim.model_copy(update={"needs": Needs(algorithms=["nsr"], n=2048)})
+    (found,) = judged(tmp_path, demanding, **change(0, 0)).findings
+    assert (found.verdict, found.note) == (NOT_TESTABLE, "2048 samples a problem; this study draws 1024")
+
+
+@pytest.mark.parametrize(("minus", "verdict"), [("base", SUPPORTED), ("grpo", UNDECIDED), (None, CONTRADICTED)])
+def test_less_another(minus: str | None, verdict: Verdict, tmp_path: Path) -> None:
+    """GSPO at .6 is above the base at .4, is as GRPO, and is above 0."""
+    part = CLAIMS["yao-greedy-competitive"].parts[0].model_copy(update={"minus": minus, "threshold": 0.0})
+    if minus is None:
+        part = part.model_copy(update={"side": "below"})
+    claim = CLAIMS["yao-greedy-competitive"].model_copy(update={"parts": [part], "needs": Needs(algorithms=["gspo"])})
+    found = judged(tmp_path, claim, greedy={"base": 0.4, "grpo": 0.6, "gspo": 0.6}, width=0.05)
+    assert found.verdict == verdict
+    (each,) = found.findings[0].evidence
+    assert each.high - each.low == pytest.approx(0.1 if minus is None else 0.2)
 
 
 def test_a_benchmark_is_known_by_its_kind(tmp_path: Path) -> None:
@@ -365,6 +386,9 @@ def test_no_file_of_claims(text: str, said: str, tmp_path: Path) -> None:
 DAMAGE: dict[str, Callable[[Path], Any]] = {
     "provenance.json is missing": lambda folder: (folder / "provenance.json").unlink(),
     "provenance.json: found no study": lambda folder: (folder / "provenance.json").write_text('{"study": []}'),
+    "found no study with analysis.level": lambda folder: (folder / "provenance.json").write_text(
+        '{"study": {"analysis": {"level": NaN, "resamples": 2000}, "benchmarks": {}}}'
+    ),
     "stages.csv is missing": lambda folder: (folder / "stages.csv").unlink(),
     "coverage.csv: found no column": lambda folder: (folder / "coverage.csv").write_text("model,seed\na,b\n"),
     "summary.csv is torn": lambda folder: (folder / "summary.csv").write_bytes(b"\xff\xfe\n"),

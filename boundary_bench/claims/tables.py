@@ -138,13 +138,9 @@ def read_tables(folder: Path) -> Tables:
     """
     place = folder / "provenance.json"
     study = read_json(place).get("study")
-    analysis = study.get("analysis") if isinstance(study, dict) else None
-    sound = isinstance(analysis, dict) and all(
-        isinstance(analysis.get(name), int | float) for name in ("level", "resamples")
-    )
-    if not sound or not 0 < analysis["level"] < 1 or not analysis["resamples"] >= 1:
+    if not _sound(study):
         raise DataError(
-            f"{place}: found no study with analysis.level and analysis.resamples; run the report stage again"
+            f"{place}: found no study with analysis.level, .resamples and benchmarks; run the report stage again"
         )
     tables = Tables(folder, study, {name: _read(folder / f"{name}.csv", keys) for name, keys in KEYS.items()})
     if not tables.rows["differences"]:
@@ -153,6 +149,17 @@ def read_tables(folder: Path) -> Tables:
         if not key[3].isdecimal():
             raise DataError(f"{folder / 'differences.csv'}: found step {key[3]!r}, expected a whole number")
     return tables
+
+
+def _sound(study: Any) -> bool:
+    if not isinstance(study, dict):
+        return False
+    analysis, benchmarks = study.get("analysis"), study.get("benchmarks")
+    if not isinstance(analysis, dict) or not isinstance(benchmarks, dict):
+        return False
+    level, resamples = analysis.get("level"), analysis.get("resamples")
+    numbers = isinstance(level, float) and 0 < level < 1 and isinstance(resamples, int) and resamples >= 1
+    return numbers and all(isinstance(entry, dict) for entry in benchmarks.values())
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[tuple[str, ...], Row]:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from boundary_bench.claims.claim import Claim
+from boundary_bench.claims.claim import Claim, Value
 from boundary_bench.claims.evidence import Evidence, gather
 from boundary_bench.claims.tables import Tables, Unit, Untestable
+from boundary_bench.rows import BASE
 
 
 class Verdict(StrEnum):
@@ -144,8 +145,7 @@ def _units(claim: Claim, tables: Tables) -> list[Unit]:
 
 def _names(tables: Tables, benchmark: str) -> set[str]:
     """The name of a benchmark and its kind."""
-    entry = tables.study.get("benchmarks", {}).get(benchmark, {})
-    return {benchmark, str(entry.get("kind") or benchmark)}
+    return {benchmark, str(tables.study["benchmarks"].get(benchmark, {}).get("kind") or benchmark)}
 
 
 def _has(settings: Any, path: str) -> bool:
@@ -162,8 +162,9 @@ def _missing(claim: Claim, tables: Tables) -> list[str]:
         return [claim.beyond]
     units, needs = tables.units(), claim.needs
     found = [f"setting {path}" for path in needs.settings if not _has(tables.study, path)]
-    there = {unit.algorithm for unit in units}
-    found += [f"algorithm {name}" for name in needs.algorithms if name not in there]
+    there = {BASE, *(unit.algorithm for unit in units)}
+    named = [*needs.algorithms, *(part.minus for part in claim.parts if isinstance(part, Value) and part.minus)]
+    found += [f"algorithm {name}" for name in dict.fromkeys(named) if name not in there]
     benchmarks = {unit.benchmark for unit in units}
     if needs.benchmarks and not any(set(needs.benchmarks) & _names(tables, name) for name in benchmarks):
         found.append(f"one of the benchmarks {', '.join(sorted(needs.benchmarks))}")
