@@ -219,6 +219,26 @@ def test_a_bump_within_the_training_is_no_contrary_course(tmp_path: Path) -> Non
     assert judged(tmp_path / "order", claim, **token(((0, 1500, 0.0), (1000, 2000, 0.0)))).verdict == UNDECIDED
 
 
+def test_the_ends_are_compared_by_their_own_pair(tmp_path: Path) -> None:
+    """A clear rise from the middle to the last checkpoint does not say where the base is."""
+    late = ((0, 1000, 1.0), (1000, 2000, 0.0))
+    assert judged(tmp_path, CLAIMS["yao-grpo-n-entropy-ends-above-base"], **token(late)).verdict == UNDECIDED
+
+
+def test_a_chance_of_0_is_one_that_the_resamples_have_not_met(tmp_path: Path) -> None:
+    (found,) = judged(tmp_path, CLAIMS["yao-grpo-entropy-collapses"], **token(FALLS)).findings
+    assert found.q == pytest.approx(1 / 2001)
+
+
+def test_the_pick_among_parts_is_paid_for(tmp_path: Path) -> None:
+    """One part of two is missed, at 4 % by itself."""
+    claim = CLAIMS["yue-above-at-1-below-at-large-k"].model_copy(update={"needs": Needs(algorithms=["grpo"])})
+    changes = {"change": {1: -0.105, 128: 0.0, 256: 0.0}}
+    alone = claim.model_copy(update={"parts": claim.parts[:1]})
+    assert judged(tmp_path / "one", alone, **changes).verdict == CONTRADICTED
+    assert judged(tmp_path / "two", claim, **changes).verdict == UNDECIDED
+
+
 def test_a_fall_that_comes_back_is_no_fall(tmp_path: Path) -> None:
     assert judged(tmp_path, CLAIMS["yao-grpo-entropy-collapses"], **token(TURNS)).verdict == UNDECIDED
 
@@ -269,6 +289,13 @@ def test_nothing_within_the_interval_is_excluded(
     wide_low, wide_high = found.interval(0.99)
     assert (p < 0.01) == (not wide_low <= at <= wide_high)
     assert wide_low < found.low and wide_high > found.high
+
+
+def test_an_estimate_at_the_end_of_its_interval_is_no_certainty() -> None:
+    """As where the interval was widened to hold its estimate."""
+    found = Mean(0.1, 0.1, 0.3, 0.95, 100)
+    assert found.interval(0.95) == pytest.approx((0.0, 0.3))
+    assert found.chance_not(True, 0.05) > 0.1
 
 
 @given(inside=st.integers(0, 40), outside=st.integers(0, 40), at=st.floats(0.01, 0.99))
