@@ -49,6 +49,10 @@ def parser() -> argparse.ArgumentParser:
     examined.add_argument("--study", help="a study file, or the name of a shipped study: what it needs, here")
     examined.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     _status_parser(commands.add_parser("status", help="What of a study is done, running, failed and still to do."))
+    judged = commands.add_parser("claims", help="What a study's tables say of the claims of the literature.")
+    judged.add_argument("study", help="a study file, or the name of a shipped study")
+    judged.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    judged.add_argument("--json", action="store_true", help="for programs; null is unknown")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -116,12 +120,21 @@ def _status(arguments: argparse.Namespace) -> None:
     print(json.dumps(asdict(found), indent=2) if arguments.json else status_table.text(found))
 
 
+def _claims(arguments: argparse.Namespace) -> None:
+    from boundary_bench.claims import ledger, ledger_text
+
+    found = ledger(make_plan(arguments.study, arguments.results).root / "tables")
+    print(json.dumps(ledger_text.record(found), indent=2) if arguments.json else ledger_text.text(found))
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
         _plan(arguments)
     elif arguments.command == "status":
         _status(arguments)
+    elif arguments.command == "claims":
+        _claims(arguments)
     elif arguments.command == "doctor":
         _doctor(arguments)
     elif arguments.command == "schema":

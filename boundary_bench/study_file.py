@@ -16,7 +16,7 @@ from boundary_bench.study_blocks import KIND, NAME
 SHIPPED = Path(__file__).resolve().parent.parent / "workflows" / "studies"
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML that refuses a key written twice, where the standard loader silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -56,7 +56,7 @@ def load_study(path: Path) -> Study:
             listed with what was found and what to write instead.
     """
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
     except FileNotFoundError:
         raise StudyError(f"no study file at {path}; shipped ones are in workflows/studies/") from None
     except RecursionError:

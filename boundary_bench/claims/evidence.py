@@ -1,0 +1,247 @@
+"""What the tables say of one part of a claim, for one unit: the numbers, and how surely they are for or against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from boundary_bench.claims.claim import Course, Share, Value
+from boundary_bench.claims.spread import Mean, Proportion
+from boundary_bench.claims.tables import Tables, Unit, Untestable, base_of
+from boundary_bench.errors import DataError
+from boundary_bench.rows import BASE, number
+
+#: Where the interval of a number is that has no columns of its own name.
+ENDS = {"difference": "", "estimate": "", "share": ""}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One part of a claim on one unit.
+
+    Attributes:
+        what: the number in words; expected: what the claim says of it.
+        table, row: the table and the keys of the row that a reader can look it up by.
+        estimate, low, high: as the tables have them; None of a course, which has probabilities instead.
+        p_for, p_against: one-sided p-values of the part not holding, and of its contrary not holding.
+        spread: from what intervals at other levels come; None of a course.
+        problems, n: behind the number; n is None where the table does not say.
+        samples: share of the squared width of the interval that is noise of samples; None where unknown.
+    """
+
+    what: str
+    expected: str
+    table: str
+    row: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    p_for: float
+    p_against: float
+    spread: Mean | Proportion | None
+    problems: int
+    n: int | None
+    samples: float | None
+
+
+def gather(tables: Tables, part: Value | Share | Course, unit: Unit) -> Evidence:
+    """What the tables say of a part.
+
+    Raises:
+        Untestable: they lack what it needs.
+        DataError: a number in them is damaged.
+    """
+    if isinstance(part, Course):
+        return _course(tables, part, unit)
+    return _share(tables, part, unit) if isinstance(part, Share) else _value(tables, part, unit)
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A number of one row."""
+
+    spread: Mean
+    row: str
+    n: int
+    samples: float | None
+
+
+def _value(tables: Tables, part: Value, unit: Unit) -> Evidence:
+    what = ", ".join([part.column, *(f"{name} = {number(value)}" for name, value in part.where.items())])
+    if part.base_at_most is not None:
+        _need_weak_base(tables, part, unit)
+    if part.across_strata:
+        strong, weak = _strongest_and_weakest(tables, part, unit)
+        found = _less(_number(tables, part, unit, strong), _number(tables, part, unit, weak))
+        what += f" ({strong} less {weak})"
+    elif part.minus:
+        found = _less(_number(tables, part, unit), _number(tables, part, _other(part.minus, unit)))
+        what += f" (less {part.minus})"
+    else:
+        found = _number(tables, part, unit)
+    spread, at = found.spread, part.threshold
+    if part.side == "within":
+        p_for = max(spread.chance_not(True, -at), spread.chance_not(False, at))
+        p_against = min(spread.chance_not(True, at), spread.chance_not(False, -at))
+        expected = f"within -+{number(at)}"
+    else:
+        above = part.side == "above"
+        p_for, p_against = spread.chance_not(above, at), spread.chance_not(not above, at)
+        expected = f"{part.side} {number(at)}"
+    ends = (spread.estimate, spread.low, spread.high)
+    return Evidence(
+        what, expected, part.table, found.row, *ends, p_for, p_against, spread, spread.problems, found.n, found.samples
+    )
+
+
+def _number(tables: Tables, part: Value, unit: Unit, stratum: str = "all") -> _Number:
+    """A number of a table with its interval.
+
+    Raises:
+        Untestable: there is none, or its interval has no width.
+        DataError: it is no number, or its interval does not hold it.
+    """
+    row = tables.find(part.table, unit, stratum, **part.where)
+
+    def cell(column: str) -> float:
+        return tables.number(part.table, row, column)
+
+    stem = ENDS.get(part.column, f"{part.column}_")
+    estimate, low, high, level = (cell(name) for name in (part.column, f"{stem}low", f"{stem}high", "level"))
+    problems, n = _count(tables, part.table, row, "problems"), _count(tables, part.table, row, "n_max")
+    shown = ", ".join([str(unit), stratum, *(f"{name} {number(value)}" for name, value in part.where.items())])
+    # six digits are written of each
+    slack = 1e-5 * max(abs(estimate), abs(low), abs(high))
+    if not (low - slack <= estimate <= high + slack and 0 < level < 1 and problems >= 1):
+        raise DataError(
+            f"{tables.folder / part.table}.csv, row of {shown}: found {part.column} {estimate} from {low} to {high} at "
+            f"level {level} of {problems} problems, expected an interval around it; run the report stage again"
+        )
+    if high <= low:
+        raise Untestable(f"an interval with a width in {part.table}.csv (analysis.interval: jeffreys has one)")
+    samples = None
+    if stem == "" and f"samples_only_{stem}low" in row:
+        width = cell("samples_only_high") - cell("samples_only_low")
+        samples = min((width / (high - low)) ** 2, 1.0)
+    return _Number(Mean(estimate, low, high, level, problems), shown, n, samples)
+
+
+def _less(first: _Number, second: _Number) -> _Number:
+    """The difference of two numbers, whose intervals add up: right however the two depend on each other."""
+    a, b = first.spread, second.spread
+    if a.level != b.level:
+        raise Untestable(f"one level for both (found {a.level} and {b.level})")
+    estimate = a.estimate - b.estimate
+    low = estimate - (a.estimate - a.low) - (b.high - b.estimate)
+    high = estimate + (a.high - a.estimate) + (b.estimate - b.low)
+    spread = Mean(estimate, low, high, a.level, min(a.problems, b.problems))
+    return _Number(spread, f"{first.row}; {second.row}", min(first.n, second.n), None)
+
+
+def _other(algorithm: str, unit: Unit) -> Unit:
+    if algorithm == unit.algorithm:
+        raise Untestable(f"another algorithm than {algorithm}, which it is compared with")
+    return base_of(unit) if algorithm == BASE else replace(unit, algorithm=algorithm)
+
+
+def _need_weak_base(tables: Tables, part: Value, unit: Unit) -> None:
+    base = tables.number("differences", tables.find("differences", unit, **part.where), "base")
+    assert part.base_at_most is not None
+    if base > part.base_at_most:
+        raise Untestable(f"a weak base: at most {part.base_at_most}, found {base}")
+
+
+def _strongest_and_weakest(tables: Tables, part: Value, unit: Unit) -> tuple[str, str]:
+    base = {
+        name: tables.number("differences", tables.find("differences", unit, name, **part.where), "base")
+        for name in tables.strata(unit)
+    }
+    if len(base) < 2:
+        raise Untestable("a benchmark with strata")
+    return max(base, key=base.__getitem__), min(base, key=base.__getitem__)
+
+
+def _count(tables: Tables, table: str, row: dict[str, str], column: str) -> int:
+    value = tables.number(table, row, column)
+    if value < 0 or value != int(value):
+        raise DataError(f"{tables.folder / table}.csv: {column}: found {row[column]}, expected a count")
+    return int(value)
+
+
+def _share(tables: Tables, part: Share, unit: Unit) -> Evidence:
+    row = tables.find("coverage", unit, hits=part.hits)
+    count = {name: _count(tables, "coverage", row, name) for name in part.among}
+    inside, total = count[part.of], sum(count.values())
+    if not total:
+        raise Untestable(f"a problem that is in {' or '.join(part.among)}")
+    found, at, above = Proportion(inside, total - inside), part.threshold, part.side == "above"
+    # luck moves a share away from what is claimed: only what is beyond it contradicts
+    allowance = tables.number("coverage", row, "null_at_half") / total if part.luck else 0.0
+    p_for = found.chance_not(above, at)
+    p_against = found.chance_not(not above, at - allowance if above else at + allowance)
+    expected = f"{part.side} {number(at)}" + (f" (luck: {allowance:.3g})" if part.luck else "")
+    what = f"{part.of} ({inside}) of {' + '.join(part.among)} ({total}), hits {part.hits}"
+    n, ends = _count(tables, "coverage", row, "n_max"), found.interval(tables.level)
+    shown = f"{unit}, all, hits {part.hits}"
+    return Evidence(what, expected, "coverage", shown, found.estimate, *ends, p_for, p_against, found, total, n, None)
+
+
+def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
+    further = {"measure": part.measure, "k": "" if part.k is None else part.k}
+    row = tables.find("stages", unit, **further)
+    first, last = (tables.number("stages", row, name) for name in ("first", "last"))
+    moves = [
+        tuple(tables.number("stages", row, f"{name}_{end}") for end in ("from", "to", "p")) for name in ("fall", "rise")
+    ]
+    if any(not 0 <= p <= 1 for _, _, p in moves):
+        raise DataError(
+            f"{tables.folder / 'stages.csv'}, row of {unit}, {part.measure}: found fall_p {row['fall_p']} and rise_p "
+            f"{row['rise_p']}, expected chances from 0 to 1; run the report stage again"
+        )
+    # a chance of 0 was not met in so many resamples, and is no more than that
+    fall, rise = (_Move(start, stop, max(p, 1 / (tables.resamples + 1))) for start, stop, p in moves)
+    p_for, p_against = _course_chances(part.shape, fall, rise, unit.step, 1 - tables.level)
+    what = part.measure + (f", k = {part.k}" if part.k else "") + f": {number(first)} to {number(last)}; clearest "
+    what += "; ".join(f"{name} {move}" for name, move in (("fall", fall), ("rise", rise)))
+    problems = _count(tables, "stages", row, "problems")
+    shown = f"{unit}, all, {part.measure}" + (f" {part.k}" if part.k else "")
+    nothing = (None, None, None)
+    return Evidence(what, part.shape, "stages", shown, *nothing, p_for, p_against, None, problems, None, None)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """The clearest fall or rise of a course; p is two-sided, over every pair of checkpoints."""
+
+    start: float
+    stop: float
+    p: float
+
+    def __str__(self) -> str:
+        return f"{self.start:g} to {self.stop:g}, p {self.p:.2g}"
+
+
+def _course_chances(shape: str, fall: _Move, rise: _Move, last: int, seen: float) -> tuple[float, float]:
+    """One-sided p-values for and against a shape: half of a two-sided one, which the direction then picks from."""
+
+    def alone(move: _Move, contrary: _Move) -> float:
+        # where both are seen neither is the course
+        return move.p / 2 if contrary.p > seen else 1.0
+
+    def whole(move: _Move) -> float:
+        return move.p / 2 if (move.start, move.stop) == (0, last) else 1.0
+
+    def then(early: _Move, late: _Move) -> float:
+        return max(early.p, late.p) / 2 if early.stop <= late.start else 1.0
+
+    def instead(early: _Move, late: _Move) -> float:
+        # a bump within the training leaves room for the claimed turn before or after it
+        return then(early, late) if (early.start, late.stop) == (0, last) else 1.0
+
+    return {
+        "falls": (alone(fall, rise), alone(rise, fall)),
+        "rises": (alone(rise, fall), alone(fall, rise)),
+        "falls, then rises": (then(fall, rise), instead(rise, fall)),
+        "rises, then falls": (then(rise, fall), instead(fall, rise)),
+        "ends above": (whole(rise), whole(fall)),
+        "ends below": (whole(fall), whole(rise)),
+    }[shape]

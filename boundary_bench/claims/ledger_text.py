@@ -1,0 +1,84 @@
+"""The ledger as text for people, and as a record for programs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from boundary_bench.claims.evidence import Evidence
+from boundary_bench.claims.verdicts import Finding, Judged, Ledger, Verdict
+
+
+def record(found: Ledger) -> dict[str, Any]:
+    """The ledger for JSON: the claims as in the file, and every number with the table and row it is from."""
+    claims = []
+    for judged in found.claims:
+        entry = judged.claim.model_dump(mode="json", exclude_none=True)
+        findings = [_record(finding) for finding in judged.findings]
+        claims.append({**entry, "verdict": judged.verdict, "missing": judged.missing, "findings": findings})
+    return {**{name: value for name, value in vars(found).items() if name != "claims"}, "claims": claims}
+
+
+def _record(finding: Finding) -> dict[str, Any]:
+    pairs = zip(finding.evidence, finding.corrected, strict=True)
+    kept = {name: value for name, value in vars(finding).items() if name != "corrected"}
+    return {**kept, "unit": vars(finding.unit), "evidence": [_evidence(*pair) for pair in pairs]}
+
+
+def _evidence(each: Evidence, corrected: tuple[float, float] | None) -> dict[str, Any]:
+    low, high = corrected or (None, None)
+    numbers = {name: value for name, value in vars(each).items() if name != "spread"}
+    return {**numbers, "corrected_low": low, "corrected_high": high}
+
+
+def text(found: Ledger) -> str:
+    """The whole ledger: the verdicts, then every claim with its numbers."""
+    head = [
+        f"claims on study {found.study}, by {found.folder}",
+        f"{found.tested} tests (claims x runs x benchmarks), {found.decided} decided; of the decided at most "
+        f"{found.rate:.2g} are false, on average",
+        f"numbers: estimate [interval of the table; interval corrected for all tests, level {found.level:.4f}]",
+    ]
+    width = max(len(judged.claim.id) for judged in found.claims)
+    ledger = [f"  {each.verdict:<17} {each.claim.id:<{width}}  {_counts(each)}".rstrip() for each in found.claims]
+    return "\n".join([*head, "", *ledger, *(line for each in found.claims for line in ["", *_claim(each)])])
+
+
+def _counts(judged: Judged) -> str:
+    counts = {str(verdict): judged.count(verdict) for verdict in Verdict}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _claim(judged: Judged) -> list[str]:
+    claim, source = judged.claim, judged.claim.source
+    where = ", ".join(part for part in (source.paper, f"arXiv {source.arxiv}", source.where) if part)
+    lines = [f"{claim.id}: {judged.verdict}", f"  {claim.sentence}", f"  {where}"]
+    if source.quote:
+        lines.append(f'  "{source.quote}"')
+    lines += [f"  missing: {each}" for each in judged.missing]
+    lacking = Counter(each.note for each in judged.findings if each.verdict == Verdict.NOT_TESTABLE)
+    lines += [f"  missing in {count} run(s) x benchmark(s): {note}" for note, count in lacking.items()]
+    tested = (finding for finding in judged.findings if finding.verdict != Verdict.NOT_TESTABLE)
+    return lines + [line for finding in tested for line in _finding(finding)]
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [f"    {finding.unit}: {finding.verdict}, q {finding.q:.2g}"]
+    lines += [f"      {_numbers(*pair)}" for pair in zip(finding.evidence, finding.corrected, strict=True)]
+    return lines + ([f"      {finding.note}"] if finding.note else [])
+
+
+def _numbers(each: Evidence, corrected: tuple[float, float] | None) -> str:
+    parts = [f"{each.table}.csv: {each.what}"]
+    if corrected is not None and each.estimate is not None:
+        low, high = (_short(each.low), _short(each.high))
+        parts[0] += f" {_short(each.estimate)} [{low} to {high}; {_short(corrected[0])} to {_short(corrected[1])}]"
+    parts.append(f"claimed {each.expected}")
+    parts.append(f"P {each.problems}" + (f", n {each.n}" if each.n is not None else ""))
+    return "; ".join(parts)
+
+
+def _short(value: float | None) -> str:
+    assert value is not None and not math.isnan(value)
+    return f"{value:.3g}" if abs(value) >= 5e-5 else "0"

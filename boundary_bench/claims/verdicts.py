@@ -1,0 +1,224 @@
+"""From claims and tables to verdicts: one for each run and benchmark, and one for the study.
+
+How many of them are false is controlled over all claims, runs and benchmarks together: the false discovery rate of
+Benjamini and Hochberg (JRSS B 1995), the side included (Benjamini and Yekutieli, JASA 2005).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from boundary_bench.claims.claim import Claim, Value
+from boundary_bench.claims.evidence import Evidence, gather
+from boundary_bench.claims.tables import Tables, Unit, Untestable
+from boundary_bench.rows import BASE
+
+
+class Verdict(StrEnum):
+    """What a study says of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    NOT_TESTABLE = "not testable here"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on a claim for one run and benchmark.
+
+    Attributes:
+        evidence: of every part of the claim; empty where it is not testable.
+        corrected: for each part, the interval at the level that corrects for all that the ledger tests.
+        q: smallest false discovery rate at which this would be decided; None where it is not testable.
+        note: what would decide it, or what is missing.
+    """
+
+    unit: Unit
+    verdict: Verdict
+    evidence: list[Evidence]
+    corrected: list[tuple[float, float] | None]
+    q: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdicts."""
+
+    claim: Claim
+    verdict: Verdict
+    findings: list[Finding]
+    missing: list[str]
+
+    def count(self, verdict: Verdict) -> int:
+        """How many runs and benchmarks have that verdict."""
+        return sum(finding.verdict == verdict for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every claim on one study.
+
+    Attributes:
+        rate: false discovery rate over all tested.
+        tested: claims x runs x benchmarks that could be tested; decided: those supported or contradicted.
+        level: of the corrected intervals.
+    """
+
+    study: str
+    folder: str
+    rate: float
+    tested: int
+    decided: int
+    level: float
+    claims: list[Judged]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A claim on a unit before it is known how many there are."""
+
+    unit: Unit
+    evidence: list[Evidence]
+    p_for: float
+    p_against: float
+    missing: str = ""
+
+    @property
+    def p(self) -> float:
+        return min(1.0, 2 * min(self.p_for, self.p_against))
+
+
+def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
+    """The verdict on every claim.
+
+    Raises:
+        DataError: a number in the tables is damaged.
+    """
+    tests = [[_test(claim, tables, unit) for unit in _units(claim, tables)] for claim in claims]
+    p_T = np.array([test.p for each in tests for test in each if not test.missing])
+    q_T = adjusted(p_T)
+    rate, tested = round(1 - tables.level, 12), len(p_T)
+    decided = int((q_T <= rate).sum())
+    # the level at which an interval excludes a threshold exactly where it is decided; of the next one where none is
+    level = 1 - rate * max(decided, 1) / max(tested, 1)
+    waiting = iter(q_T)
+    judged = []
+    for claim, each in zip(claims, tests, strict=True):
+        findings = [_finding(test, None if test.missing else float(next(waiting)), rate, level) for test in each]
+        judged.append(Judged(claim, overall([f.verdict for f in findings]), findings, _missing(claim, tables)))
+    return Ledger(str(tables.study.get("study")), str(tables.folder), rate, tested, decided, level, judged)
+
+
+def adjusted(p_T: np.ndarray) -> np.ndarray:
+    """q_T: the smallest false discovery rate at which each of T tests is a discovery (Benjamini and Hochberg 1995)."""
+    tests = len(p_T)
+    order = np.argsort(p_T)[::-1]
+    q_T = np.empty(tests)
+    q_T[order] = np.minimum.accumulate(np.minimum(p_T[order] * tests / np.arange(tests, 0, -1), 1))
+    return q_T
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of a study: what some runs show and none denies."""
+    found = set(verdicts) & {Verdict.SUPPORTED, Verdict.CONTRADICTED}
+    if len(found) == 1:
+        return found.pop()
+    return Verdict.UNDECIDED if found or Verdict.UNDECIDED in verdicts else Verdict.NOT_TESTABLE
+
+
+def _units(claim: Claim, tables: Tables) -> list[Unit]:
+    if claim.beyond or any(not _has(tables.study, path) for path in claim.needs.settings):
+        return []
+    needs, units = claim.needs, tables.units()
+    units = [unit for unit in units if not needs.algorithms or unit.algorithm in needs.algorithms]
+    return [unit for unit in units if not needs.benchmarks or set(needs.benchmarks) & _names(tables, unit.benchmark)]
+
+
+def _names(tables: Tables, benchmark: str) -> set[str]:
+    """The name of a benchmark and its kind."""
+    return {benchmark, str(tables.study["benchmarks"].get(benchmark, {}).get("kind") or benchmark)}
+
+
+def _has(settings: Any, path: str) -> bool:
+    for name in path.split("."):
+        if not isinstance(settings, dict) or name not in settings:
+            return False
+        settings = settings[name]
+    return True
+
+
+def _missing(claim: Claim, tables: Tables) -> list[str]:
+    """What the study as a whole lacks for a claim."""
+    if claim.beyond:
+        return [claim.beyond]
+    units, needs = tables.units(), claim.needs
+    found = [f"setting {path}" for path in needs.settings if not _has(tables.study, path)]
+    there = {BASE, *(unit.algorithm for unit in units)}
+    named = [*needs.algorithms, *(part.minus for part in claim.parts if isinstance(part, Value) and part.minus)]
+    found += [f"algorithm {name}" for name in dict.fromkeys(named) if name not in there]
+    benchmarks = {unit.benchmark for unit in units}
+    if needs.benchmarks and not any(set(needs.benchmarks) & _names(tables, name) for name in benchmarks):
+        found.append(f"one of the benchmarks {', '.join(sorted(needs.benchmarks))}")
+    return found
+
+
+def _test(claim: Claim, tables: Tables, unit: Unit) -> _Test:
+    try:
+        needs = claim.needs
+        if needs.steps and unit.step < needs.steps:
+            raise Untestable(f"{needs.steps} training steps; this run has {unit.step}")
+        if needs.n and needs.n > (n := tables.number("boundary", tables.find("boundary", unit), "n_max")):
+            raise Untestable(f"{needs.n} samples a problem; this study draws {n:g}")
+        evidence = [gather(tables, part, unit) for part in claim.parts]
+    except Untestable as lack:
+        return _Test(unit, [], 1.0, 1.0, str(lack))
+    # all parts must hold, each by itself; one that fails is enough, and the pick among them is paid for
+    p_for = max(each.p_for for each in evidence)
+    p_against = min(1.0, len(evidence) * min(each.p_against for each in evidence))
+    return _Test(unit, evidence, p_for, 1.0 if claim.possible else p_against)
+
+
+def _finding(test: _Test, q: float | None, rate: float, level: float) -> Finding:
+    if q is None:
+        return Finding(test.unit, Verdict.NOT_TESTABLE, [], [], None, test.missing)
+    corrected = [each.spread.interval(level) if each.spread else None for each in test.evidence]
+    if q > rate:
+        return Finding(test.unit, Verdict.UNDECIDED, test.evidence, corrected, q, _power(test, 1 - level))
+    verdict = Verdict.SUPPORTED if test.p_for < test.p_against else Verdict.CONTRADICTED
+    return Finding(test.unit, verdict, test.evidence, corrected, q, "")
+
+
+def _power(test: _Test, needed: float) -> str:
+    """How many problems, or samples, would decide it, if the numbers stayed as they are.
+
+    The half-width falls with the square root of the problems, so that P (z needed / z found)^2 problems do. More
+    samples take away their share of the squared width alone.
+    """
+    towards = test.p_for <= test.p_against
+    weakest = (
+        max(test.evidence, key=lambda each: each.p_for)
+        if towards
+        else min(test.evidence, key=lambda each: each.p_against)
+    )
+    if test.p >= 1:
+        return f"no number of problems decides this at such numbers ({weakest.what})"
+    ratio = float(ndtri(needed / 2) / ndtri(test.p / 2)) ** 2
+    side = "support" if towards else "contradict"
+    note = f"about {math.ceil(weakest.problems * ratio):,} problems would {side} it, if the numbers stayed (P is "
+    note += f"{weakest.problems})"
+    if weakest.samples is None or weakest.n is None:
+        return note
+    left = 1 / ratio - (1 - weakest.samples)
+    share = f"samples are {weakest.samples:.0%} of the squared width"
+    if left <= 0:
+        return f"{note}; {share}: more of them alone would not"
+    return f"{note}; or n of about {math.ceil(weakest.n * weakest.samples / left):,} ({share}; n is {weakest.n:,})"
