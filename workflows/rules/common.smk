@@ -52,7 +52,9 @@ LOGS = f"{PLAN.root}/logs"
 
 # a framework takes eight cores a GPU, and without one the machine; the reference trainer one core
 FRAMEWORK = PLAN.study.training.needs_environment
-TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or ((workflow.cores or 8) if FRAMEWORK else 1)
+TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or (
+    (workflow.resource_settings.cores or 8) if FRAMEWORK else 1
+)
 
 
 @cache
