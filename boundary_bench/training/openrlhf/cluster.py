@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from boundary_bench.errors import EXIT_USER_ERROR, BoundaryBenchError, TrainingError
@@ -19,6 +20,9 @@ from boundary_bench.training.openrlhf import guard
 
 #: Longest that Ray may take to come up on all nodes.
 SECONDS_TO_START = 300
+#: Longest that its guards may take to end it.
+SECONDS_TO_STOP = 90
+STEP = "boundary-bench-ray"
 
 
 def check_gpus(training: Training) -> None:
@@ -96,11 +100,11 @@ def _asked(words: list[str]) -> str:
     return done.stdout
 
 
-def start_ray(nodes: int, gpus: int, seconds: float) -> str:
+def start_ray(nodes: int, gpus: int, seconds: float, started: list[subprocess.Popen[bytes]]) -> str:
     """Start Ray on every node of the job, its head on the first; returns its address.
 
-    The processes are children of this one, for whoever guards it to end. On every node a guard has the same temporary
-    folder: Ray takes its head's path everywhere.
+    The processes come into ``started``, also where it fails, for ``stop_ray``. On every node a guard has the same
+    temporary folder: Ray takes its head's path everywhere.
 
     Raises:
         TrainingError: the job has fewer nodes, or Ray does not come up in time.
@@ -109,13 +113,12 @@ def start_ray(nodes: int, gpus: int, seconds: float) -> str:
     if len(names) < nodes:
         raise TrainingError(f"this SLURM job has {len(names)} node(s), expected training.openrlhf.nodes: {nodes}")
     folder, port = os.environ["RAY_TMPDIR"], 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
-    srun = ["srun", "--overlap", "--cpu-bind=none", "-N1", "-n1", "-w"]
+    srun = ["srun", "--overlap", "--cpu-bind=none", "-N1", "-n1", f"--job-name={STEP}", "-w"]
     # a node knows its own address; its name need not be one that the network knows
     ask = "import ray; print(ray.util.get_node_ip_address())"
     host = _asked([*srun, names[0], sys.executable, "-c", ask]).split()[-1]
     address = f"{host}:{port}"
     first = ["--head", f"--port={port}", f"--node-ip-address={host}", "--include-dashboard=false"]
-    started = []
     for rank, name in enumerate(names[:nodes]):
         ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--num-gpus={gpus}"]
         ray += [*first, f"--temp-dir={folder}"] if rank == 0 else [f"--address={address}"]
@@ -126,6 +129,22 @@ def start_ray(nodes: int, gpus: int, seconds: float) -> str:
             _until(lambda: _answers(address), started, seconds, f"the head of Ray on {name}")
     _until(lambda: alive(address)[0] >= nodes, started, seconds, f"Ray on all of {', '.join(names[:nodes])}")
     return address
+
+
+def stop_ray(started: list[subprocess.Popen[bytes]]) -> None:
+    """Have the guards end Ray on all nodes: when srun or the job ends, SLURM kills them before they clean up.
+
+    What fails here is left to SLURM: the command has ended, and its exit code is what counts.
+    """
+    ask = ["squeue", "-h", "-s", "-j", os.environ["SLURM_JOB_ID"], "-o", "%i|%j"]
+    answer = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+    steps = [step for step, _, name in (line.partition("|") for line in answer.splitlines()) if name == STEP]
+    for step in steps:  # one at a time: of several scancel forgets the rest where one has ended
+        subprocess.run(["scancel", "--signal=TERM", step], capture_output=True, check=False)
+    due = time.monotonic() + SECONDS_TO_STOP
+    for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, due - time.monotonic()))
 
 
 def _until(ready: Callable[[], object], started: list[subprocess.Popen[bytes]], seconds: float, what: str) -> None:
@@ -161,14 +180,17 @@ def alive(address: str) -> tuple[int, int]:
 
 def main(nodes: str, gpus: str, needed: str, *inner: str) -> int:
     """Start Ray, count its GPUs, run the command in it; its exit code."""
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        address = start_ray(int(nodes), int(gpus), SECONDS_TO_START)
+        address = start_ray(int(nodes), int(gpus), SECONDS_TO_START, started)
         if (found := alive(address)[1]) < int(needed):
             raise TrainingError(f"the study trains on {needed} GPU(s), and Ray has {found} on its {nodes} nodes")
+        return subprocess.call(inner, env={**os.environ, "RAY_ADDRESS": address})
     except BoundaryBenchError as fault:
         print(f"TrainingError: {fault}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
-    return subprocess.call(inner, env={**os.environ, "RAY_ADDRESS": address})
+    finally:
+        stop_ray(started)
 
 
 if __name__ == "__main__":
