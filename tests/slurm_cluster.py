@@ -10,6 +10,7 @@ stays when it is stopped.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -154,9 +155,14 @@ class Cluster:
         subprocess.run(["slurmctld", *options], check=True)
         until(lambda: "UP" in told("scontrol", "ping"), "slurmctld")
 
-    def start_node(self, node: str) -> None:
-        """Start slurmd."""
-        subprocess.run(["slurmd", "-N", node], check=True)
+    def start_node(self, node: str, without: Path | None = None) -> None:
+        """Start slurmd; ``without`` is a folder that the node does not share: it has an empty one of its own there."""
+        daemon = ["slurmd", "-N", node]
+        if without:
+            mounted = f'mount -t tmpfs none {shlex.quote(str(without))} && exec "$@"'
+            daemon = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounted, "sh", *daemon]
+        subprocess.run(daemon, check=True)
+        until(lambda: self._pid(f"slurmd-{node}"), f"slurmd of {node}")
 
     def start_accounting(self) -> None:
         """Start slurmdbd and wait until it answers."""

@@ -46,12 +46,13 @@ class Run:
 
 
 @contextmanager
-def started(folder: Path, study: Path, *arguments: str, **environment: str) -> Iterator[Run]:
+def started(folder: Path, study: Path, *arguments: str, results: str = "results", **environment: str) -> Iterator[Run]:
     """``snakemake --profile slurm all`` for a study, in ``folder``; ended, with its jobs, when the block is left."""
     number = len(list(folder.glob("output-*.txt")))
     output = folder / f"output-{number}.txt"
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile")]
-    command += ["--profile", str(REPOSITORY / "slurm"), *QUICK, *arguments, "--config", f"study={study}", "--", "all"]
+    command += ["--profile", str(REPOSITORY / "slurm"), *QUICK, *arguments]
+    command += ["--config", f"study={study}", f"results={results}", "--", "all"]
     everything = {**ENVIRONMENT, **environment}
     with output.open("wb") as file:
         process = subprocess.Popen(

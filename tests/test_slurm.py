@@ -227,6 +227,25 @@ def test_a_job_that_always_fails_leaves_the_others_alone(
     assert str(log.relative_to(tmp_path)) in last and "no such luck" in last
 
 
+def test_a_results_folder_that_the_nodes_do_not_share(cluster: Cluster, study: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for node in cluster.names:
+        cluster.stop(f"slurmd-{node}")
+        cluster.start_node(node, without=elsewhere)
+    try:
+        with started(tmp_path, study, "--retries", "0", results=str(elsewhere)) as run:
+            said = run.end(1)
+    finally:
+        for node in cluster.names:
+            cluster.stop(f"slurmd-{node}")
+            cluster.start_node(node)
+    (log,) = (tmp_path / "results/slurm-logs").glob("rule_pretrain/*/*.log")
+    assert str(log) in said
+    assert f"the results folder {elsewhere} is not the same here" in log.read_text()
+    assert "put it on a file system that both machines share" in log.read_text()
+
+
 @ACCOUNTING
 def test_accounting_that_is_down_for_two_minutes(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
     with started(tmp_path, study, "--slurm-status-command", "sacct") as run:
