@@ -55,7 +55,6 @@ def main() -> None:
     print(f"| --profile slurm, {len(rows)} jobs | {slurm:.0f} | {slurm / local:.2f} |")
     print(f"| of it no job queued or running: polling, waiting for files | {lost:.0f} | {lost / local:.2f} |")
     waited = sum(start - submitted for submitted, start, _ in rows) / len(rows)
-    print(f"| of it before the first job | {rows[0][0] - begun:.0f} | {(rows[0][0] - begun) / local:.2f} |")
     print(f"\nmean of a job: {waited:.1f} s in the queue, {sum(e - s for _, s, e in rows) / len(rows):.1f} s running")
 
 
