@@ -300,9 +300,19 @@ def why_not(accounting: bool = False) -> str | None:
         return "a SLURM cluster is started by root"
     if missing := [name for name in programs if shutil.which(name) is None]:
         return f"found no {', '.join(missing)} here; python tests/slurm_cluster.py install"
-    if (ETC / "slurm.conf").exists():
+    if (ETC / "slurm.conf").exists() and not abandoned():
         return f"{ETC}/slurm.conf: this machine belongs to a SLURM cluster, or one is running already"
     return None
+
+
+def abandoned() -> bool:
+    """Whether the configuration is that of a cluster of ours that was killed before it could take it away."""
+    configuration = ETC / "slurm.conf"
+    if not configuration.is_symlink():
+        return False
+    pid = Path(os.readlink(configuration)).with_name("run") / "slurmctld.pid"
+    running = Path("/proc", pid.read_text().strip(), "comm") if pid.exists() else None
+    return running is None or not running.exists() or running.read_text().strip() != "slurmctld"
 
 
 @contextmanager
