@@ -46,7 +46,7 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def code_version() -> dict[str, Any]:
-    """The commit this package runs from, when it was made (seconds since the epoch), and whether the tree differs from it.
+    """The commit this package runs from, its time in seconds since the epoch, and whether the working tree differs.
 
     All are None where the package is installed without its repository.
     """

@@ -11,7 +11,7 @@ import yaml
 from boundary_bench.claims import Verdict, judge, load_claims
 from boundary_bench.claims.tables import Unit, base_of
 from boundary_bench.export.every_eval_ever import Record, of_policy
-from boundary_bench.export.source import Source
+from boundary_bench.export.source import Source, unit_of
 from boundary_bench.policies import Policy
 from boundary_bench.report.page import limits
 from boundary_bench.report.pivots import Pivot, markdown
@@ -33,7 +33,8 @@ def result_card(source: Source) -> str:
         f"---\n{yaml.safe_dump(front, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)}---",
         f"# {name}: does reinforcement learning shrink or expand what the model can solve?",
         "The last checkpoint of every run against its base, paired over the same problems, with "
-        f"{100 * source.tables.level:g} % intervals: {METHODS[plan.study.analysis.interval]}.",
+        f"{100 * source.tables.level:g} % intervals: {METHODS[plan.study.analysis.interval]}. Ahead is who solves more "
+        "at small k, and until which k; gained and lost are problems whose success rate changed for sure.",
         *(markdown(_table(source, benchmark)) for benchmark in plan.study.benchmarks),
         "## Claims of the literature",
         f"Of {len(found.claims)} claims: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}. Of "
@@ -73,37 +74,40 @@ def _ks(source: Source) -> list[int]:
     return sorted({ks[0], ks[len(ks) // 2], ks[-1]})
 
 
+def _units(source: Source) -> list[Unit]:
+    """Every run at its last evaluated step, on every benchmark."""
+    plan = source.plan
+    last = [plan.policies_of(run)[-1] for run in plan.runs]
+    return [unit_of(policy, benchmark) for benchmark in plan.study.benchmarks for policy in last]
+
+
 def _headline(source: Source) -> Iterator[dict[str, Any]]:
-    for unit in source.tables.units():
+    for unit in _units(source):
         for k in _ks(source):
             row = source.row("differences", unit, k=k)
             names = ("base", "checkpoint", "difference", "low", "high")
             numbers = {name: source.value("differences", row, name) for name in names}
-            yield {
-                **vars(unit),
-                "seed": int(unit.seed),
-                "k": k,
-                **numbers,
-                "change": source.cell("differences", row, "change"),
-            }
+            change = source.cell("differences", row, "change")
+            yield {**vars(unit), "seed": int(unit.seed), "k": k, **numbers, "change": change}
 
 
 def _table(source: Source, benchmark: str) -> Pivot:
     ks = _ks(source)
     changes = [f"pass@{k}, minus the base's" for k in ks]
-    header = ["model", "algorithm", "seed", "step", *changes, "crossover k", "gained", "lost", "greedy", "the base's"]
-    rows = [_line(source, unit, ks) for unit in source.tables.units() if unit.benchmark == benchmark]
+    header = ["model", "algorithm", "seed", "step", *changes, "ahead", "gained", "lost", "greedy", "the base's"]
+    rows = [_line(source, unit, ks) for unit in _units(source) if unit.benchmark == benchmark]
     return Pivot(benchmark, header, rows, 4)
 
 
 def _line(source: Source, unit: Unit, ks: list[int]) -> list[str]:
     boundary = source.row("boundary", unit)
-    crossing = source.cell("boundary", boundary, "crossover")
+    leader, crossing = (source.cell("boundary", boundary, name) for name in ("leader", "crossover"))
+    if crossing != "inf":
+        crossing = f"{source.value('boundary', boundary, 'crossover'):.3g}"
     return [
         *(unit.model, unit.algorithm, unit.seed, str(unit.step)),
         *(_interval(source, "differences", source.row("differences", unit, k=k), "difference", "+") for k in ks),
-        {"inf": "none", "0": f"below {ks[0]}"}.get(crossing)
-        or f"{source.value('boundary', boundary, 'crossover'):.3g}",
+        leader and (f"{leader} always" if crossing == "inf" else f"{leader} until k = {crossing}"),
         *(source.cell("boundary", boundary, name) for name in ("gained", "lost")),
         *(_interval(source, "summary", source.row("summary", of), "greedy") for of in (unit, base_of(unit))),
     ]
@@ -155,6 +159,6 @@ def model_card(source: Source, policy: Policy, records: Mapping[str, Record]) ->
         f"{policy.run.algorithm} with seed {policy.run.seed}, step {policy.step}, from {base or policy.model}; a "
         f"checkpoint of the study {source.plan.study.study} of boundary-bench. sha256 of the weights: "
         f"{mine[0]['model_info']['additional_details']['weights_sha256']}. The numbers above are shares of problems "
-        f"with {100 * source.tables.level:g} % intervals (low, high) by {interval['method']}."
+        f"with {100 * source.tables.level:g} % intervals (low, high) by {METHODS[source.plan.study.analysis.interval]}."
     )
     return f"---\n{front.to_yaml()}\n---\n\n# {policy.name}\n\n{text}\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from boundary_bench.claims import Tables, read_tables
 from boundary_bench.claims.tables import Row, Unit, Untestable
@@ -26,7 +26,7 @@ class Code(BaseModel):
         committed: when that commit was made, in seconds since the epoch.
     """
 
-    commit: str | None
+    commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
     dirty: bool | None
     committed: int | None = None
 
