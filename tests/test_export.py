@@ -166,6 +166,16 @@ def test_a_hub_model_and_set_keep_their_names(fresh: Plan) -> None:
     assert front_matter(card)["base_model"] == "some-org/a.model"
 
 
+def test_the_key_of_a_logger_is_not_exported(fresh: Plan) -> None:
+    flags = {"logger.wandb.key": "SECRET", "actor.adam.eps": 1e-6}
+    openrlhf = {"backend": "openrlhf", "openrlhf": {"gpus": 1, "flags": flags}}
+    change(fresh, lambda found: found["study"]["training"].update(openrlhf))
+    folder = export(fresh, "my-lab")
+    assert not [path for path in folder.rglob("*") if path.is_file() and "SECRET" in path.read_text()]
+    record = next(each for path, each in records(folder).items() if "step2" in path)
+    assert json.loads(record["model_info"]["additional_details"]["training"])["flags"] == {"actor.adam.eps": 1e-6}
+
+
 # cards
 
 
@@ -187,11 +197,11 @@ def test_the_hub_reads_the_model_cards(published: Path) -> None:
 
 
 def test_the_result_card_says_what_the_tables_and_the_ledger_say(published: Path) -> None:
-    from huggingface_hub import RepoCard
+    from huggingface_hub import DatasetCard
 
     study, text = PUBLISHED / "quickstart", (published / "result_card.md").read_text()
     front = front_matter(published / "result_card.md")
-    assert RepoCard(text).data.to_dict() == front
+    assert DatasetCard(text).data.to_dict() == front
     rows = {
         tuple(row[name] for name in ("algorithm", "seed", "step", "benchmark", "k")): row
         for row in table(study, "differences")

@@ -16,7 +16,7 @@ from typing import Any
 from boundary_bench.claims.tables import KEYS, Row
 from boundary_bench.errors import DataError
 from boundary_bench.export.source import Source, unit_of
-from boundary_bench.policies import Policy
+from boundary_bench.policies import Policy, Run
 from boundary_bench.provenance import fingerprint
 
 SCHEMA_VERSION = "0.3.0"
@@ -110,16 +110,7 @@ def _model_info(source: Source, policy: Policy, organization: str) -> Record:
         "training_step": policy.step,
     }
     if policy.run:
-        settings = plan.train_settings(policy.run)
-        training = plan.study.training
-        details |= {
-            "algorithm": policy.run.algorithm,
-            "objective": settings["objective"],
-            "training_seed": policy.run.seed,
-            "training": settings["training"],
-            "trained_on": {"benchmark": training.benchmark, "options": training.options},
-            "training_fingerprint": source.fact("fingerprints", "runs", policy.run.name),
-        }
+        details |= _trained(source, policy.run)
     version = source.provenance.packages.get(sampling.engine)
     return {
         "name": policy.name,
@@ -127,6 +118,22 @@ def _model_info(source: Source, policy: Policy, organization: str) -> Record:
         "developer": organization if policy.run else details["base_model"].partition("/")[0],
         "inference_engine": {"name": sampling.engine, **({"version": version} if version else {})},
         "additional_details": _strings(details),
+    }
+
+
+def _trained(source: Source, run: Run) -> dict[str, Any]:
+    settings, problems = source.plan.train_settings(run), source.plan.study.training
+    training = settings["training"]
+    if "flags" in training:
+        # OpenRLHF takes the key of a logger's account as a flag
+        training["flags"] = {name: value for name, value in training["flags"].items() if not name.startswith("logger.")}
+    return {
+        "algorithm": run.algorithm,
+        "objective": settings["objective"],
+        "training_seed": run.seed,
+        "training": training,
+        "trained_on": {"benchmark": problems.benchmark, "options": problems.options},
+        "training_fingerprint": source.fact("fingerprints", "runs", run.name),
     }
 
 
