@@ -25,7 +25,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.provenance import file_sha256
 from results import HOSTILE, make_tree, run_stages
 
-PUBLISHED = REPOSITORY / "results" / "published"
+PUBLISHED = REPOSITORY / "results" / "published" / "quickstart"
 SCHEMA = Path(__file__).parent / "data" / "every_eval_ever" / "eval-0.3.0.schema.json"
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 Records = dict[str, dict[str, Any]]
@@ -35,7 +35,7 @@ Records = dict[str, dict[str, Any]]
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of the published study, as a user makes it."""
     folder = tmp_path_factory.mktemp("export") / "out"
-    assert main(["export", "quickstart", "--results", str(PUBLISHED), "--to", str(folder)]) == 0
+    assert main(["export", PUBLISHED.name, "--results", str(PUBLISHED.parent), "--to", str(folder)]) == 0
     return folder
 
 
@@ -59,9 +59,9 @@ def records(folder: Path) -> Records:
     return {str(path.relative_to(root)): json.loads(path.read_text()) for path in root.rglob("*.json")}
 
 
-def table(plan_root: Path, name: str) -> list[dict[str, str]]:
+def table(study: Path, name: str) -> list[dict[str, str]]:
     """The rows of all problems together."""
-    with open(plan_root / "tables" / f"{name}.csv", newline="") as lines:
+    with open(study / "tables" / f"{name}.csv", newline="") as lines:
         return [row for row in csv.DictReader(lines) if row["stratum"] == "all"]
 
 
@@ -103,7 +103,6 @@ def test_scores_lie_within_their_bounds_and_intervals(published: Path) -> None:
 
 
 def test_every_number_is_a_cell_of_the_tables(published: Path) -> None:
-    study = PUBLISHED / "quickstart"
     found = {
         (record["model_info"]["name"], result["evaluation_name"], result["evaluation_result_id"]): result
         for record in records(published).values()
@@ -111,10 +110,10 @@ def test_every_number_is_a_cell_of_the_tables(published: Path) -> None:
     }
     cells = {
         (row["policy"], row["benchmark"], f"pass@{row['k']}"): (row, "estimate", "")
-        for row in table(study, "pass_at_k")
+        for row in table(PUBLISHED, "pass_at_k")
     }
     cells |= {
-        (row["policy"], row["benchmark"], "greedy"): (row, "greedy", "greedy_") for row in table(study, "summary")
+        (row["policy"], row["benchmark"], "greedy"): (row, "greedy", "greedy_") for row in table(PUBLISHED, "summary")
     }
     assert found.keys() == cells.keys()
     for place, (row, column, prefix) in cells.items():
@@ -135,7 +134,7 @@ def test_a_record_says_whose_it_is_and_how_it_was_drawn(published: Path) -> None
     record = next(
         each for path, each in records(published).items() if name in path and "/boundary-bench-countdown/" in path
     )
-    provenance = json.loads((PUBLISHED / "quickstart" / "tables" / "provenance.json").read_text())
+    provenance = json.loads((PUBLISHED / "tables" / "provenance.json").read_text())
     details = record["model_info"]["additional_details"]
     assert details["weights_sha256"] == provenance["weights_sha256"][name]
     assert (details["algorithm"], details["training_seed"], details["training_step"]) == ("gspo-n", "2", "40")
@@ -199,12 +198,12 @@ def test_the_hub_reads_the_model_cards(published: Path) -> None:
 def test_the_result_card_says_what_the_tables_and_the_ledger_say(published: Path) -> None:
     from huggingface_hub import DatasetCard
 
-    study, text = PUBLISHED / "quickstart", (published / "result_card.md").read_text()
+    text = (published / "result_card.md").read_text()
     front = front_matter(published / "result_card.md")
     assert DatasetCard(text).data.to_dict() == front
     rows = {
         tuple(row[name] for name in ("algorithm", "seed", "step", "benchmark", "k")): row
-        for row in table(study, "differences")
+        for row in table(PUBLISHED, "differences")
     }
     assert len(front["headline"]) == 12 * 2 * 3
     for told in front["headline"]:
@@ -212,7 +211,7 @@ def test_the_result_card_says_what_the_tables_and_the_ledger_say(published: Path
         numbers = ("base", "checkpoint", "difference", "low", "high")
         assert {name: told[name] for name in numbers} == {name: float(row[name]) for name in numbers}
         assert told["change"] == row["change"] and told["step"] == 160 and told["k"] in (1, 32, 1024)
-    judged = ledger(study / "tables")
+    judged = ledger(PUBLISHED / "tables")
     verdicts = [str(each.verdict) for each in judged.claims]
     assert {name: front["claims"][name] for name in set(verdicts)} == {name: verdicts.count(name) for name in verdicts}
     assert (front["claims"]["tests"], front["claims"]["decided"]) == (judged.tested, judged.decided)
