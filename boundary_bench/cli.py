@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     judged.add_argument("study", help="a study file, or the name of a shipped study")
     judged.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     judged.add_argument("--json", action="store_true", help="for programs; null is unknown")
+    _export_parser(commands.add_parser("export", help="Write a study's tables as records and cards for others."))
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -78,6 +79,15 @@ def _status_parser(top: argparse.ArgumentParser) -> None:
     top.add_argument("study", help="a study file, or the name of a shipped study")
     top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     top.add_argument("--json", action="store_true", help="for programs; null is unknown")
+
+
+def _export_parser(top: argparse.ArgumentParser) -> None:
+    top.add_argument("study", help="a study file, or the name of a shipped study")
+    top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    top.add_argument("--to", type=Path, help="folder to write, replacing an earlier export (RESULTS/STUDY/export)")
+    top.add_argument(
+        "--organization", default="boundary-bench", help="whose evaluation and checkpoints these are (boundary-bench)"
+    )
 
 
 def _environment_parser(top: argparse.ArgumentParser) -> None:
@@ -127,6 +137,13 @@ def _claims(arguments: argparse.Namespace) -> None:
     print(json.dumps(ledger_text.record(found), indent=2) if arguments.json else ledger_text.text(found))
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from boundary_bench.export import export
+
+    folder = export(make_plan(arguments.study, arguments.results), arguments.organization, arguments.to)
+    print(f"written for {arguments.organization} (--organization says whose): {folder}")
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
@@ -135,6 +152,8 @@ def _simple_command(arguments: argparse.Namespace) -> None:
         _status(arguments)
     elif arguments.command == "claims":
         _claims(arguments)
+    elif arguments.command == "export":
+        _export(arguments)
     elif arguments.command == "doctor":
         _doctor(arguments)
     elif arguments.command == "schema":
