@@ -71,9 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def _contrast_parser(top: argparse.ArgumentParser) -> None:
     """What ``compare A B`` has beside the stage."""
     top.usage = "%(prog)s [-h] [--results RESULTS] (A B [--json] | STUDY --run RUN --benchmark BENCHMARK)"
-    top.add_argument(
-        "other", nargs="?", metavar="B", help="compare two results: studies, or folders of results"
-    )
+    top.add_argument("other", nargs="?", metavar="B", help="compare two results: studies, or folders of results")
     top.add_argument("--json", action="store_true", help="with B: for programs, every cell; null is unknown")
     top.description = (
         "The stage: compare every checkpoint of a run with its base model, problem by problem. With B: what two "

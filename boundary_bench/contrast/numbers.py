@@ -32,7 +32,11 @@ WRITTEN = 1e-5
 
 
 class State(StrEnum):
-    """What two sides allow to say of a policy on a benchmark."""
+    """What two sides allow to say of a policy on a benchmark.
+
+    Identical: by the measures, the same design, counts, tokens and sums of log-probabilities of every problem; where a
+    side has no measures, the same estimates and numbers of samples at every k.
+    """
 
     IDENTICAL = "identical"
     PAIRED = "paired"
@@ -133,9 +137,9 @@ class Numbers:
     only_b: Only
 
     @property
-    def tested(self) -> list[Cell]:
-        """The cells with a paired interval."""
-        return [cell for cell in self.cells if cell.q is not None]
+    def compared(self) -> list[Cell]:
+        """The cells that are identical, or have a paired interval."""
+        return [cell for cell in self.cells if cell.state != State.UNPAIRED]
 
     @property
     def moved(self) -> list[Cell]:
@@ -235,9 +239,9 @@ def _state(
     sizes = [int(_number(side, "pass_at_k", "problems", place, ks[0])) for side in (a, b)]
     if sizes[0] != sizes[1]:
         return State.OTHER, f"other problems: A has {sizes[0]}, B {sizes[1]}"
-    files = [side.provenance["samples_sha256"].get(place.policy, {}).get(place.benchmark) for side in (a, b)]
-    found = [[_number(side, "pass_at_k", "estimate", place, k) for k in ks] for side in (a, b)]
-    if files[0] and files[0] == files[1] and found[0] == found[1]:
+    columns = ("estimate", "samples", "truncated", "unscored")
+    found = [[_number(side, "pass_at_k", column, place, k) for k in ks for column in columns] for side in (a, b)]
+    if found[0] == found[1]:
         return State.IDENTICAL, ""
     lacking = " and ".join(name for name, each in (("A", of_a), ("B", of_b)) if each is None)
     kind = [side.provenance["fingerprints"].get("problems", {}).get(place.benchmark) for side in (a, b)]

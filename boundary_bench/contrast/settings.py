@@ -47,9 +47,8 @@ def settings(a: Side, b: Side) -> Settings:
     """Compare what is in ``provenance.json`` of both."""
     of_a, of_b = a.provenance["fingerprints"], b.provenance["fingerprints"]
     kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
-    flat_a, flat_b = (dict(_flat({part: side.provenance[part] for part in PARTS})) for side in (a, b))
-    paths = [path for path in {**flat_a, **flat_b} if flat_a.get(path) != flat_b.get(path)]
-    return Settings(kinds, [Value(path, flat_a.get(path), flat_b.get(path)) for path in paths])
+    parts = ({part: side.provenance[part] for part in PARTS} for side in (a, b))
+    return Settings(kinds, list(_values(*parts)))
 
 
 def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
@@ -62,12 +61,13 @@ def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
     )
 
 
-def _flat(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every value by its path, in the order of the file; a list is one value."""
-    waiting = list(reversed(found.items()))
+def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[Value]:
+    """What differs, each by its path: a block or a list that one side has alone is one value."""
+    waiting: list[tuple[str, Any, Any]] = [("", a, b)]
     while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict) and value:
-            waiting += [(f"{path}.{name}", inner) for name, inner in reversed(value.items())]
-        else:
-            yield path, value
+        path, of_a, of_b = waiting.pop()
+        if isinstance(of_a, dict) and isinstance(of_b, dict):
+            names = reversed({**of_a, **of_b})
+            waiting += [(f"{path}.{name}" if path else name, of_a.get(name), of_b.get(name)) for name in names]
+        elif of_a != of_b:
+            yield Value(path, of_a, of_b)

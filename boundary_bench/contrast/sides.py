@@ -129,9 +129,9 @@ def read_side(folder: Path) -> Side:
         DataError: a table is missing or damaged, a name in it is no name, or the provenance lacks a part.
     """
     tables, provenance = read_tables(folder / "tables"), read_json(folder / PROVENANCE)
-    for name in ("fingerprints", "code", "packages", "machine", "weights_sha256", "samples_sha256"):
+    for name in ("fingerprints", "code", "packages", "machine", "weights_sha256"):
         found = provenance.get(name)
-        parts = found.values() if isinstance(found, dict) and name in ("fingerprints", "samples_sha256") else []
+        parts = found.values() if isinstance(found, dict) and name == "fingerprints" else []
         if not isinstance(found, dict) or not all(isinstance(part, dict) for part in parts):
             raise DataError(f"{folder / PROVENANCE}: found no sound {name!r} in it; run the report stage again")
     for name, keys in KEYS.items():

@@ -37,7 +37,7 @@ def record(found: Contrast) -> dict[str, Any]:
         "numbers": {
             "level": ANALYSIS.level,
             "false_discovery_rate": RATE,
-            "compared": len(numbers.tested),
+            "compared": len(numbers.compared),
             "moved": len(numbers.moved),
             "pairs": [asdict(pair) for pair in numbers.pairs],
             "cells": [{**asdict(cell), "moved": cell.moved} for cell in numbers.cells],
@@ -73,11 +73,12 @@ def plain(line: str) -> str:
 def summary(found: Contrast) -> str:
     """How much was compared and what of it moved."""
     numbers, verdicts = found.numbers, found.verdicts
-    lines = [f"{len(numbers.tested):,} cells compared, {len(numbers.moved):,} moved at FDR {RATE:.0%}"]
     states = Counter(cell.state for cell in numbers.cells)
-    lines += [f"{count:,} {state}" for state in (State.IDENTICAL, State.UNPAIRED) if (count := states[state])]
-    compared = sum(verdicts.compared.values())
-    return f"{', '.join(lines)}; {compared:,} verdicts compared, {len(verdicts.moved):,} moved"
+    identical = f" ({states[State.IDENTICAL]:,} identical)" if states[State.IDENTICAL] else ""
+    lines = [f"{len(numbers.compared):,} cells compared{identical}, {len(numbers.moved):,} moved at FDR {RATE:.0%}"]
+    lines += [f"{states[State.UNPAIRED]:,} not paired, of which nothing is said"] if states[State.UNPAIRED] else []
+    lines.append(f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved")
+    return "; ".join(lines)
 
 
 def _side(name: str, side: Side) -> str:
@@ -117,8 +118,8 @@ def _first(lines: list[str]) -> list[str]:
 def _comparable(found: Numbers) -> list[str]:
     states, weights = Counter(pair.state for pair in found.pairs), sum(pair.weights for pair in found.pairs)
     lines = [
-        f"  {len(found.pairs):,} policies x benchmarks in both: {states[State.IDENTICAL]:,} of identical samples, "
-        f"{states[State.PAIRED]:,} sampled anew on the same problems; {weights:,} of the same weights"
+        f"  {len(found.pairs):,} policies x benchmarks in both: {states[State.IDENTICAL]:,} identical, "
+        f"{states[State.PAIRED]:,} paired over the same problems; {weights:,} of the same weights"
     ]
     reasons = Counter((pair.place.benchmark, pair.reason) for pair in found.pairs if pair.reason)
     lines += [f"  not paired: {count:,} on {benchmark}: {reason}" for (benchmark, reason), count in reasons.items()]

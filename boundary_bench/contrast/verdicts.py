@@ -59,20 +59,14 @@ def verdicts(a: Side, b: Side, numbers: Numbers) -> Verdicts:
         DataError: a verdict in a table is none, or a number in it is damaged.
     """
     of_a, of_b, left_out = _shared(a.tables, b.tables)
-    cells = {(cell.place, cell.k): cell for cell in numbers.cells}  # of two, the later one is the change
     claims = load_claims()
-    found = list(_of_table("change", "differences", of_a, of_b, CHANGES))
-    moves = [
-        replace(move, note=_note(cells.get((_place(key), int(key[6]))))) for key, move in found if move.a != move.b
-    ]
-    kinds = {"change": len(found)}
-    for kind, listed in (
-        ("course", [move for _, move in _of_table("course", "stages", of_a, of_b, COURSES)]),
-        *_of_claims(judge(claims, of_a), judge(claims, of_b)).items(),
-    ):
-        kinds[kind] = len(listed)
-        moves += [move for move in listed if move.a != move.b]
-    return Verdicts(kinds, moves, left_out)
+    kinds = {
+        "change": list(_changes(of_a, of_b, numbers)),
+        "course": [move for _, move in _of_table("course", "stages", of_a, of_b, COURSES)],
+        **_of_claims(judge(claims, of_a), judge(claims, of_b)),
+    }
+    moved = [move for moves in kinds.values() for move in moves if move.a != move.b]
+    return Verdicts({kind: len(moves) for kind, moves in kinds.items()}, moved, left_out)
 
 
 def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
@@ -82,13 +76,20 @@ def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
     same = {key for key in keys["stages"] if steps[0].get(key[:4]) == steps[1].get(key[:4])}
     left_out = sum(key[4] == ALL for key in keys["stages"] - same)
     keys["stages"] = same
-    of_a, of_b = (
-        replace(
-            side, rows={name: {key: row for key, row in side.rows[name].items() if key in keys[name]} for name in keys}
-        )
-        for side in (a, b)
-    )
-    return of_a, of_b, left_out
+    return _chosen(a, keys), _chosen(b, keys), left_out
+
+
+def _chosen(tables: Tables, keys: dict[str, set[tuple[str, ...]]]) -> Tables:
+    """Some rows of every table, in its order."""
+    chosen = {name: {key: row for key, row in rows.items() if key in keys[name]} for name, rows in tables.rows.items()}
+    return replace(tables, rows=chosen)
+
+
+def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[Move]:
+    """The verdict on every change, with what became of its number."""
+    cells = {(cell.place, cell.k): cell for cell in numbers.cells}  # of two, the later one is the change
+    for key, move in _of_table("change", "differences", a, b, CHANGES):
+        yield replace(move, note=_note(cells.get((_place(key), int(key[6])))))
 
 
 def _steps(tables: Tables) -> dict[tuple[str, ...], set[str]]:
