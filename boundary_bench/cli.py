@@ -70,8 +70,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _contrast_parser(top: argparse.ArgumentParser) -> None:
     """What ``compare A B`` has beside the stage."""
-    top.usage = "%(prog)s [-h] [--results RESULTS] (A B [--json] | STUDY --run RUN --benchmark BENCHMARK)"
+    top.usage = "%(prog)s [--results RESULTS] (A B [--fail-on WHAT] [--json] | STUDY --run RUN --benchmark BENCHMARK)"
     top.add_argument("other", nargs="?", metavar="B", help="compare two results: studies, or folders of results")
+    top.add_argument("--fail-on", choices=["any", "verdicts", "numbers"], help="with B: what exit code 1 is for (any)")
     top.add_argument("--json", action="store_true", help="with B: for programs, every cell; null is unknown")
     top.description = (
         "The stage: compare every checkpoint of a run with its base model, problem by problem. With B: what two "
@@ -79,8 +80,8 @@ def _contrast_parser(top: argparse.ArgumentParser) -> None:
     )
     top.epilog = (
         "Exit code with B: 1 if something moved, else 0. Moved are a pass@k, or its change from the base, whose paired "
-        "difference is not zero at a false discovery rate of 5 %% over all cells; and a verdict that is another one, of "
-        "differences.csv (change), of stages.csv (course), or on a claim. 2: the two cannot be compared."
+        "difference is not zero at a false discovery rate of 5 % over all cells; and a verdict that is another one: "
+        "of differences.csv (change), of stages.csv (course), or on a claim. 2: the two cannot be compared."
     )
 
 
@@ -155,7 +156,7 @@ def _contrast(arguments: argparse.Namespace) -> int:
 
     found = contrast(*(locate(name, arguments.results) for name in (arguments.study, arguments.other)))
     print(json.dumps(record(found), indent=2) if arguments.json else text(found))
-    return EXIT_MOVED if found.moved else 0
+    return EXIT_MOVED if found.moved(arguments.fail_on or "any") else 0
 
 
 def _compares_two(arguments: argparse.Namespace) -> bool:
@@ -166,13 +167,14 @@ def _compares_two(arguments: argparse.Namespace) -> bool:
     """
     if arguments.command != "compare":
         return False
-    of_stage = [f"--{name}" for name in STAGES["compare"][1] if getattr(arguments, name) is not None]
-    two = arguments.other is not None
-    if two == bool(of_stage) or (not two and (len(of_stage) < len(STAGES["compare"][1]) or arguments.json)):
+    given = {name for name in (*STAGES["compare"][1], "fail_on", "json") if getattr(arguments, name)}
+    two, of_stage = arguments.other is not None, given & set(STAGES["compare"][1])
+    if bool(of_stage) if two else given != set(STAGES["compare"][1]):
+        what = f"{arguments.study} and {arguments.other}" if two else f"{arguments.study} alone"
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given)) or "no option"
         raise StudyError(
-            f"compare: found {arguments.study}{f' and {arguments.other}' if two else ' alone'}, with "
-            f"{', '.join([*of_stage, *(['--json'] if arguments.json else [])]) or 'no option'}; expected two results, "
-            "compare A B, or the stage, compare STUDY --run RUN --benchmark BENCHMARK"
+            f"compare: found {what}, with {options}; expected two results, compare A B, or the stage, compare STUDY "
+            "--run RUN --benchmark BENCHMARK"
         )
     return two
 

@@ -26,10 +26,10 @@ class Contrast:
     numbers: Numbers
     verdicts: Verdicts
 
-    @property
-    def moved(self) -> bool:
-        """Whether a number moved beyond chance, or a verdict is another one."""
-        return bool(self.numbers.moved or self.verdicts.moved)
+    def moved(self, what: str = "any") -> bool:
+        """Whether one of the ``numbers`` moved beyond chance, one of the ``verdicts`` is another one, or ``any``."""
+        found = {"numbers": bool(self.numbers.moved), "verdicts": bool(self.verdicts.moved)}
+        return any(found.values()) if what == "any" else found[what]
 
 
 def contrast(a: Path, b: Path) -> Contrast:

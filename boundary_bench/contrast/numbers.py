@@ -21,6 +21,7 @@ from boundary_bench.errors import DataError
 from boundary_bench.policies import Policy, Run
 from boundary_bench.rows import ALL, BASE, resampled
 from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, typical_change
+from boundary_bench.statistics.paired import equivalence
 from boundary_bench.study import Analysis
 
 #: Both sides are resampled in the same way, whatever their studies say of intervals: the usual one.
@@ -81,6 +82,7 @@ class Cell:
         low, high: its paired interval over problems, at the usual level; None where it is not paired.
         p, q: probability of so large a difference where there is none, and the smallest false discovery rate at which
             it counts as moved; None where nothing is tested.
+        equal: whether the difference is shown to be smaller than the usual margin, at this k; None likewise.
         outside: whether b lies outside of A's own interval, which is no test; None where there is a better answer.
     """
 
@@ -95,6 +97,7 @@ class Cell:
     high: float | None = None
     p: float | None = None
     q: float | None = None
+    equal: bool | None = None
     outside: bool | None = None
 
     @property
@@ -142,6 +145,11 @@ class Numbers:
         return [cell for cell in self.cells if cell.state != State.UNPAIRED]
 
     @property
+    def equal(self) -> list[Cell]:
+        """Those that are identical, or shown to be the same but for the margin."""
+        return [cell for cell in self.cells if cell.state == State.IDENTICAL or cell.equal]
+
+    @property
     def moved(self) -> list[Cell]:
         """Those whose difference is beyond chance."""
         return [cell for cell in self.cells if cell.moved]
@@ -172,7 +180,7 @@ def numbers(a: Side, b: Side) -> Numbers:
         elif place.base in bases and bases[place.base].pair.state != State.IDENTICAL:
             ks = [k for k in shared[place] if k in shared[place.base]]
             cells += _changes(a, b, both, bases[place.base], ks)
-    return Numbers(pairs, _with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
+    return Numbers(pairs, with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
 
 
 def _places(side: Side) -> dict[Place, set[int]]:
@@ -207,7 +215,7 @@ class _Both:
                 yield Cell("pass@k", pair.place, k, pair.state, value, value, 0.0)
         elif counts is not None:
             value_2PK = [each.pass_at_k(ks) for each in counts]
-            yield from _tested("pass@k", pair.place, ks, *value_2PK, largest=1.0)
+            yield from tested("pass@k", pair.place, ks, *value_2PK, largest=1.0)
         elif pair.state == State.UNPAIRED:
             yield from (_plain(a, b, "pass_at_k", "estimate", pair, k) for k in ks)
 
@@ -254,12 +262,12 @@ def _changes(a: Side, b: Side, both: _Both, base: _Both, ks: list[int]) -> Itera
     pair, of_policy, of_base = both.pair, both.paired(), base.paired()
     if of_policy and of_base and of_policy[0].ids == of_base[0].ids:
         change_2PK = [x.pass_at_k(ks) - y.pass_at_k(ks) for x, y in zip(of_policy, of_base, strict=True)]
-        yield from _tested("change", pair.place, ks, *change_2PK, largest=2.0)
+        yield from tested("change", pair.place, ks, *change_2PK, largest=2.0)
     elif State.OTHER not in (pair.state, base.pair.state):
         yield from (_plain(a, b, "differences", "difference", pair, k) for k in ks)
 
 
-def _tested(
+def tested(
     what: str, place: Place, ks: list[int], a_PK: np.ndarray, b_PK: np.ndarray, largest: float
 ) -> Iterator[Cell]:
     """The paired difference at every k, its interval, and how likely it is where there is none."""
@@ -267,12 +275,14 @@ def _tested(
     size_K, resamples = typical_change(difference_PK, largest), _resamples(len(difference_PK))
     draw_BK, estimate_K = mean_draws(difference_PK, resamples, -size_K, size_K), difference_PK.mean(0)
     low_K, high_K = holding(estimate_K, *percentiles(draw_BK, ANALYSIS.level))
+    near_low_K, near_high_K = equivalence(draw_BK, ANALYSIS.level)
+    equal_K = np.maximum(-near_low_K, near_high_K) < ANALYSIS.margin
     for i, k in enumerate(ks):
         found = float(estimate_K[i]), float(low_K[i]), float(high_K[i])
         spread = Mean(*found, ANALYSIS.level, len(difference_PK))
         p = min(1.0, 2 * min(spread.chance_not(True, 0), spread.chance_not(False, 0)))
         ends = float(a_PK[:, i].mean()), float(b_PK[:, i].mean())
-        yield Cell(what, place, k, State.PAIRED, *ends, *found, p)
+        yield Cell(what, place, k, State.PAIRED, *ends, *found, p, equal=bool(equal_K[i]))
 
 
 @lru_cache(maxsize=1)
@@ -321,7 +331,7 @@ def _check_agreement(side: Side, place: Place, ks: list[int], found: Measured) -
             )
 
 
-def _with_rates(cells: list[Cell]) -> list[Cell]:
+def with_rates(cells: list[Cell]) -> list[Cell]:
     """The cells with their false discovery rates over all that are tested."""
     waiting = iter(adjusted(np.array([cell.p for cell in cells if cell.p is not None])).tolist())
     return [cell if cell.p is None else replace(cell, q=next(waiting)) for cell in cells]

@@ -32,12 +32,15 @@ def record(found: Contrast) -> dict[str, Any]:
     return {
         "a": str(found.a.folder),
         "b": str(found.b.folder),
-        "moved": found.moved,
-        "settings": asdict(found.settings),
+        "moved": found.moved(),
+        # NaN, which other programs may have written, is no JSON
+        "settings": json.loads(json.dumps(asdict(found.settings)), parse_constant=str),
         "numbers": {
             "level": ANALYSIS.level,
             "false_discovery_rate": RATE,
+            "margin": ANALYSIS.margin,
             "compared": len(numbers.compared),
+            "equal": len(numbers.equal),
             "moved": len(numbers.moved),
             "pairs": [asdict(pair) for pair in numbers.pairs],
             "cells": [{**asdict(cell), "moved": cell.moved} for cell in numbers.cells],
@@ -74,8 +77,10 @@ def summary(found: Contrast) -> str:
     """How much was compared and what of it moved."""
     numbers, verdicts = found.numbers, found.verdicts
     states = Counter(cell.state for cell in numbers.cells)
-    identical = f" ({states[State.IDENTICAL]:,} identical)" if states[State.IDENTICAL] else ""
-    lines = [f"{len(numbers.compared):,} cells compared{identical}, {len(numbers.moved):,} moved at FDR {RATE:.0%}"]
+    lines = [
+        f"{len(numbers.compared):,} cells compared, {len(numbers.moved):,} moved at FDR {RATE:.0%}, "
+        f"{states[State.IDENTICAL]:,} identical, {len(numbers.equal):,} the same to -+{ANALYSIS.margin}"
+    ]
     lines += [f"{states[State.UNPAIRED]:,} not paired, of which nothing is said"] if states[State.UNPAIRED] else []
     lines.append(f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved")
     return "; ".join(lines)
@@ -89,9 +94,9 @@ def _side(name: str, side: Side) -> str:
 
 
 def _settings(found: Settings) -> list[str]:
-    lines = [f"  {kind}: {_names(names)}" for kind, names in found.kinds.items()]
+    lines = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
     values = [f"  {each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
-    return ["settings, A -> B", *lines, *_first(values)]
+    return ["made with, A -> B", *lines, *_first(values)]
 
 
 def _names(names: Names) -> str:
@@ -133,26 +138,29 @@ def _only(name: str, only: Only) -> str:
 
 
 def _numbers(found: Numbers) -> list[str]:
-    if not found.cells:
+    differing = [cell for cell in found.cells if cell.state != State.IDENTICAL]
+    if not differing:
         return []
-    rows = [["B minus A of pass@k", "cells", "tested", "moved", "largest", "at"]]
-    cells = sorted(found.cells, key=lambda cell: (cell.place.benchmark, cell.place.algorithm))
+    rows = [["B minus A of pass@k", "cells", "tested", "same", "moved", "largest", "at"]]
+    cells = sorted(differing, key=lambda cell: (cell.place.benchmark, cell.place.algorithm))
     for (benchmark, algorithm), group in groupby(cells, lambda cell: (cell.place.benchmark, cell.place.algorithm)):
         each = list(group)
-        tested, moved = (sum(flags) for flags in zip(*((c.q is not None, c.moved) for c in each), strict=True))
+        flags = ((cell.q is not None, bool(cell.equal), cell.moved) for cell in each)
+        counts = [len(each), *(sum(column) for column in zip(*flags, strict=True))]
         largest = max(each, key=lambda cell: abs(cell.difference))
-        at = _at(largest) if largest.difference else ""
-        counts = [f"{len(each):,}", f"{tested:,}", f"{moved:,}", f"{largest.difference:+.3f}", at]
-        rows.append([f"  {benchmark} {algorithm}", *counts])
+        cells_of = [*(f"{n:,}" for n in counts), f"{largest.difference:+.3f}", _at(largest)]
+        rows.append([f"  {benchmark} {algorithm}", *cells_of])
     outside = [cell for cell in found.cells if cell.outside]
     note = [f"  {len(outside):,} not paired lie outside of A's own interval, which is no test"] if outside else []
     moved_first = sorted(found.moved, key=lambda cell: -abs(cell.difference))
     others = sorted((c for c in found.cells if not c.moved and c.difference), key=lambda cell: -abs(cell.difference))
+    title = f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]"
+    listed = _titled(title, [_cell(cell) for cell in moved_first])
     return [
         *aligned(rows),
         *note,
-        *_titled("moved, largest first: B minus A [paired interval at 95 %]", [_cell(cell) for cell in moved_first]),
-        *_titled("largest that did not", [_cell(cell) for cell in islice(others, LARGEST)]),
+        *listed,
+        *_titled("largest of the others", list(map(_cell, islice(others, LARGEST)))),
     ]
 
 
@@ -162,12 +170,16 @@ def _titled(title: str, lines: list[str]) -> list[str]:
 
 def _at(cell: Cell) -> str:
     place = f"seed {cell.place.seed} step {cell.place.step} " if cell.place.seed else ""
-    return f"{cell.place.model} {place}k {cell.k} ({cell.what})"
+    return f"{cell.place.model} {place}{_what(cell)}"
+
+
+def _what(cell: Cell) -> str:
+    return f"{'change of ' if cell.what == 'change' else ''}pass@{cell.k}"
 
 
 def _cell(cell: Cell) -> str:
     ends = f"{cell.a:.3f} -> {cell.b:.3f}"
-    line = f"  {cell.place}, {cell.what.replace('@k', '')} k {cell.k}: {cell.difference:+.3f}"
+    line = f"  {cell.place}, {_what(cell)}: {cell.difference:+.3f}"
     if cell.low is not None and cell.high is not None and cell.q is not None:
         return f"{line} [{cell.low:+.3f} to {cell.high:+.3f}], q {cell.q:.2g} ({ends})"
     where = "outside of" if cell.outside else "in"

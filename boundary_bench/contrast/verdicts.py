@@ -132,12 +132,12 @@ def _place(key: tuple[str, ...]) -> Place:
 def _note(cell: Cell | None) -> str:
     """What became of the number behind a verdict on a change."""
     if cell is None:
-        return "its number is not compared"
+        return "number not compared"
     if cell.state == State.IDENTICAL:
-        return "its number is identical: level, margin or code are not"
+        return "number identical: level, margin or code are not"
     if cell.q is None:
-        return f"its number: {cell.difference:+.3g}, not paired"
-    return f"its number {'moved' if cell.moved else 'did not'}: {cell.difference:+.3g}, q {cell.q:.2g}"
+        return f"number {cell.difference:+.3f}, not paired"
+    return f"number {cell.difference:+.3f}, {'moved' if cell.moved else 'not beyond chance'}, q {cell.q:.2g}"
 
 
 def _of_claims(a: Ledger, b: Ledger) -> dict[str, list[Move]]:
