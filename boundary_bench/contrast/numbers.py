@@ -215,7 +215,7 @@ class _Both:
                 yield Cell("pass@k", pair.place, k, pair.state, value, value, 0.0)
         elif counts is not None:
             value_2PK = [each.pass_at_k(ks) for each in counts]
-            yield from tested("pass@k", pair.place, ks, *value_2PK, largest=1.0)
+            yield from paired_cells("pass@k", pair.place, ks, *value_2PK, largest=1.0)
         elif pair.state == State.UNPAIRED:
             yield from (_plain(a, b, "pass_at_k", "estimate", pair, k) for k in ks)
 
@@ -262,12 +262,12 @@ def _changes(a: Side, b: Side, both: _Both, base: _Both, ks: list[int]) -> Itera
     pair, of_policy, of_base = both.pair, both.paired(), base.paired()
     if of_policy and of_base and of_policy[0].ids == of_base[0].ids:
         change_2PK = [x.pass_at_k(ks) - y.pass_at_k(ks) for x, y in zip(of_policy, of_base, strict=True)]
-        yield from tested("change", pair.place, ks, *change_2PK, largest=2.0)
+        yield from paired_cells("change", pair.place, ks, *change_2PK, largest=2.0)
     elif State.OTHER not in (pair.state, base.pair.state):
         yield from (_plain(a, b, "differences", "difference", pair, k) for k in ks)
 
 
-def tested(
+def paired_cells(
     what: str, place: Place, ks: list[int], a_PK: np.ndarray, b_PK: np.ndarray, largest: float
 ) -> Iterator[Cell]:
     """The paired difference at every k, its interval, and how likely it is where there is none."""

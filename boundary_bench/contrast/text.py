@@ -17,6 +17,7 @@ from boundary_bench.contrast.settings import Names, Settings
 from boundary_bench.contrast.sides import Side
 from boundary_bench.contrast.verdicts import Verdicts
 from boundary_bench.forecast_table import aligned
+from boundary_bench.statistics.paired import ROUNDING
 
 #: Entries of a list that are written out; the record has all.
 LISTED = 20
@@ -153,7 +154,9 @@ def _numbers(found: Numbers) -> list[str]:
     outside = [cell for cell in found.cells if cell.outside]
     note = [f"  {len(outside):,} not paired lie outside of A's own interval, which is no test"] if outside else []
     moved_first = sorted(found.moved, key=lambda cell: -abs(cell.difference))
-    others = sorted((c for c in found.cells if not c.moved and c.difference), key=lambda cell: -abs(cell.difference))
+    others = sorted(
+        (c for c in found.cells if not c.moved and abs(c.difference) > ROUNDING), key=lambda cell: -abs(cell.difference)
+    )
     title = f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]"
     listed = _titled(title, [_cell(cell) for cell in moved_first])
     return [
