@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).parent.parent
 PUBLISHED = REPOSITORY / "results" / "published" / "quickstart"
 P = 24
 STEP4 = f"{RUN}--step4"
-COUNTS = {"base-model": [1] * P, STEP2: [2] * P, STEP4: [2] * P}
+COUNTS = {"base-model": [2] * P, STEP2: [2] * P, STEP4: [2] * P}
 BETTER = COUNTS | {STEP4: [7] * P}
 
 
@@ -112,7 +112,7 @@ def test_where_the_base_moved_the_changes_are_compared_too(before: Path, tmp_pat
     for name in (STEP2, STEP4):
         (pass_at_1, *_), (change, *_) = of(found, name), of(found, name, "change")
         assert pass_at_1.state == State.IDENTICAL and not pass_at_1.moved
-        assert change.difference == pytest.approx(exact(1, 1) - exact(6, 1)) and change.moved
+        assert change.difference == pytest.approx(exact(2, 1) - exact(6, 1)) and change.moved
     assert not of(found, "base-model", "change") and of(found, "base-model")[0].moved
 
 

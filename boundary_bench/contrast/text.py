@@ -153,17 +153,14 @@ def _numbers(found: Numbers) -> list[str]:
         rows.append([f"  {benchmark} {algorithm}", *cells_of])
     outside = [cell for cell in found.cells if cell.outside]
     note = [f"  {len(outside):,} not paired lie outside of A's own interval, which is no test"] if outside else []
-    moved_first = sorted(found.moved, key=lambda cell: -abs(cell.difference))
-    others = sorted(
-        (c for c in found.cells if not c.moved and abs(c.difference) > ROUNDING), key=lambda cell: -abs(cell.difference)
-    )
-    title = f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]"
-    listed = _titled(title, [_cell(cell) for cell in moved_first])
+    by_size = sorted(differing, key=lambda cell: -abs(cell.difference))
+    moved = [_cell(cell) for cell in by_size if cell.moved]
+    others = (_cell(cell) for cell in by_size if not cell.moved and abs(cell.difference) > ROUNDING)
     return [
         *aligned(rows),
         *note,
-        *listed,
-        *_titled("largest of the others", list(map(_cell, islice(others, LARGEST)))),
+        *_titled(f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]", moved),
+        *_titled("largest of the others", list(islice(others, LARGEST))),
     ]
 
 
