@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from claim_tables import edit, write
 from expected import ONE_RUN, exact
 
@@ -436,3 +437,15 @@ def test_what_holds_no_results_is_told(
 ) -> None:
     assert main(["compare", name, str(PUBLISHED), "--results", str(tmp_path)]) == EXIT_USER_ERROR
     assert said in capsys.readouterr().err
+
+
+def test_the_step_of_the_docs_is_one(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The artifact of another run as `gh run download` leaves it."""
+    page = (REPOSITORY / "docs" / "compare.md").read_text()
+    steps = yaml.safe_load(page.partition("```yaml\n")[2].partition("\n```")[0])
+    (line,) = [step["run"] for step in steps if step["run"].startswith("boundary-bench")]
+    _, command, a, b, *options = line.partition(" | ")[0].split()
+    shutil.copytree(before, tmp_path / "before" / "results-0123" / "smoke")
+    (there,) = tmp_path.glob(a)
+    assert (b, options) == ("smoke", ["--fail-on", "verdicts"])
+    assert main([command, str(there), str(before), *options]) == 0 and "0 moved" in capsys.readouterr().out

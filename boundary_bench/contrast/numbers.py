@@ -247,7 +247,7 @@ def _state(
     sizes = [int(_number(side, "pass_at_k", "problems", place, ks[0])) for side in (a, b)]
     if sizes[0] != sizes[1]:
         return State.OTHER, f"other problems: A has {sizes[0]}, B {sizes[1]}"
-    columns = ("estimate", "samples", "truncated", "unscored")
+    columns = ("estimate", "samples")
     found = [[_number(side, "pass_at_k", column, place, k) for k in ks for column in columns] for side in (a, b)]
     if found[0] == found[1]:
         return State.IDENTICAL, ""
