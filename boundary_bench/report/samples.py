@@ -240,6 +240,7 @@ def _page_data(plan: Plan, tables: Tables, found: Collected, limit: int) -> dict
         "level": analysis.level,
         "rate": _number(1 - analysis.level),
         "excerpt": limit,
+        "most": most_of_kind(len(found.groups)),
         "each": SAMPLES_EACH,
         "kinds": [str(kind) for kind in Kind],
         "problems": _problem_data(plan, tables, found, limit),

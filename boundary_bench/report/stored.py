@@ -25,8 +25,8 @@ from boundary_bench.tally import GREEDY, declared_files
 
 #: Samples that are shown of either side of the verdict, correct or not: those with the lowest indices.
 SAMPLES_EACH = 3
-#: Rows that are unpacked at a time: a response can be a megabyte.
-ROWS_AT_A_TIME = 64
+#: What is unpacked at a time: a response can be a megabyte.
+BYTES_AT_A_TIME = 8_000_000
 COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "verdict", "answer"]
 CORRECT = VERDICTS.index(Verdict.CORRECT)
 
@@ -176,12 +176,14 @@ def _rows_at(path: Path, row_S: np.ndarray, greedy: bool) -> Iterator[Sample]:
 
 
 def _in_group(file: pq.ParquetFile, group: int, row_S: np.ndarray, greedy: bool) -> Iterator[Sample]:
-    first = 0
-    for batch in file.iter_batches(ROWS_AT_A_TIME, [group], COLUMNS):
+    first, whole = 0, file.metadata.row_group(group)
+    size = max(1, BYTES_AT_A_TIME * whole.num_rows // max(1, whole.total_byte_size))
+    for batch in file.iter_batches(size, [group], COLUMNS):
         here_S = row_S[(row_S >= first) & (row_S < first + len(batch))] - first
-        for row in decoded(pa.Table.from_batches([batch]).take(here_S)).to_pylist():
-            tokens = len(row.pop("tokens"))
-            yield Sample(**row | {"tokens": tokens, "sample": None if greedy else row["sample"]})
+        if len(here_S):
+            for row in decoded(pa.Table.from_batches([batch]).take(here_S)).to_pylist():
+                tokens = len(row.pop("tokens"))
+                yield Sample(**row | {"tokens": tokens, "sample": None if greedy else row["sample"]})
         first += len(batch)
         if first > row_S[-1]:
             return
