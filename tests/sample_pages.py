@@ -1,4 +1,4 @@
-"""A page that holds the sample browser and nothing else, with the variables and the policy of the report's page."""
+"""A page that holds the sample browser and nothing else, as the report's page holds it, and hostile data for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from boundary_bench import report
+from boundary_bench.report.cases import Kind
 
 FOLDER = Path(report.__file__).parent
 HOST = """<!doctype html>
@@ -57,3 +58,77 @@ def host_page(data: dict[str, Any], path: Path) -> Path:
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+# data
+
+ATTACK = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'></style><b>bold</b>"
+UNSEEN = "left\u202eright\x00null\x1b[31mred\u200bzero\u2028line\u0378\ufeff"
+SPACES = "a  b\n\n\tc"
+LONG = ["head " * 200, 1_000_000, "tail " * 200]
+KINDS = [str(kind) for kind in Kind]
+
+
+def sample(index: int | None, verdict: str, text: Any, disputes: Any = (), answer: Any = "42") -> list[Any]:
+    return [index, verdict, 100, -12.5, 30.0, answer, text, list(disputes)]
+
+
+def group(benchmark: str, algorithm: str, kinds_of: dict[str, list[str]], seeds: int = 1) -> dict[str, Any]:
+    counts = [64, 32, 0.5, 0.38, 0.62]
+    return {
+        "model": "base",
+        "benchmark": benchmark,
+        "algorithm": algorithm,
+        "step": 40,
+        "seeds": list(range(seeds)),
+        "policies": [f"base--{algorithm}--seed{seed}--step40" for seed in range(seeds)],
+        "totals": {kind: [sum(kind in held for held in kinds_of.values()), 50] for kind in KINDS},
+        "cases": [
+            {
+                "problem": name,
+                "seeds": [
+                    {"kinds": held if not seed else [], "counts": counts, "p": 1e-9, "q": 0.02, "shown": not seed}
+                    for seed in range(seeds)
+                ],
+            }
+            for name, held in kinds_of.items()
+        ],
+    }
+
+
+def problem(prompt: Any) -> dict[str, Any]:
+    texts = {"prompt": prompt, "reference": ATTACK, "stratum": "hard"}
+    return {**texts, "chance": 0.01, "base": [1024, 0, 0.0, 0.0, 0.0024]}
+
+
+def made_up() -> dict[str, Any]:
+    """Four problems of one benchmark for two algorithms, and one of another benchmark whose samples are gone."""
+    first, last = "base--grpo--seed0--step40", "base--gspo--seed0--step40"
+    prompts = {"aa": ATTACK, "bb": UNSEEN, "cc": SPACES, "dd": LONG}
+    return {
+        "archive": "samples.zip", "level": 0.95, "rate": 0.05, "excerpt": 2000, "most": 8, "each": 3, "kinds": KINDS,
+        "problems": {
+            "base/sums": {"template": "simple", "chat": False, "of": {k: problem(v) for k, v in prompts.items()}},
+            "base/gone": {"template": "raw", "chat": True, "of": {"ee": problem("plain")}},
+        },
+        "groups": [
+            group("sums", "grpo", {"aa": ["gained"], "bb": ["lost", KINDS[2]], "cc": [KINDS[4]]}, seeds=2),
+            group("sums", "gspo", {"aa": ["lost"], "dd": [KINDS[3]]}),
+            group("gone", "grpo", {"ee": ["gained"]}),
+        ],
+        "samples": {
+            "base/sums": {
+                "aa": [sample(3, "wrong", ATTACK), sample(None, "wrong", "greedily"), sample(0, "correct", "fine")],
+                "bb": [sample(0, "truncated", UNSEEN, answer=None)],
+                "cc": [sample(7, "wrong", SPACES, [["math-verify 1", "correct", 12]])],
+                "dd": [sample(0, "wrong", LONG)],
+            },
+            f"{first}/sums": {
+                "aa": [sample(0, "correct", "needle in a haystack")],
+                "bb": [sample(0, "wrong", "b")],
+                "cc": [sample(1, "correct", "c")],
+            },
+            f"{last}/sums": {"aa": [sample(1, "unparsable", "?")], "dd": [sample(0, "correct", "d")]},
+        },
+        "absent": [["base--grpo--seed0--step40", "gone", 2, 3]],
+    }  # fmt: skip

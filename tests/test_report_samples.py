@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_pages import made_up
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
@@ -387,3 +388,14 @@ def test_a_missing_or_torn_list_of_disputes_is_an_error(fresh: Plan) -> None:
 def test_the_number_of_shown_samples_is_small(made: Plan) -> None:
     for of_problem in data_of(made)["samples"].values():
         assert all(len(rows) <= 2 * SAMPLES_EACH + 1 for rows in of_problem.values())
+
+
+def test_the_data_is_of_the_shape_that_the_browser_is_tested_with(made: Plan) -> None:
+    def shape(data: dict[str, Any]) -> list[Any]:
+        group, problems = data["groups"][0], next(iter(data["problems"].values()))
+        problem, case = next(iter(problems["of"].values())), group["cases"][0]
+        sample = next(iter(next(iter(data["samples"].values())).values()))[0]
+        parts = data, group, problems, problem, case, case["seeds"][0]
+        return [*map(sorted, parts), len(problem["base"]), len(case["seeds"][0]["counts"]), len(sample)]
+
+    assert shape(data_of(made)) == shape(made_up())
