@@ -143,7 +143,7 @@ def test_keys_go_through_the_list(page: Page) -> None:
 
 def test_counts_samples_and_disputes_of_a_problem(page: Page) -> None:
     rows = page.locator(".detail tbody tr").all_inner_texts()
-    assert rows[0].split("\t")[:5] == ["base", "0", "1,024", "0.0", "0.0 to 0.0024"]
+    assert rows[0].split("\t")[:5] == ["base", "0", "1,024", "0", "0 to 0.0024"]
     assert rows[1].split("\t") == [
         "grpo, seed 0, step 40", "32", "64", "0.50", "0.38 to 0.62", "< 0.0001", "0.020", "gained",
     ]  # fmt: skip

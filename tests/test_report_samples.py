@@ -217,26 +217,26 @@ def test_only_the_row_groups_of_shown_samples_are_read(made: Plan, tmp_path: Pat
     whole = bytearray(file.read_bytes())
     whole[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
     file.write_bytes(whole)
-    found = list(read_shown(made, [file], {ids[-1]: (N, 2)}, {}))
+    found = list(read_shown(made.design, [file], {ids[-1]: (N, 2)}, {}))
     assert [(sample.problem_id, sample.sample) for sample in found] == [(ids[-1], i) for i in (0, 1, 2, 3, 7)]
     with pytest.raises(DataError, match=r"block-000000-000008\.parquet is torn or not ours"):
-        list(read_shown(made, [file], {ids[0]: (N, 2)}, {}))
+        list(read_shown(made.design, [file], {ids[0]: (N, 2)}, {}))
 
 
 def test_samples_beyond_the_stopping_point_are_not_shown(made: Plan, tmp_path: Path) -> None:
     """Three correct ones among the first four end a problem; a store that once went further still holds the rest."""
     rows = [("a", i, f"text {i}", "correct" if i < 3 or i > 3 else "wrong") for i in range(N)]
     file = stored(tmp_path, ["a"], rows)
-    found = list(read_shown(made, [file], {"a": (FIRST, 3)}, {}))
+    found = list(read_shown(made.design, [file], {"a": (FIRST, 3)}, {}))
     assert [sample.sample for sample in found] == [0, 1, 2, 3]
-    assert [s.sample for s in read_shown(made, [file], {"a": (FIRST, 3)}, {"a": [6, 99]})] == [0, 1, 2, 3, 6]
+    assert [s.sample for s in read_shown(made.design, [file], {"a": (FIRST, 3)}, {"a": [6, 99]})] == [0, 1, 2, 3, 6]
 
 
 def test_samples_other_than_those_that_were_measured_are_refused(made: Plan, tmp_path: Path) -> None:
     file = stored(tmp_path, ["a"], [("a", i, "text", "wrong") for i in range(N)])
     for counted, ids in (((N, 1), "a"), ((FIRST, 0), "a"), ((N, 0), "b")):
         with pytest.raises(DataError, match=rf"problem {ids}: .*expected {counted[1]} of {counted[0]} as measured"):
-            list(read_shown(made, [file], {ids: counted}, {}))
+            list(read_shown(made.design, [file], {ids: counted}, {}))
 
 
 def test_disputed_samples_are_shown_with_what_the_other_grader_says(

@@ -206,7 +206,7 @@ def _read_benchmark(plan: Plan, tables: Tables, benchmark: str, found: Collected
             cases = found.disputed[policy, benchmark]
             asked = {name: [case.sample for case in cases.get(name, ())][:SAMPLES_EACH] for name in pairs}
             kept = found.samples.setdefault((policy, benchmark), {name: [] for name in pairs})
-            for sample in read_shown(plan, files, pairs, asked):
+            for sample in read_shown(plan.design, files, pairs, asked):
                 _write_line(text, {"policy": policy.name, **asdict(sample)})
                 answer = None if sample.answer is None else Excerpt.of(sample.answer)
                 bare = replace(sample, response="", answer=None)

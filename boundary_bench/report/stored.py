@@ -20,6 +20,7 @@ from boundary_bench.errors import DataError
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy
+from boundary_bench.statistics.design import Design
 from boundary_bench.store import NOT_DRAWN, SPARE, add_verdicts, decoded, places, progress_of, sample_rows
 from boundary_bench.tally import GREEDY, declared_files
 
@@ -103,7 +104,7 @@ def disputes(plan: Plan, policy: Policy, benchmark: str) -> dict[str, list[Dispu
 
 
 def read_shown(
-    plan: Plan, files: Sequence[Path], counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
+    design: Design, files: Sequence[Path], counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
 ) -> Iterator[Sample]:
     """The samples to show of some problems: greedy, the first correct and not correct ones, and those asked for.
 
@@ -119,7 +120,7 @@ def read_shown(
         DataError: a file is torn, or holds other samples than were counted.
     """
     ids, (greedy, blocks) = list(counts), ([], [])
-    verdict_PN = np.full((len(ids), SPARE * plan.design.n_max), NOT_DRAWN, np.int8)
+    verdict_PN = np.full((len(ids), SPARE * design.n_max), NOT_DRAWN, np.int8)
     found: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray]] = []
     for file in files:
         (greedy if file.name.startswith(GREEDY) else blocks).append(file)
@@ -129,7 +130,7 @@ def read_shown(
         if file in blocks:
             add_verdicts(verdict_PN, rows, ids, file)
         found.append((file, row_S, places(rows, ids, file), rows.column("sample").to_numpy()))
-    shown_PN = _shown(plan, verdict_PN, counts, asked)
+    shown_PN = _shown(design, verdict_PN, counts, asked)
     for file, row_S, place_S, sample_S in found:
         if file in greedy:
             yield from _rows_at(file, row_S, greedy=True)
@@ -140,10 +141,10 @@ def read_shown(
 
 
 def _shown(
-    plan: Plan, verdict_PN: np.ndarray, counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
+    design: Design, verdict_PN: np.ndarray, counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
 ) -> np.ndarray:
     """shown_PN: which samples to show, of samples that are those that were counted."""
-    found, _ = progress_of(plan.design, verdict_PN)
+    found, _ = progress_of(design, verdict_PN)
     shown_PN = np.zeros(verdict_PN.shape, bool)
     for place, (name, counted) in enumerate(counts.items()):
         stored = found.samples_P[place], found.correct_P[place]

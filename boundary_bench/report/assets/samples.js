@@ -55,9 +55,8 @@
     return entry.words;
   }
 
-  const rate = ([n, correct, mean, low, high]) => [
-    number(correct), number(n), mean.toPrecision(2), `${low.toPrecision(2)} to ${high.toPrecision(2)}`,
-  ];
+  const share = (value) => (value ? value.toPrecision(2) : "0");
+  const rate = ([n, correct, mean, low, high]) => [number(correct), number(n), share(mean), `${share(low)} to ${share(high)}`];
   const chance = (p) => (p === null ? "" : p < 1e-4 ? "< 0.0001" : p.toPrecision(2));
   const row = (tag, cells) => element("tr", {}, ...cells.map((cell, i) =>
     element(i ? tag : "th", { scope: tag === "th" ? "col" : i ? null : "row", class: i === 0 || i === 7 ? "label" : null }, cell)));
@@ -67,7 +66,7 @@
     const head = ["policy", "correct", "samples", "rate", level, "p", "q", "change"];
     const rows = one.seeds.map((seed, i) => [
       `${group.algorithm}, seed ${group.seeds[i]}, step ${group.step}`,
-      ...rate(seed.counts), chance(seed.p), chance(seed.q), seed.kinds.join(", ") || "none shown",
+      ...rate(seed.counts), chance(seed.p), chance(seed.q), seed.kinds.join(", ") || "none found",
     ]);
     return element("div", { class: "wide", tabindex: "0" }, element("table", {},
       element("thead", {}, row("th", head)),
@@ -109,7 +108,7 @@
     const chat = asked.chat ? "; the model's own chat template is written around it" : "";
     const facts = [`${group.benchmark}, ${group.model}`];
     if (problem.stratum.length) facts.push(...[" · ", ...nodes(problem.stratum)]);
-    if (problem.chance !== null) facts.push(` · a random valid response is right with chance ${problem.chance.toPrecision(2)}`);
+    if (problem.chance !== null) facts.push(` · a random valid response is right with chance ${share(problem.chance)}`);
     return [
       element("h3", { tabindex: "-1" }, `Problem ${one.problem}`, element("span", { class: "soft" }, ` ${group.algorithm}`)),
       element("p", { class: "soft" }, ...facts),
@@ -142,7 +141,7 @@
   };
   const search = element("input", { type: "search", placeholder: "id, prompt, response", oninput: narrow });
   const count = element("p", { class: "soft", role: "status" });
-  const list = element("ul", { class: "cases", onkeydown: move });
+  const list = element("ul", { class: "cases", "aria-label": "Problems", onkeydown: move });
   const shown = element("div", { class: "detail" });
   let open = null;
 
