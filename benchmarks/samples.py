@@ -1,11 +1,11 @@
 """Time and memory to show some samples out of a million stored ones, against reading the whole store.
 
-One policy with 1000 samples of each of 1000 problems, made up as in storage.py: responses of 200 tokens, in files of one
-problem, as a vLLM campaign leaves them, and of 50; "one group" are files as they were before row groups were bounded. Of
-40 problems the first three correct and the first three other samples are shown, as the sample browser of a report does
-for a policy and benchmark. Reading the whole means every column, one file after another. Each side is measured in a
-process of its own, and the fastest of three turns counts; peaks are those of getrusage, less that of a process which
-imports the same and reads nothing.
+One policy with 1000 samples of each of 1000 problems, made up as in storage.py: responses of 200 tokens, in files of
+one problem, as a vLLM campaign leaves them, and of 50; "one group" are files as they were before row groups were
+bounded. Of 40 problems the first three correct and the first three other samples are shown, as the sample browser of a
+report does for a policy and benchmark. Reading the whole means every column, one file after another. Each side is
+measured in a process of its own, and the fastest of three turns counts; peaks are those of getrusage, less that of a
+process which imports the same and reads nothing.
 
     python benchmarks/samples.py                       # 0.7 GB in a temporary folder, three times
 """
