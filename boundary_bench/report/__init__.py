@@ -6,7 +6,7 @@ from boundary_bench.plan import Plan
 
 
 def report(plan: Plan) -> None:
-    """Write ``tables/``, ``figures/`` ``samples.zip`` and ``report.html`` of a study.
+    """Write ``tables/``, ``figures/``, ``samples.zip`` and ``report.html`` of a study.
 
     Raises:
         DataError: a fragment is missing, or does not fit the study.
