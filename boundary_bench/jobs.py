@@ -68,7 +68,8 @@ def jobs(plan: Plan) -> list[Job]:
     kept = tuple(job.name for job in found if job.stage in ("train", "sample", "probe", "measure", "compare"))
     tables = [*TABLES, "contamination"] if plan.probes else TABLES
     outputs = [plan.root / "tables" / f"{name}.{kind}" for name in tables for kind in ("csv", "md")]
-    return [*found, Job("report", (), (plan.root / "report.html", *outputs), plan.root / "logs" / "report.log", kept)]
+    pages = plan.root / "report.html", plan.root / "samples.zip"
+    return [*found, Job("report", (), (*pages, *outputs), plan.root / "logs" / "report.log", kept)]
 
 
 def _name(stage: str, *names: str) -> str:

@@ -4,6 +4,7 @@ rule report:
     output:
         TABLES,
         page=REPORT,
+        samples=SHOWN,
     log:
         f"{LOGS}/report.log",
     params:
