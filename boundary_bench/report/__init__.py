@@ -11,9 +11,13 @@ def report(plan: Plan) -> None:
     Raises:
         DataError: a fragment is missing, or does not fit the study.
     """
+    from boundary_bench.claims import ledger
     from boundary_bench.report import figures, page, pivots, tables
+    from boundary_bench.report.boundary import boundaries
 
     collected = tables.collect(plan)
     compact = pivots.make_pivots(plan, collected)
     pivots.write(plan, collected, compact)
-    page.write(plan, collected, compact, figures.draw_all(plan, collected))
+    found = boundaries(plan, collected)
+    figures.draw_all(plan, collected, found)
+    page.write(plan, collected, compact, found, ledger(plan.root / "tables"))
