@@ -70,10 +70,11 @@ class Entry:
 def entries(ledger: Ledger) -> list[Entry]:
     """The claims: supported and contradicted first, then undecided, then those that this study cannot test."""
     order = list(Verdict)
-    return [_entry(judged) for judged in sorted(ledger.claims, key=lambda judged: order.index(judged.verdict))]
+    several = len({finding.unit.model for judged in ledger.claims for finding in judged.findings}) > 1
+    return [_entry(judged, several) for judged in sorted(ledger.claims, key=lambda judged: order.index(judged.verdict))]
 
 
-def _entry(judged: Judged) -> Entry:
+def _entry(judged: Judged, several: bool) -> Entry:
     lacking = Counter(each.note for each in judged.findings if each.verdict == Verdict.NOT_TESTABLE)
     runs = "run and benchmark", "runs and benchmarks"
     missing = [*judged.missing, *(f"in {count} {runs[count > 1]}: {note}" for note, count in lacking.items())]
@@ -85,7 +86,7 @@ def _entry(judged: Judged) -> Entry:
         _needs(judged.claim.needs),
         [(rule(part), part.reason) for part in judged.claim.parts],
         missing,
-        [_found(finding) for finding in tested],
+        [_found(finding, several) for finding in tested],
     )
 
 
@@ -124,10 +125,12 @@ def _statistic(part: Value) -> str:
     return ", ".join(said)
 
 
-def _found(finding: Finding) -> Found:
+def _found(finding: Finding, several: bool) -> Found:
     assert finding.q is not None
+    unit = finding.unit
+    named = [unit.model] * several + [unit.algorithm, f"seed {unit.seed}", unit.benchmark]
     lines = [_line(*pair) for pair in zip(finding.evidence, finding.corrected, strict=True)]
-    return Found(str(finding.unit), finding.verdict, f"{finding.q:.2g}", lines, finding.note)
+    return Found(", ".join(named), finding.verdict, f"{finding.q:.2g}", lines, finding.note)
 
 
 def _line(each: Evidence, corrected: tuple[float, float] | None) -> Line:

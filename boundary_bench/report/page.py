@@ -57,14 +57,15 @@ PANELS = (
     Panel(
         "pass_at_k",
         "pass@k curves",
-        "Problems solved within k attempts. Small k is what a user sees, large k is what could be found by search: where a "
-        "checkpoint's curve crosses the base's, training has moved problems from rarely solved to often or to never.",
+        "Problems solved within k attempts. Small k is what a user sees, large k is what could be found by search: "
+        "where a checkpoint's curve crosses the base's, training has moved problems from rarely solved to often or "
+        "to never.",
     ),
     Panel(
         "differences",
         "Difference from the base",
-        "The same problems before and after: above zero the boundary has expanded at that k, below it has shrunk. The band "
-        "is the last checkpoint's; the grey zone is the margin, the diamond the crossover with its interval.",
+        "The same problems before and after: above zero the boundary has expanded at that k, below it has shrunk. The "
+        "band is the last checkpoint's; the grey zone is the margin, the diamond the crossover with its interval.",
     ),
     Panel(
         "guessing",
@@ -81,14 +82,14 @@ PANELS = (
     Panel(
         "coverage",
         "Coverage over training",
-        "Which problems are solved at all: by both, newly, no longer, by none. Beneath, both policies with half of their "
-        "samples: inside the grey band two halves of the base differ as much, by luck alone.",
+        "Which problems are solved at all: by both, newly, no longer, by none. Beneath, both policies with half of "
+        "their samples: inside the grey band two halves of the base differ as much, by luck alone.",
     ),
     Panel(
         "verdicts",
         "Verdicts and truncation",
-        "What the grader said of every sample. A change of pass@k that comes from responses cut off or not readable is one "
-        "of form. Hard problems are sampled longer, so the correct share is not pass@1.",
+        "What the grader said of every sample. A change of pass@k that comes from responses cut off or not readable is "
+        "one of form. Hard problems are sampled longer, so the correct share is not pass@1.",
     ),
 )
 

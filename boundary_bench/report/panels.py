@@ -23,11 +23,14 @@ from boundary_bench.statistics.estimate import Estimate
 
 #: A panel draws no more points of a training log: its running mean moves little between two of them.
 POINTS = 400
-#: What a curve's interval speaks of, and where it is in the tables and in an estimate.
-INTERVALS = {
-    "band": ("band_low", "band_high"),
-    "problems": ("low", "high"),
-    "samples": ("samples_only_low", "samples_only_high"),
+#: The ends of a curve's intervals, and the columns of the tables that they are in.
+_ENDS = {
+    "band_low": "band_low",
+    "band_high": "band_high",
+    "problems_low": "low",
+    "problems_high": "high",
+    "samples_low": "samples_only_low",
+    "samples_high": "samples_only_high",
 }
 _SETS = ("both", "base_only", "checkpoint_only", "neither")
 _HALVES = ("base_only_at_half", "checkpoint_only_at_half", "null_at_half")
@@ -126,17 +129,15 @@ def _mean(algorithm: str, found: Boundary) -> dict[str, Any]:
 
 
 def _curve(found: Estimate) -> dict[str, list[float | None]]:
-    ends = {
-        "band": (found.band_low_K, found.band_high_K),
-        "problems": (found.low_K, found.high_K),
-        "samples": (found.samples_low_K, found.samples_high_K),
+    return {
+        "estimate": _list(found.estimate_K),
+        "band_low": _list(found.band_low_K),
+        "band_high": _list(found.band_high_K),
+        "problems_low": _list(found.low_K),
+        "problems_high": _list(found.high_K),
+        "samples_low": _list(found.samples_low_K),
+        "samples_high": _list(found.samples_high_K),
     }
-    sides = {
-        f"{kind}_{side}": _list(end)
-        for kind, pair in ends.items()
-        for side, end in zip(("low", "high"), pair, strict=True)
-    }
-    return {"estimate": _list(found.estimate_K), **sides}
 
 
 def _courses(tables: Tables) -> dict[tuple[str, ...], dict[str, Any]]:
@@ -169,12 +170,7 @@ def _by_checkpoint(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
 
 
 def _rows_curve(rows: Sequence[Row], name: str) -> dict[str, list[float | None]]:
-    sides = {
-        f"{kind}_{side}": _list(row[end] for row in rows)
-        for kind, pair in INTERVALS.items()
-        for side, end in zip(("low", "high"), pair, strict=True)
-    }
-    return {"estimate": _list(row[name] for row in rows), **sides}
+    return {key: _list(row[column] for row in rows) for key, column in {"estimate": name, **_ENDS}.items()}
 
 
 # training and evaluated policies

@@ -20,13 +20,24 @@ function drawAll() {
   fill("verdicts", verdicts(data.summary));
 }
 
+/** Draw at the width that there is; a page that is not laid out yet has none, and is drawn once it has. */
+let drawnWidth = 0;
+function drawAtWidth() {
+  const width = document.body.clientWidth;
+  if (!width || width === drawnWidth) return;
+  drawnWidth = width;
+  drawAll();
+}
+
+/** What is printed is drawn for paper: as wide as an A4 page between its margins. */
+function setWidth(width) {
+  document.body.style.width = width;
+  drawAtWidth();
+}
+
 readHash();
 addControls(document.getElementById("controls"), drawAll);
-drawAll();
-
-let drawnWidth = document.body.clientWidth;
-new ResizeObserver(() => {
-  if (document.body.clientWidth === drawnWidth || matchMedia("print").matches) return;
-  drawnWidth = document.body.clientWidth;
-  drawAll();
-}).observe(document.body);
+drawAtWidth();
+new ResizeObserver(drawAtWidth).observe(document.body);
+addEventListener("beforeprint", () => setWidth("690px"));
+addEventListener("afterprint", () => setWidth(""));

@@ -89,7 +89,7 @@ function mapPlot(view, course, limit, width) {
       Plot.rect(cells, { ...box, inset: 0.5, fill: (d) => `var(--${d.value < 0 ? "shrinks" : "expands"})`, fillOpacity: "strength" }),
       Plot.rect(cells.filter((d) => d.unsure), { ...box, inset: 0.5, fill: "url(#hatch)" }),
       numbers(base, short, "var(--ink)"),
-      ...(cell >= 29 ? [numbers(cells, signed, (d) => (d.strength > 0.6 ? "var(--on-strong)" : "var(--ink)"))] : []),
+      ...(cell >= 29 ? [numbers(cells, signed, (d) => (d.strength > 0.78 ? "var(--on-strong)" : "var(--ink)"))] : []),
       outline(cells, (d) => d.below === 1, "1.5 2.5"),
       outline(cells, (d) => d.below === 2, null),
       Plot.axisX([0.5, ...ticks.map((i) => i + BASE_GAP + 0.5)], { tickSize: 0, tickFormat: (x) => (x < 1 ? "base" : String(course.checkpoints[Math.round(x - BASE_GAP - 0.5)].step)), label: null }),
@@ -248,6 +248,33 @@ function guessing(view) {
         tip([...base, ...lines.flatMap(({ points }) => points)], "k", "value", "said"),
       ],
     });
-  const label = `pass@k less that of random valid responses on ${view.benchmark}: the base and the last checkpoints.`;
-  return { keys: [key("background: var(--ink)", "base"), ...algorithmKeys()], drawings: [{ title: "last step, above guessing", label, draw }], note: null, table };
+  const end = study.ks.length - 1;
+  const courses = view.shown.map(({ algorithm, checkpoints }) => ({
+    algorithm,
+    points: [{ step: 0, curve: view.base }, ...checkpoints].map(({ step, curve }) => {
+      const value = curve.estimate[end] - view.null[end];
+      return { step, value, said: `${step ? algorithm : "base"}, step ${step}, k = ${study.ks[end]}\n${signed(value)}` };
+    }),
+  }));
+  const drawCourses = (width) =>
+    plot({
+      width,
+      height: 250,
+      x: stepAxis(width),
+      y: { label: null, grid: true, ticks: 5, tickFormat: (value) => signed(value, 2) },
+      marks: [
+        Plot.ruleY([0], { stroke: "var(--ink)", strokeDasharray: "4 3" }),
+        ...courses.flatMap(({ algorithm, points }) => [
+          Plot.line(points, { x: "step", y: "value", stroke: hue(algorithm), strokeWidth: 1.8 }),
+          Plot.dot(points, { x: "step", y: "value", stroke: hue(algorithm), symbol: symbol(algorithm), r: 2.5 }),
+        ]),
+        tip(courses.flatMap(({ points }) => points), "step", "value", "said"),
+      ],
+    });
+  const what = `pass@k less that of random valid responses on ${view.benchmark}`;
+  const drawings = [
+    { title: "last step, at every k", label: `${what}: the base and the last checkpoints.`, draw },
+    { title: `k = ${study.ks[end]}, over training`, label: `${what} at the largest k, over training.`, draw: drawCourses },
+  ];
+  return { keys: [key("background: var(--ink)", "base"), ...algorithmKeys()], drawings, note: null, table, least: 400 };
 }

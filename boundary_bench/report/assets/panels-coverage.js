@@ -54,7 +54,7 @@ function coverage(columns) {
   }));
   const rows = found.flatMap(([algorithm, each]) => each.map((row) => [algorithm, row.step, ...names.map((name) => short(row[name], 1))]));
   const header = ["algorithm", "step", ...SETS.map(([, label]) => label), "gained at half", "lost at half", "by luck at half"];
-  const keys = [...SETS.map(([, label, colour]) => key(`background: ${colour}`, label)), key("background: var(--zone)", "by luck alone, with half of the samples")];
+  const keys = [...SETS.map(([, label, colour]) => key(`background: ${colour}`, label)), key("background: var(--luck)", "by luck alone, with half of the samples")];
   return { keys, drawings: [...sets, ...halves], note: `solved: ${hits} correct sample or more${chosen.seed ? "" : "; means over the seeds"}`, table: { header, rows, labels: 2 } };
 }
 
@@ -71,7 +71,7 @@ function halvesPlot(rows, most, width) {
     x: stepAxis(width, rows.map(({ step }) => step)),
     y: { domain: [-most, most], label: null, ticks: 4, tickFormat: (value) => String(Math.abs(value)) },
     marks: [
-      Plot.areaY(rows, { x: "step", y1: (row) => -row.null_at_half, y2: "null_at_half", fill: "var(--zone)" }),
+      Plot.areaY(rows, { x: "step", y1: (row) => -row.null_at_half, y2: "null_at_half", fill: "var(--luck)" }),
       Plot.ruleY([0], { stroke: "var(--line)" }),
       ...lines.flatMap(({ marks }) => marks),
       tip(lines.flatMap(({ points }) => points), "step", "value", "said"),
