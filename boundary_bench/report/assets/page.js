@@ -30,8 +30,8 @@ function drawAtWidth() {
 }
 
 /** What is printed is drawn for paper: as wide as an A4 page between its margins. */
-function setWidth(width) {
-  document.body.style.width = width;
+function setPaper(printing) {
+  document.body.classList.toggle("paper", printing);
   drawAtWidth();
 }
 
@@ -39,5 +39,5 @@ readHash();
 addControls(document.getElementById("controls"), drawAll);
 drawAtWidth();
 new ResizeObserver(drawAtWidth).observe(document.body);
-addEventListener("beforeprint", () => setWidth("690px"));
-addEventListener("afterprint", () => setWidth(""));
+addEventListener("beforeprint", () => setPaper(true));
+addEventListener("afterprint", () => setPaper(false));

@@ -34,7 +34,7 @@ function dynamics(training, summary) {
     table.rows.push(...found.map((row) => [row.step ? algorithm : "base", row.step, ...evaluated.map(([name]) => short(row[name]))]));
   }
   const keys = [...algorithmKeys(), key("border-top: 2px dashed var(--soft)", "base")];
-  return { keys, drawings, note: `training: running mean of ${training.window} steps; bars and grey band: interval of greedy accuracy over problems`, table, least: 330 };
+  return { keys, drawings, note: `training: running mean of ${training.window} steps; bars and grey band: interval of greedy accuracy over problems`, table, least: 300 };
 }
 
 /** A line an algorithm: thick the mean over seeds or the chosen seed, thin each seed. */
