@@ -1,4 +1,4 @@
-"""The page in a real headless browser, from file://: what is drawn, what a keyboard reaches, and that nothing leaves it."""
+"""The page in a headless browser, from file://: what is drawn, what a keyboard reaches, and that nothing leaves it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,10 @@
 const MINUS = "\u2212";
 const SYMBOLS = ["circle", "square", "diamond", "triangle", "times", "star", "plus", "wye"];
 
+/** Widths of a drawing, in pixels: a window that is being resized may have none for a moment. */
+const NARROWEST = 160;
+const WIDEST = 640;
+
 /** The colour of an algorithm; a variable, so that it follows light, dark and print. */
 function hue(algorithm) {
   return `var(--hue-${study.algorithms.indexOf(algorithm) % 8})`;
@@ -110,7 +114,7 @@ function fill(id, { keys, drawings, note, table, least = 250 }) {
   const columns = Math.max(1, Math.min(drawings.length, Math.floor((width + 20) / (least + 20))));
   const each = Math.floor((width - 20 * (columns - 1)) / columns);
   room.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-  room.replaceChildren(...drawings.map(({ title, label, draw }) => figure(title, label, draw(Math.min(each, 640)))));
+  room.replaceChildren(...drawings.map(({ title, label, draw }) => figure(title, label, draw(Math.min(Math.max(each, NARROWEST), WIDEST)))));
   place.querySelector(".keys").replaceChildren(...keys, ...(note ? [element("span", { class: "note" }, note)] : []));
   const values = place.querySelector(".values");
   values.querySelector("div").replaceChildren();

@@ -20,11 +20,11 @@ function drawAll() {
   fill("verdicts", verdicts(data.summary));
 }
 
-/** Draw at the width that there is; a page that is not laid out yet has none, and is drawn once it has. */
+/** Draw once for every width of the window. */
 let drawnWidth = 0;
 function drawAtWidth() {
   const width = document.body.clientWidth;
-  if (!width || width === drawnWidth) return;
+  if (width === drawnWidth) return;
   drawnWidth = width;
   drawAll();
 }
