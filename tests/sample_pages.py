@@ -38,7 +38,7 @@ th.label, td.label { text-align: left; }
 </style></head>
 <body>
 {% include "samples.html.j2" %}
-<script type="application/json" id="samples-data">{{ data }}</script>
+<script type="application/json" id="data-samples">{{ data }}</script>
 {% for script in scripts %}<script>{{ script }}</script>
 {% endfor %}
 </body></html>

@@ -11,10 +11,14 @@ def report(plan: Plan) -> None:
     Raises:
         DataError: a fragment is missing, or does not fit the study.
     """
+    from boundary_bench.claims import ledger
     from boundary_bench.report import figures, page, pivots, samples, tables
+    from boundary_bench.report.boundary import boundaries
 
     collected = tables.collect(plan)
     compact = pivots.make_pivots(plan, collected)
     pivots.write(plan, collected, compact)
-    samples.write(plan, collected)
-    page.write(plan, collected, compact, figures.draw_all(plan, collected))
+    found = boundaries(plan, collected)
+    figures.draw_all(plan, collected, found)
+    shown = samples.write(plan, collected)
+    page.write(plan, collected, compact, found, ledger(plan.root / "tables"), shown)

@@ -1,28 +1,26 @@
-"""Every figure of a study, drawn into ``figures/``."""
+"""Every figure of a study, drawn into ``figures/``, for papers and slides."""
 
 from __future__ import annotations
 
 from boundary_bench.plan import Plan
-from boundary_bench.report.boundary import boundary
+from boundary_bench.report.boundary import Boundaries
 from boundary_bench.report.boundary_map import boundary_map
 from boundary_bench.report.curves import pass_curves
 from boundary_bench.report.dynamics import dynamics
-from boundary_bench.report.style import STYLE, Figure
+from boundary_bench.report.style import STYLE
 from boundary_bench.report.tables import Tables
 
 
-def draw_all(plan: Plan, tables: Tables) -> list[Figure]:
-    """Draw every figure of a study into ``figures/``: boundary maps first, then curves, then dynamics."""
+def draw_all(plan: Plan, tables: Tables, found: Boundaries) -> None:
+    """Draw every figure of a study: boundary maps and curves of each benchmark, dynamics of each model."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
-    study, maps, curves, courses = plan.study, [], [], []
+    several = len(plan.study.models) > 1
     with matplotlib.rc_context(STYLE):
-        for model in study.models:
-            suffix = f"-{model}" if len(study.models) > 1 else ""
-            for benchmark in study.benchmarks:
-                found = {a: boundary(plan, tables, model, a, benchmark) for a in study.algorithms}
-                maps.append(boundary_map(plan, found, model, benchmark, f"boundary_map{suffix}-{benchmark}"))
-                curves.append(pass_curves(plan, found, model, benchmark, f"pass_at_k{suffix}-{benchmark}"))
-            courses.append(dynamics(plan, tables, model, f"dynamics{suffix}"))
-    return [*maps, *curves, *courses]
+        for (model, benchmark), curves in found.items():
+            stem = f"{model}-{benchmark}" if several else benchmark
+            boundary_map(plan, curves, model, benchmark, f"boundary_map-{stem}")
+            pass_curves(plan, curves, model, benchmark, f"pass_at_k-{stem}")
+        for model in plan.study.models:
+            dynamics(plan, tables, model, f"dynamics-{model}" if several else "dynamics")

@@ -2,7 +2,7 @@
 
 // The sample browser. Everything in it that is not a label was written by a model or a data file: it becomes text.
 {
-  const data = embedded("samples-data");
+  const data = embedded("data-samples");
   const SIDES = ["greedy", "correct", "not correct"];
   // control, format, private, unassigned and lone surrogate characters, line and paragraph separators; not \n and \t
   const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}]/u;
