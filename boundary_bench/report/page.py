@@ -119,7 +119,7 @@ def write(
     )
     scripts = [asset(name) for name in SCRIPTS]
     source = record(plan, tables)
-    blocks = {**panels.blocks(plan, tables, found), "samples": samples}
+    blocks = {**panels.blocks(plan, tables, found), "data-samples": samples}
     text = environment.get_template("report.html.j2").render(
         study=plan.study,
         version=__version__,
