@@ -50,6 +50,7 @@ COLUMNS = [
 ENTROPIES = ("token entropy", "answer entropy")
 #: The numbers of ``stages.csv``: the turn, the ends of the course, and its clearest fall and rise.
 COURSE_NUMBERS = ("turn", "turn_low", "turn_high", "first", "lowest", "lowest_step", "highest", "highest_step", "last")
+COURSE_NUMBERS += ("change", "change_low", "change_high")
 COURSE_NUMBERS += tuple(f"{move}_{name}" for move in ("fall", "rise") for name in ("from", "to", "change", "p"))
 
 
@@ -239,14 +240,15 @@ def _stage_cells(plan: Plan, value_SP: np.ndarray, largest: float) -> dict[str, 
     analysis, steps = plan.study.analysis, plan.study.evaluate.steps
     value_SP = value_SP[:, ~np.isnan(value_SP).any(0)]
     problems = value_SP.shape[1]
+    made = {**interval_columns(analysis, VALUE_METHODS), "problems": problems}
     if not problems:
-        return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), "problems": 0}
+        return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), **made}
     found = trajectory(steps, value_SP, resampled(analysis, problems), analysis.level, largest)
     lowest, highest = int(found.mean_S.argmin()), int(found.mean_S.argmax())
     numbers = [found.turn, found.turn_low, found.turn_high]
     numbers += [found.mean_S[0], found.mean_S[lowest], steps[lowest], found.mean_S[highest], steps[highest]]
-    numbers += [found.mean_S[-1]]
+    numbers += [found.mean_S[-1], found.change, found.change_low, found.change_high]
     for move in (found.fall, found.rise):
         numbers += [move.start, move.stop, move.change, move.probability]
     cells = ("" if value is None else value for value in numbers)
-    return {"course": str(found.course), **dict(zip(COURSE_NUMBERS, cells, strict=True)), "problems": problems}
+    return {"course": str(found.course), **dict(zip(COURSE_NUMBERS, cells, strict=True)), **made}
