@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,27 +10,33 @@ import numpy as np
 from boundary_bench.measure import null_line
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy, Run
-from boundary_bench.report.tables import Tables
-from boundary_bench.rows import counts_of, resampled
+from boundary_bench.rows import ALL, Rows, counts_of, resampled, sampling_columns, strata
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
-from boundary_bench.statistics.paired import Change, Crossover, changes, crossover
-from boundary_bench.statistics.posterior import Counts
+from boundary_bench.statistics.paired import Crossover, crossover
+from boundary_bench.statistics.seeds import Seeds, over_seeds
+from boundary_bench.statistics.sequential import sequential_pass_at_k
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A step of an algorithm, as the mean over its seeds: its curve, and what has changed from the base."""
+    """A step of an algorithm, as the mean over its seeds: its curve, and what has changed from the base.
+
+    Attributes:
+        seeds: how far the seeds lie apart in their differences, and what that adds to the interval.
+        counted: how much was sampled, all seeds together, as the tables say it.
+    """
 
     step: int
     curve: Estimate
     difference: Estimate
-    changes: list[Change]
     crossover: Crossover
+    seeds: Seeds
+    counted: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """The boundary of one algorithm on one benchmark over training.
+    """The boundary of one algorithm on one benchmark, or on a stratum of it, over training.
 
     Attributes:
         null: pass@k of random valid responses; NaN where unknown.
@@ -40,29 +47,53 @@ class Boundary:
     null: np.ndarray
 
 
-def boundary(plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: str) -> Boundary:
+#: Boundaries by model, algorithm, benchmark and stratum.
+Boundaries = dict[tuple[str, str, str, str], Boundary]
+#: What is compared of each (policy name, benchmark), one entry a problem.
+Measured = Mapping[tuple[str, str], Rows]
+
+
+def boundaries(plan: Plan, measured: Measured) -> Boundaries:
+    """Every boundary of a study, in its order."""
+    return {
+        (model, algorithm, benchmark, stratum): boundary(plan, measured, model, algorithm, benchmark, stratum)
+        for benchmark in plan.study.benchmarks
+        for model in plan.study.models
+        for algorithm in plan.study.algorithms
+        for stratum in strata(measured[model, benchmark]["stratum"])
+    }
+
+
+def boundary(
+    plan: Plan, measured: Measured, model: str, algorithm: str, benchmark: str, stratum: str = ALL
+) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
     interval is that of the mean over these seeds.
     """
     analysis, ks = plan.study.analysis, plan.study.ks
-    rows = tables.counts[model, benchmark]
-    resamples = resampled(analysis, len(rows["n"]))
+    part_P = strata(measured[model, benchmark]["stratum"])[stratum]
+    resamples = resampled(analysis, len(part_P))
 
-    def counts(policy: Policy) -> Counts:
-        return counts_of(tables.counts[policy.name, benchmark])
+    def rows_of(policy: Policy) -> Rows:
+        return {name: value_P[part_P] for name, value_P in measured[policy.name, benchmark].items()}
 
     def curve(terms: Terms) -> Estimate:
         return estimate(plan.design, ks, terms, resamples, analysis.level)
 
-    base = counts(Policy(model, None, 0))
+    base_rows = rows_of(Policy(model, None, 0))
+    base = curve([(1, counts_of(base_rows))])
     checkpoints = []
     for step in plan.study.evaluate.steps[1:]:
-        policies = [Policy(model, Run(model, algorithm, seed), step) for seed in plan.study.seeds]
-        mean = [(1 / len(policies), counts(policy)) for policy in policies]
-        difference = curve([*mean, (-1, base)])
-        crossing = crossover(ks, difference.estimate_K, difference.draw_BK, analysis.level)
-        verdicts = changes(difference, analysis.margin, analysis.level)
-        checkpoints.append(Checkpoint(step, curve(mean), difference, verdicts, crossing))
-    return Boundary(curve([(1, base)]), checkpoints, null_line(rows["chance"], ks))
+        runs = [rows_of(Policy(model, Run(model, algorithm, seed), step)) for seed in plan.study.seeds]
+        mean = [(1 / len(runs), counts_of(rows)) for rows in runs]
+        found = curve([*mean, (-1, counts_of(base_rows))])
+        crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
+        each_SK = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
+        seeds = over_seeds(np.stack(each_SK) - base.estimate_K, found.low_K, found.high_K, analysis.level)
+        drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base_rows}
+        counted = {**sampling_columns(plan.design, drawn), "problems": len(part_P)}
+        counted["samples_base"] = int(base_rows["n"].sum())
+        checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, counted))
+    return Boundary(base, checkpoints, null_line(base_rows["chance"], ks))
