@@ -10,7 +10,7 @@ import numpy as np
 from boundary_bench.measure import null_line
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy, Run
-from boundary_bench.rows import ALL, Rows, counts_of, resampled, sampling_columns, strata
+from boundary_bench.rows import Rows, counts_of, resampled, sampling_columns
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.paired import Crossover, crossover
 from boundary_bench.statistics.seeds import Seeds, over_seeds
@@ -36,7 +36,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Boundary:
-    """The boundary of one algorithm on one benchmark, or on a stratum of it, over training.
+    """The boundary of one algorithm on one benchmark over training.
 
     Attributes:
         null: pass@k of random valid responses; NaN where unknown.
@@ -47,8 +47,8 @@ class Boundary:
     null: np.ndarray
 
 
-#: Boundaries by model, algorithm, benchmark and stratum.
-Boundaries = dict[tuple[str, str, str, str], Boundary]
+#: Boundaries by model, algorithm and benchmark.
+Boundaries = dict[tuple[str, str, str], Boundary]
 #: What is compared of each (policy name, benchmark), one entry a problem.
 Measured = Mapping[tuple[str, str], Rows]
 
@@ -56,44 +56,38 @@ Measured = Mapping[tuple[str, str], Rows]
 def boundaries(plan: Plan, measured: Measured) -> Boundaries:
     """Every boundary of a study, in its order."""
     return {
-        (model, algorithm, benchmark, stratum): boundary(plan, measured, model, algorithm, benchmark, stratum)
+        (model, algorithm, benchmark): boundary(plan, measured, model, algorithm, benchmark)
         for benchmark in plan.study.benchmarks
         for model in plan.study.models
         for algorithm in plan.study.algorithms
-        for stratum in strata(measured[model, benchmark]["stratum"])
     }
 
 
-def boundary(
-    plan: Plan, measured: Measured, model: str, algorithm: str, benchmark: str, stratum: str = ALL
-) -> Boundary:
+def boundary(plan: Plan, measured: Measured, model: str, algorithm: str, benchmark: str) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
     interval is that of the mean over these seeds.
     """
     analysis, ks = plan.study.analysis, plan.study.ks
-    part_P = strata(measured[model, benchmark]["stratum"])[stratum]
-    resamples = resampled(analysis, len(part_P))
-
-    def rows_of(policy: Policy) -> Rows:
-        return {name: value_P[part_P] for name, value_P in measured[policy.name, benchmark].items()}
+    base_rows = measured[model, benchmark]
+    resamples = resampled(analysis, len(base_rows["n"]))
 
     def curve(terms: Terms) -> Estimate:
         return estimate(plan.design, ks, terms, resamples, analysis.level)
 
-    base_rows = rows_of(Policy(model, None, 0))
     base = curve([(1, counts_of(base_rows))])
     checkpoints = []
     for step in plan.study.evaluate.steps[1:]:
-        runs = [rows_of(Policy(model, Run(model, algorithm, seed), step)) for seed in plan.study.seeds]
+        policies = [Policy(model, Run(model, algorithm, seed), step) for seed in plan.study.seeds]
+        runs = [measured[policy.name, benchmark] for policy in policies]
         mean = [(1 / len(runs), counts_of(rows)) for rows in runs]
         found = curve([*mean, (-1, counts_of(base_rows))])
         crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
         each_SK = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
         seeds = over_seeds(np.stack(each_SK) - base.estimate_K, found.low_K, found.high_K, analysis.level)
         drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base_rows}
-        counted = {**sampling_columns(plan.design, drawn), "problems": len(part_P)}
+        counted = {**sampling_columns(plan.design, drawn), "problems": len(base_rows["n"])}
         counted["samples_base"] = int(base_rows["n"].sum())
         checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, counted))
     return Boundary(base, checkpoints, null_line(base_rows["chance"], ks))

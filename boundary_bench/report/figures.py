@@ -8,7 +8,6 @@ from boundary_bench.report.curves import pass_curves
 from boundary_bench.report.dynamics import dynamics
 from boundary_bench.report.style import STYLE, Figure
 from boundary_bench.report.tables import Tables
-from boundary_bench.rows import ALL
 
 
 def draw_all(plan: Plan, tables: Tables) -> list[Figure]:
@@ -21,7 +20,7 @@ def draw_all(plan: Plan, tables: Tables) -> list[Figure]:
         for model in study.models:
             suffix = f"-{model}" if len(study.models) > 1 else ""
             for benchmark in study.benchmarks:
-                found = {a: tables.boundaries[model, a, benchmark, ALL] for a in study.algorithms}
+                found = {a: tables.boundaries[model, a, benchmark] for a in study.algorithms}
                 maps.append(boundary_map(plan, found, model, benchmark, f"boundary_map{suffix}-{benchmark}"))
                 curves.append(pass_curves(plan, found, model, benchmark, f"pass_at_k{suffix}-{benchmark}"))
             courses.append(dynamics(plan, tables, model, f"dynamics{suffix}"))

@@ -9,11 +9,11 @@ from boundary_bench.compare import crossover_cells, difference_rows
 from boundary_bench.plan import Plan
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report.boundary import Boundary, Checkpoint
-from boundary_bench.rows import interval_columns, number
+from boundary_bench.rows import ALL, interval_columns, number
 from boundary_bench.statistics.intervals import METHODS
 
 
-def difference_means(plan: Plan, place: tuple[str, ...], found: Boundary) -> Iterator[dict[str, str]]:
+def difference_means(plan: Plan, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, str]]:
     """``mean_differences.csv`` of one boundary: ``differences.csv`` of the mean, and how far the seeds lie apart."""
     for checkpoint in found.checkpoints:
         where = _where(place, checkpoint)
@@ -23,17 +23,17 @@ def difference_means(plan: Plan, place: tuple[str, ...], found: Boundary) -> Ite
             yield _written(plan, checkpoint, {**row, **_curve_cells(checkpoint, i), **_seed_cells(plan, checkpoint, i)})
 
 
-def boundary_means(plan: Plan, place: tuple[str, ...], found: Boundary) -> Iterator[dict[str, str]]:
+def boundary_means(plan: Plan, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, str]]:
     """``mean_boundary.csv`` of one boundary: where the mean over the seeds and its base cross."""
     for checkpoint in found.checkpoints:
         cells = {**crossover_cells(checkpoint.crossover), **interval_columns(plan.study.analysis, METHODS)}
         yield _written(plan, checkpoint, {**_where(place, checkpoint), **cells, "seeds": len(plan.study.seeds)})
 
 
-def _where(place: tuple[str, ...], checkpoint: Checkpoint) -> dict[str, Any]:
-    model, algorithm, benchmark, stratum = place
+def _where(place: tuple[str, str, str], checkpoint: Checkpoint) -> dict[str, Any]:
+    model, algorithm, benchmark = place
     whose = {"model": model, "algorithm": algorithm, "step": checkpoint.step}
-    return {**whose, "benchmark": benchmark, "stratum": stratum}
+    return {**whose, "benchmark": benchmark, "stratum": ALL}
 
 
 def _curve_cells(checkpoint: Checkpoint, i: int) -> dict[str, Any]:
