@@ -99,7 +99,8 @@ def limits(plan: Plan) -> list[str]:
         + (
             "Nothing here says how much a repeat of the training would differ."
             if seeds == 1
-            else "The curves are means over them; the intervals do not hold what the choice of seeds adds."
+            else "The curves are means over them; no interval but other_seeds in mean_differences.csv holds what the "
+            "choice of seeds adds."
         ),
         f"Intervals ({level:g} %) hold for one k and one checkpoint and speak of other problems of the same kind; "
         "bands hold for all k of one checkpoint; the sample-only ones speak of this very set, sampled again. "
