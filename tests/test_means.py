@@ -107,11 +107,14 @@ def test_readable_means_name_the_seeds(three: tuple[Plan, Tables]) -> None:
     plan, tables = three
     found = pivots.make_pivots(plan, tables)
     (differences,), (crossings,) = found["mean_differences"], found["mean_boundary"]
-    assert [line[:4] for line in differences.rows] == [["base-model", "grpo", "mean of 3", step] for step in "24"]
+    who = [("mean of 3", step) for step in "24"] + [("other seeds too", step) for step in "24"]
+    assert [line[:4] for line in differences.rows] == [["base-model", "grpo", *each] for each in who]
     row = one(tables.mean_differences, step=2, k=1)
     assert differences.rows[0][4] == "{:z.2f} [{:z.2f}, {:z.2f}]".format(
         *(float(row[c]) for c in ("difference", "low", "high"))
     )
+    low, high = (float(row[f"other_seeds_{end}"]) for end in ("low", "high"))
+    assert differences.rows[2][4].endswith(f" [{low:z.2f}, {high:z.2f}]")
     assert [line[:4] for line in crossings.rows] == [["base-model", "grpo", step, "3"] for step in "24"]
 
 

@@ -117,8 +117,16 @@ def _crossover(row: Row, smallest: int) -> str:
 
 
 def _mean_differences(rows: list[Row], benchmark: str, level: str) -> Pivot:
+    """The means with the intervals of these seeds, then with those for other seeds, which no verdict is made of."""
     means = [{**row, "seed": f"mean of {row['seeds']}"} for row in rows]
-    return _differences(f"The same, mean over the training seeds of {benchmark} [{level}]", means, benchmark)
+    means += [
+        {**row, "seed": "other seeds too", "change": "undecided"}
+        | {end: row[f"other_seeds_{end}"] for end in ("low", "high")}
+        for row in rows
+        if row["other_seeds_low"]
+    ]
+    title = f"Mean over the training seeds of pass@k minus the base's on {benchmark} [{level}]"
+    return _differences(title, means, benchmark)
 
 
 def _mean_boundary(plan: Plan, rows: list[Row], benchmark: str, level: str) -> Pivot:
