@@ -18,7 +18,8 @@ from boundary_bench.provenance import fingerprint
 MEASURE_FILES = ("problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv", "graders.csv", "disagreements.csv")
 PROBE_FILES = ("problems.parquet", "contamination.csv")
 COMPARISON_FILES = ("differences.csv", "boundary.csv", "coverage.csv", "stages.csv")
-TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "graders", "training")
+TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "mean_differences", "mean_boundary", "coverage")
+TABLES += ("stages", "graders", "training")
 
 
 @dataclass(frozen=True)

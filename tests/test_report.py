@@ -20,13 +20,13 @@ from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report import pivots, report
-from boundary_bench.report.boundary import boundary
 from boundary_bench.report.tables import TRAINING_COLUMNS, collect
 from boundary_bench.store import read_table, write_table
 from boundary_bench.training import step_log
 from results import HOSTILE, RUN, STEP2, make_tree, run_stages, write_samples
 
-CSV = ("pass_at_k", "differences", "boundary", "stages", "coverage", "cover", "summary", "graders", "training")
+CSV = ("pass_at_k", "differences", "boundary", "mean_differences", "mean_boundary", "stages", "coverage", "cover")
+CSV += ("summary", "graders", "training")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,8 @@ def test_tables_hold_every_run_and_benchmark(finished: Plan) -> None:
         "pass_at_k": policies * benchmarks * strata * ks,
         "differences": runs * steps * benchmarks * strata * ks,
         "boundary": runs * steps * benchmarks * strata,
+        "mean_differences": runs // 2 * steps * benchmarks * ks,
+        "mean_boundary": runs // 2 * steps * benchmarks,
         "stages": runs * benchmarks * strata * (ks + 2),
         "coverage": runs * steps * benchmarks * strata * 2,
         "cover": policies * benchmarks * strata * 7,
@@ -112,7 +114,7 @@ def test_figures_show_the_mean_over_seeds_of_the_tables(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, CORRECT | other, algorithms=["grpo"], benchmarks={"countdown": {}})
     run_stages(plan)
     tables = collect(plan)
-    found = boundary(plan, tables, "base-model", "grpo", "countdown")
+    found = tables.boundaries["base-model", "countdown"]["grpo"]
     assert [checkpoint.step for checkpoint in found.checkpoints] == [2, 4]
     for column, k in enumerate(plan.study.ks):
         base = one(tables.pass_at_k, policy="base-model", stratum="all", k=k)

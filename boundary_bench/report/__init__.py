@@ -13,12 +13,10 @@ def report(plan: Plan) -> None:
     """
     from boundary_bench.claims import ledger
     from boundary_bench.report import figures, page, pivots, samples, tables
-    from boundary_bench.report.boundary import boundaries
 
     collected = tables.collect(plan)
     compact = pivots.make_pivots(plan, collected)
     pivots.write(plan, collected, compact)
-    found = boundaries(plan, collected)
-    figures.draw_all(plan, collected, found)
+    figures.draw_all(plan, collected)
     shown = samples.write(plan, collected)
-    page.write(plan, collected, compact, found, ledger(plan.root / "tables"), shown)
+    page.write(plan, collected, compact, ledger(plan.root / "tables"), shown)

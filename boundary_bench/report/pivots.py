@@ -48,7 +48,9 @@ def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
             "pass_at_k": lambda b: _over(f"pass@k on {b} [{level}]", _of(tables.pass_at_k, b), "k", "estimate"),
             "differences": lambda b: _differences(f"pass@k minus the base's on {b} [{level}]", tables.differences, b),
             "boundary": lambda b: _boundary(plan, tables.boundary, b, level),
-            "stages": lambda b: _stages(tables.stages, b),
+            "mean_differences": lambda b: _mean_differences(tables.mean_differences, b, level),
+            "mean_boundary": lambda b: _mean_boundary(plan, tables.mean_boundary, b, level),
+            "stages": lambda b: _stages(tables.stages, b, level),
             "coverage": lambda b: _coverage(tables.coverage, b),
             "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(tables.cover, b)),
             "summary": lambda b: _summary(tables.summary, b, level),
@@ -114,7 +116,30 @@ def _crossover(row: Row, smallest: int) -> str:
     return f"{k} [{low}, {high}]"
 
 
-def _stages(rows: list[Row], benchmark: str) -> Pivot:
+def _mean_differences(rows: list[Row], benchmark: str, level: str) -> Pivot:
+    """The means with the intervals of these seeds, then with those for other seeds, which no verdict is made of."""
+    means = [{**row, "seed": f"mean of {row['seeds']}"} for row in rows]
+    means += [
+        {**row, "seed": "other seeds too", "change": "undecided"}
+        | {end: row[f"other_seeds_{end}"] for end in ("low", "high")}
+        for row in rows
+        if row["other_seeds_low"]
+    ]
+    title = f"Mean over the training seeds of pass@k minus the base's on {benchmark} [{level}]"
+    return _differences(title, means, benchmark)
+
+
+def _mean_boundary(plan: Plan, rows: list[Row], benchmark: str, level: str) -> Pivot:
+    who = ["model", "algorithm", "step", "seeds"]
+    body = [
+        [*(row[name] for name in who), row["leader"] or "none", _crossover(row, plan.study.ks[0])]
+        for row in _of(rows, benchmark)
+    ]
+    title = f"The boundary of {benchmark}, mean over the training seeds"
+    return Pivot(title, [*who, "leader at small k", f"crossover k [{level}]"], body, len(who) + 1)
+
+
+def _stages(rows: list[Row], benchmark: str, level: str) -> Pivot:
     who = ["model", "algorithm", "seed", "measure", "k"]
     body = [
         [
@@ -122,11 +147,13 @@ def _stages(rows: list[Row], benchmark: str) -> Pivot:
             row["course"],
             f"{row['turn']} [{row['turn_low']}, {row['turn_high']}]" if row["turn"] else "\N{EN DASH}",
             *(_short(row[name], 3) for name in ("first", "lowest", "highest", "last")),
+            _interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
             *(_short(row[f"{move}_p"], 3) for move in ("fall", "rise")),
         ]
         for row in _of(rows, benchmark)
     ]
-    header = [*who, "course", "turn at step", "first", "lowest", "highest", "last", "p of the fall", "p of the rise"]
+    header = [*who, "course", "turn at step", "first", "lowest", "highest", "last", f"last minus first [{level}]"]
+    header += ["p of the fall", "p of the rise"]
     return Pivot(f"The course over training on {benchmark}", header, body, len(who) + 1)
 
 
