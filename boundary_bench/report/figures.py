@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boundary_bench.jobs import figures
 from boundary_bench.plan import Plan
 from boundary_bench.report.boundary import boundary
 from boundary_bench.report.boundary_map import boundary_map
@@ -12,17 +13,22 @@ from boundary_bench.report.tables import Tables
 
 
 def draw_all(plan: Plan, tables: Tables) -> list[Figure]:
-    """Draw every figure of a study into ``figures/``: boundary maps first, then curves, then dynamics."""
+    """Draw every figure of a study into ``figures/``, in their order."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
-    study, maps, curves, courses = plan.study, [], [], []
+    study, drawn = plan.study, []
+    boundaries = {
+        (model, benchmark): {a: boundary(plan, tables, model, a, benchmark) for a in study.algorithms}
+        for model in study.models
+        for benchmark in study.benchmarks
+    }
     with matplotlib.rc_context(STYLE):
-        for model in study.models:
-            suffix = f"-{model}" if len(study.models) > 1 else ""
-            for benchmark in study.benchmarks:
-                found = {a: boundary(plan, tables, model, a, benchmark) for a in study.algorithms}
-                maps.append(boundary_map(plan, found, model, benchmark, f"boundary_map{suffix}-{benchmark}"))
-                curves.append(pass_curves(plan, found, model, benchmark, f"pass_at_k{suffix}-{benchmark}"))
-            courses.append(dynamics(plan, tables, model, f"dynamics{suffix}"))
-    return [*maps, *curves, *courses]
+        for each in figures(plan):
+            if each.benchmark is None:
+                drawn.append(dynamics(plan, tables, each.model, each.stem))
+            else:
+                draw = {"boundary_map": boundary_map, "pass_at_k": pass_curves}[each.kind]
+                found = boundaries[each.model, each.benchmark]
+                drawn.append(draw(plan, found, each.model, each.benchmark, each.stem))
+    return drawn
