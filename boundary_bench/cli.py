@@ -52,7 +52,13 @@ def parser() -> argparse.ArgumentParser:
     judged = commands.add_parser("claims", help="What a study's tables say of the claims of the literature.")
     judged.add_argument("study", help="a study file, or the name of a shipped study")
     judged.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
-    judged.add_argument("--json", action="store_true", help="for programs; null is unknown")
+    form = judged.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs; null is unknown")
+    form.add_argument("--markdown", action="store_true", help="the verdicts as a table, for a README or a job summary")
+    published = commands.add_parser("publish", help="Copy a study's tables, figures and page to where they are kept.")
+    published.add_argument("study", help="a study file, or the name of a shipped study")
+    published.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    published.add_argument("--to", type=Path, default=Path("results/published"), help="(results/published)")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -124,7 +130,16 @@ def _claims(arguments: argparse.Namespace) -> None:
     from boundary_bench.claims import ledger, ledger_text
 
     found = ledger(make_plan(arguments.study, arguments.results).root / "tables")
-    print(json.dumps(ledger_text.record(found), indent=2) if arguments.json else ledger_text.text(found))
+    if arguments.json:
+        print(json.dumps(ledger_text.record(found), indent=2))
+    else:
+        print(ledger_text.markdown(found) if arguments.markdown else ledger_text.text(found))
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from boundary_bench.publish import publish
+
+    print(f"-> {publish(make_plan(arguments.study, arguments.results), arguments.to)}")
 
 
 def _simple_command(arguments: argparse.Namespace) -> None:
@@ -135,6 +150,8 @@ def _simple_command(arguments: argparse.Namespace) -> None:
         _status(arguments)
     elif arguments.command == "claims":
         _claims(arguments)
+    elif arguments.command == "publish":
+        _publish(arguments)
     elif arguments.command == "doctor":
         _doctor(arguments)
     elif arguments.command == "schema":

@@ -42,6 +42,7 @@ FLOORS = [
         "status_table",
         "environment",
         "scaffold",
+        "publish",
         "slurm",
     },
     {"stages"},
