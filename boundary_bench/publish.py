@@ -21,6 +21,8 @@ from boundary_bench.study_file import SHIPPED
 
 SUMS = "SHA256SUMS"
 PROVENANCE = "tables/provenance.json"
+#: What it must say; another version may have said less.
+NEEDED = ("fingerprints", "weights_sha256", "code", "packages", "machine", "environment")
 
 
 def publish(plan: Plan, to: Path) -> Path:
@@ -35,7 +37,7 @@ def publish(plan: Plan, to: Path) -> Path:
         StoreError: the folder cannot be written to.
     """
     files, found = report_files(plan), read_json(plan.root / PROVENANCE)
-    again = f"snakemake --cores all --config study={_name(plan, str(plan.path))}"
+    again = f"snakemake --cores all --config study={_name(plan, str(plan.path))} --forcerun report"
     if missing := [str(file) for file in files if not file.is_file()]:
         raise DataError(f"publish: {_some(missing)} missing; make them: {again}")
     if changed := outdated(plan, found):
@@ -65,17 +67,11 @@ def publish(plan: Plan, to: Path) -> Path:
 
 
 def outdated(plan: Plan, provenance: dict[str, Any]) -> list[str]:
-    """What of a ``provenance.json`` is otherwise now, by the study and the versions of the stages.
-
-    Raises:
-        DataError: it is none of this version's.
-    """
-    try:
-        then, policies = provenance["fingerprints"], set(provenance["weights_sha256"])
-        before = {f"{kind} {name}": value for kind, each in then.items() for name, value in each.items()}
-        _ = [provenance[name] for name in ("environment", "packages", "machine")], provenance["code"]["commit"]
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise DataError(f"provenance.json says nothing of {fault}; make the report again with this version") from None
+    """What of a ``provenance.json`` is otherwise now, by the study and the versions of the stages."""
+    if lacking := [name for name in NEEDED if name not in provenance]:
+        return [f"no {name}" for name in lacking]
+    then, policies = provenance["fingerprints"], set(provenance["weights_sha256"])
+    before = {f"{kind} {name}": value for kind, each in then.items() for name, value in each.items()}
     now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
     changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
     return sorted(changed | {f"policy {name}" for name in policies ^ {policy.name for policy in plan.policies}})
@@ -109,8 +105,8 @@ def _commit(found: dict[str, Any], again: str) -> str:
     if code["commit"] is None or code["dirty"]:
         what = "code with changes that no commit holds" if code["commit"] else "an installation without its repository"
         raise DataError(
-            f"publish: the report was made by {what}, so that nobody could make it again; run a committed checkout: "
-            f"{again} --forcerun report"
+            f"publish: the report was made by {what}, so that nobody could make it again; run a committed "
+            f"checkout: {again}"
         )
     return code["commit"]
 
@@ -134,12 +130,12 @@ def _beside(plan: Plan, found: dict[str, Any], commit: str) -> dict[str, str]:
     machine = "{cpu}, {cores} cores, {memory_gib} GiB, {system}".format(**found["machine"])
     readme = f"""# {facts["study"]}
 
-Published on {facts["published"]}. The report was made at commit `{commit}` by
+Published on {facts["published"]}. The report was made at commit `{commit}`, on {machine}, by
 
     {facts["command"]}
 
-on {machine}. `study.yaml` is the study, `environment.txt` what was installed, `publication.json` the same for
-programs, and `tables/provenance.json` leads from every row to its settings, weights and samples.
+`study.yaml` is the study, `environment.txt` what was installed, `publication.json` the same for programs, and
+`tables/provenance.json` leads from every row to its settings, weights and samples.
 `sha256sum -c {SUMS}` checks the files. Another machine rounds differently, and training amplifies it: numbers move,
 what is clear of its interval should hold.
 

@@ -63,10 +63,10 @@ def names(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()}
 
 
-def made_by(plan: Plan, commit: str | None = COMMIT, dirty: bool | None = False, **changes: Any) -> None:
+def made_by(plan: Plan, commit: str | None = COMMIT, dirty: bool | None = False) -> None:
     """Say that the report was made by a commit, whatever the state of the checkout that runs the tests."""
     path = plan.root / "tables/provenance.json"
-    write_json(path, {**read_json(path), "code": {"commit": commit, "dirty": dirty}, **changes})
+    write_json(path, {**read_json(path), "code": {"commit": commit, "dirty": dirty}})
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +136,18 @@ def other_steps(plan: Plan) -> None:
     write_study(plan.path, {**yaml.safe_load(plan.path.read_text()), "evaluate": {"steps": [0, 4]}})
 
 
+def older(plan: Plan) -> None:
+    path = plan.root / "tables/provenance.json"
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "environment"})
+
+
 REFUSED = {
     "dynamics.svg missing; make them: snakemake": incomplete,
     "analysis compare, analysis measure, analysis report; make the results again": other_margin,
     "policy base-model--grpo--seed0--step2, ": other_steps,
     "code with changes that no commit holds": lambda plan: made_by(plan, dirty=True),
     "an installation without its repository": lambda plan: made_by(plan, None, None),
-    "says nothing of 'commit'": lambda plan: made_by(plan, code={}),
-    "make the report again with this version": lambda plan: made_by(plan, weights_sha256=None),
+    "no environment; make the results again": older,
 }
 
 
