@@ -39,7 +39,6 @@ rule all:
         NAMED,
         OVERLAPS,
         leaves,
-        TABLES,
         REPORT,
 
 

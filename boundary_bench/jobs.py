@@ -63,14 +63,47 @@ class Job:
         return self.log.with_suffix(".jsonl")
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report: what it shows, of which model, and on which benchmark; None is all of them.
+
+    Attributes:
+        stem: its file's name without the ending.
+    """
+
+    kind: str
+    model: str
+    benchmark: str | None
+    stem: str
+
+
 def jobs(plan: Plan) -> list[Job]:
     """Every job of a study, after those that it waits for."""
     found = [*_problems(plan), *_models(plan), *_samples(plan), *_measures(plan)]
     kept = tuple(job.name for job in found if job.stage in ("train", "sample", "probe", "measure", "compare"))
+    return [*found, Job("report", (), tuple(report_files(plan)), plan.root / "logs" / "report.log", kept)]
+
+
+def report_files(plan: Plan) -> list[Path]:
+    """All that the report stage writes: the page, the tables with where they come from, the figures."""
     tables = [*TABLES, "contamination"] if plan.probes else TABLES
-    outputs = [plan.root / "tables" / f"{name}.{kind}" for name in tables for kind in ("csv", "md")]
-    pages = plan.root / "report.html", plan.root / "samples.zip"
-    return [*found, Job("report", (), (*pages, *outputs), plan.root / "logs" / "report.log", kept)]
+    files = ["report.html", "samples.zip", *(f"tables/{name}.{kind}" for name in tables for kind in ("csv", "md"))]
+    stems = [figure.stem for figure in figures(plan)]
+    files += ["tables/provenance.json", *(f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png"))]
+    return [plan.root / file for file in files]
+
+
+def figures(plan: Plan) -> list[Figure]:
+    """The figures of a study: boundary maps first, then curves, then dynamics."""
+    models = plan.study.models
+    suffixes = {model: f"-{model}" if len(models) > 1 else "" for model in models}
+    places = [(model, benchmark) for model in models for benchmark in plan.study.benchmarks]
+    found = [
+        Figure(kind, model, benchmark, f"{kind}{suffixes[model]}-{benchmark}")
+        for kind in ("boundary_map", "pass_at_k")
+        for model, benchmark in places
+    ]
+    return [*found, *(Figure("dynamics", model, None, f"dynamics{suffixes[model]}") for model in models)]
 
 
 def _name(stage: str, *names: str) -> str:

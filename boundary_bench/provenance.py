@@ -99,6 +99,14 @@ def packages() -> dict[str, str]:
     return found
 
 
+def environment() -> list[str]:
+    """Everything that is installed, as lines of a requirements file; this package is named by its commit instead."""
+    # the last in a dict stays, and of a package that is there twice the first is imported
+    installed = reversed([package.metadata for package in metadata.distributions()])
+    found = {facts["Name"].lower().replace("_", "-"): facts["Version"] for facts in installed if facts["Name"]}
+    return [f"{name}=={version}" for name, version in sorted(found.items()) if name != "boundary-bench"]
+
+
 def record() -> dict[str, Any]:
     """Code, packages and machine together, as stored beside every result."""
     return {"code": code_version(), "packages": packages(), "machine": machine()}

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workflow import REPOSITORY
 
-from boundary_bench.claims import Judged, Ledger, Verdict, judge, ledger, load_claims, read_tables
+from boundary_bench.claims import Judged, Ledger, Verdict, judge, ledger, ledger_text, load_claims, read_tables
 from boundary_bench.claims.claim import SHIPPED, Claim, Needs
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.claims.verdicts import adjusted, overall
@@ -24,7 +24,7 @@ from boundary_bench.cli import main
 from boundary_bench.errors import EXIT_USER_ERROR, DataError
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
-PUBLISHED = REPOSITORY / "results" / "published" / "quickstart" / "tables"
+PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds" / "tables"
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Verdict
 SURE = 0.01
 CLEAN = {"training": {"reward": {"random": 0.5}}}
@@ -521,16 +521,39 @@ def test_the_ledger_of_a_decided_claim_shows_its_interval(published: Ledger) -> 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     results = str(REPOSITORY / "results" / "published")
-    assert main(["claims", "quickstart", "--results", results]) == 0
+    assert main(["claims", "quickstart-seeds", "--results", results]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^  supported +yue-above-at-1-below-at-large-k +\d+ supported", out, re.MULTILINE)
     assert "differences.csv: difference, k = 1 0.0884 [0.0276 to 0.149; " in out
     assert "missing: algorithm nsr" in out
-    assert main(["claims", "quickstart", "--results", results, "--json"]) == 0
+    assert main(["claims", "quickstart-seeds", "--results", results, "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert [each["id"] for each in found["claims"]] == list(CLAIMS)
     first = found["claims"][6]["findings"][0]["evidence"][0]
     assert first["corrected_low"] < first["low"] < first["estimate"] == 0.0883675
+
+
+def test_the_verdicts_as_a_table(published: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    results = str(REPOSITORY / "results" / "published")
+    assert main(["claims", "quickstart-seeds", "--results", results, "--markdown"]) == 0
+    head, _, labels, _, *body = capsys.readouterr().out.splitlines()
+    assert (head, labels.count("|")) == ("## Claims of the literature on study quickstart-seeds", 5)
+    rows = [line for line in body if line.startswith("| ")]
+    assert [row.split(" | ")[0][2:] for row in rows] == [str(judged.verdict) for judged in published.claims]
+    assert all(row.count("|") == 5 and "](https://arxiv.org/abs/" in row for row in rows)
+    assert body[-1].startswith(f"{published.tested} tests (claims x runs x benchmarks), {published.decided} decided")
+
+
+def test_hostile_words_stay_in_their_cell() -> None:
+    words = "[a](b) | <script>alert(1)</script> `x` *y* _z_ \\ & &amp;\n| c |"
+    source = {"paper": words, "arxiv": "2601.00001"}
+    claim = Claim.model_validate({"id": "x", "sentence": words, "source": source, "beyond": "it is a test"})
+    lines = ledger_text.markdown(
+        Ledger("study", "folder", 0.05, 0, 0, 0.95, [Judged(claim, Verdict.NOT_TESTABLE, [], [])])
+    ).splitlines()
+    (row,) = (line for line in lines if "script" in line)
+    assert row.count("|") == 5 and not set("<>*_`\\") & set(row)
+    assert row.count("](") == row.count("[") == 1, "the paper's link alone"
 
 
 def test_a_study_without_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,7 @@ FLOORS = [
         "status_table",
         "environment",
         "scaffold",
+        "publish",
         "slurm",
     },
     {"stages"},

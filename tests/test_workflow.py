@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 from workflow import REPOSITORY, planned, shipped, snakemake, tables, write_study
 
 from boundary_bench import forecast
+from boundary_bench.jobs import report_files
 from boundary_bench.plan import make_plan
 
 SMOKE = ("--config", "study=smoke")
@@ -139,6 +141,24 @@ def test_training_moved_every_algorithm(rows: dict[str, list[dict[str, str]]]) -
 
 def test_a_second_run_does_nothing(smoke: Path) -> None:
     assert planned(smoke, *SMOKE) == {}
+
+
+def test_the_report_of_snakemake_holds_every_result_with_its_caption(smoke: Path, tmp_path: Path) -> None:
+    done = snakemake(smoke, *SMOKE, "--report", str(tmp_path / "run.html"))
+    assert done.returncode == 0, done.stdout
+    page = (tmp_path / "run.html").read_text()
+    results = json.JSONDecoder().raw_decode(page, page.index('var results = {"') + len("var results = "))[0]
+    captions = {Path(name).name: re.sub(r"<.*?>|\s+", " ", result["caption"]) for name, result in results.items()}
+    declared = report_files(make_plan("smoke", smoke / "results"))
+    assert captions.keys() == {file.name for file in declared if file.suffix != ".png"}
+    # written and filled in, and no markup or template left over
+    assert all(len(caption) > 40 and not re.search(r"[{}`\\]", caption) for caption in captions.values())
+    assert "its 95 % interval over problems" in captions["pass_at_k.csv"]
+    table = results["results/smoke/tables/pass_at_k.csv"]
+    assert table["labels"] == {"table": "pass_at_k", "format": "csv"}
+    written = (smoke / "results/smoke/tables/pass_at_k.csv").read_bytes()
+    assert base64.b64decode(table["data_uri"].partition("base64,")[2]) == written
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=.?https?:", page), "it needs no network"
 
 
 def test_adding_an_algorithm_runs_only_what_is_new(finished: Path) -> None:

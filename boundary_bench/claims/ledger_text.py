@@ -36,13 +36,38 @@ def text(found: Ledger) -> str:
     """The whole ledger: the verdicts, then every claim with its numbers."""
     head = [
         f"claims on study {found.study}, by {found.folder}",
-        f"{found.tested} tests (claims x runs x benchmarks), {found.decided} decided; of the decided at most "
-        f"{found.rate:.2g} are false, on average",
+        _trust(found),
         f"numbers: estimate [interval of the table; interval corrected for all tests, level {found.level:.4f}]",
     ]
     width = max(len(judged.claim.id) for judged in found.claims)
     ledger = [f"  {each.verdict:<17} {each.claim.id:<{width}}  {_counts(each)}".rstrip() for each in found.claims]
     return "\n".join([*head, "", *ledger, *(line for each in found.claims for line in ["", *_claim(each)])])
+
+
+#: What would end a cell of a Markdown table, or be markup in it.
+MARKUP = str.maketrans({mark: f"&#{ord(mark)};" for mark in "|<>&`*_[]\\\n"})
+
+
+def markdown(found: Ledger) -> str:
+    """The verdicts as a table for a README or a job's summary, and how far they can be trusted."""
+    lines = [f"## Claims of the literature on study {_plain(found.study)}", ""]
+    lines += ["| Verdict | Claim | Paper | Runs x benchmarks |", "|---|---|---|---|"]
+    for each in found.claims:
+        source = each.claim.source
+        paper = f"[{_plain(source.paper)}](https://arxiv.org/abs/{source.arxiv})"
+        lines.append(f"| {each.verdict} | {_plain(each.claim.sentence)} | {paper} | {_counts(each)} |")
+    return "\n".join([*lines, "", f"{_trust(found)}."])
+
+
+def _plain(text: str) -> str:
+    return text.translate(MARKUP)
+
+
+def _trust(found: Ledger) -> str:
+    return (
+        f"{found.tested} tests (claims x runs x benchmarks), {found.decided} decided; of the decided at most "
+        f"{found.rate:.2g} are false, on average"
+    )
 
 
 def _counts(judged: Judged) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boundary_bench.jobs import figures
 from boundary_bench.plan import Plan
 from boundary_bench.report.boundary_map import boundary_map
 from boundary_bench.report.curves import pass_curves
@@ -11,15 +12,14 @@ from boundary_bench.report.tables import Tables
 
 
 def draw_all(plan: Plan, tables: Tables) -> None:
-    """Draw every figure of a study: boundary maps and curves of each benchmark, dynamics of each model."""
+    """Draw every figure of a study into ``figures/``."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
-    several = len(plan.study.models) > 1
     with matplotlib.rc_context(STYLE):
-        for (model, benchmark), curves in tables.boundaries.items():
-            stem = f"{model}-{benchmark}" if several else benchmark
-            boundary_map(plan, curves, model, benchmark, f"boundary_map-{stem}")
-            pass_curves(plan, curves, model, benchmark, f"pass_at_k-{stem}")
-        for model in plan.study.models:
-            dynamics(plan, tables, model, f"dynamics-{model}" if several else "dynamics")
+        for each in figures(plan):
+            if each.benchmark is None:
+                dynamics(plan, tables, each.model, each.stem)
+            else:
+                draw = {"boundary_map": boundary_map, "pass_at_k": pass_curves}[each.kind]
+                draw(plan, tables.boundaries[each.model, each.benchmark], each.model, each.benchmark, each.stem)

@@ -277,10 +277,10 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
         yield from ({**whose, **{name: number(value) for name, value in row.items()}} for row in cells)
 
 
-def record(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Where the results come from: settings, code, packages, machine, and hashes of weights and samples."""
+def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
+    """Fingerprints of all settings that a study's results depend on, the versions of the stages among them."""
     study = plan.study
-    fingerprints = {
+    settings = {
         "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
         "models": {name: plan.model_settings(name) for name in study.models},
         "runs": {run.name: plan.train_settings(run) for run in plan.runs},
@@ -290,15 +290,21 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
     }
     if study.probe:
-        fingerprints["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}
-        fingerprints["analysis"]["probe"] = plan.analysis_settings("probe")
+        settings["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}
+        settings["analysis"]["probe"] = plan.analysis_settings("probe")
     return {
-        "study": study.model_dump(mode="json", exclude_none=True),
-        "fingerprints": {
-            kind: {name: provenance.fingerprint(settings) for name, settings in each.items()}
-            for kind, each in fingerprints.items()
-        },
+        kind: {name: provenance.fingerprint(each) for name, each in settings_of.items()}
+        for kind, settings_of in settings.items()
+    }
+
+
+def record(plan: Plan, tables: Tables) -> dict[str, Any]:
+    """Where the results come from: settings, code, packages, machine, and hashes of weights and samples."""
+    return {
+        "study": plan.study.model_dump(mode="json", exclude_none=True),
+        "fingerprints": fingerprints(plan),
         **provenance.record(),
+        "environment": provenance.environment(),
         "weights_sha256": tables.weights,
         "samples_sha256": tables.samples,
     }

@@ -93,10 +93,7 @@ def leaves(wildcards):
 
 
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
-TABLE_NAMES = [*jobs.TABLES, *(["contamination"] if PLAN.study.probe else [])]
-REPORT = PLAN.root / "report.html"
-SHOWN = PLAN.root / "samples.zip"
-TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
+REPORT = jobs.report_files(PLAN)
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = list(PLAN.named.values())
 
@@ -110,7 +107,7 @@ onstart:
 
 
 onsuccess:
-    print(f"{REPORT} ({(time.time() - STARTED) / 60:.1f} minutes)")
+    print(f"{REPORT[0]} ({(time.time() - STARTED) / 60:.1f} minutes)")
 
 
 onerror:

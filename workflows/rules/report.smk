@@ -1,10 +1,24 @@
+report: "../captions/workflow.rst"
+
+
+def captioned(file):
+    """An output with what `snakemake --report` says of it."""
+    folder, name, labels = file.parent.name, file.stem, {"table": file.stem, "format": file.suffix[1:]}
+    if folder == "figures":
+        (figure,) = (each for each in jobs.figures(PLAN) if each.stem == file.stem)
+        name = figure.kind
+        labels = {"figure": figure.kind, "model": figure.model, "benchmark": figure.benchmark or "all"}
+    elif file.parent == PLAN.root or file.name == "provenance.json":
+        folder, labels = "study", {"file": file.name}
+    return report(file, f"../captions/{folder}/{name}.rst", category=folder.capitalize(), labels=labels)
+
+
 rule report:
     input:
         leaves,
     output:
-        TABLES,
-        page=REPORT,
-        samples=SHOWN,
+        # a figure is there twice; the report of Snakemake shows the one that can be enlarged
+        [file if file.suffix == ".png" else captioned(file) for file in REPORT],
     log:
         f"{LOGS}/report.log",
     params:
