@@ -19,6 +19,9 @@ MEASURE_FILES = ("problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"
 PROBE_FILES = ("problems.parquet", "contamination.csv")
 COMPARISON_FILES = ("differences.csv", "boundary.csv", "coverage.csv", "stages.csv")
 TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "coverage", "stages", "graders", "training")
+TABLES += ("ours_vs_published",)
+#: Those that are also there for a paper, in LaTeX.
+PAPER = ("pass_at_k", "boundary", "ours_vs_published")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def jobs(plan: Plan) -> list[Job]:
     kept = tuple(job.name for job in found if job.stage in ("train", "sample", "probe", "measure", "compare"))
     tables = [*TABLES, "contamination"] if plan.probes else TABLES
     outputs = [plan.root / "tables" / f"{name}.{kind}" for name in tables for kind in ("csv", "md")]
+    outputs += [plan.root / "tables" / f"{name}.tex" for name in PAPER]
     return [*found, Job("report", (), (plan.root / "report.html", *outputs), plan.root / "logs" / "report.log", kept)]
 
 

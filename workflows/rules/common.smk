@@ -96,6 +96,7 @@ OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 TABLE_NAMES = [*jobs.TABLES, *(["contamination"] if PLAN.study.probe else [])]
 REPORT = PLAN.root / "report.html"
 TABLES = [PLAN.root / f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in ["csv", "md"]]
+TABLES += [PLAN.root / f"tables/{name}.tex" for name in jobs.PAPER]
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = list(PLAN.named.values())
 
