@@ -1,7 +1,7 @@
 """Published numbers and ours beside each other, with the settings that differ.
 
-A published number has a counterpart where the study has its benchmark, algorithm, k and step. Models may differ: that is
-one of the settings.
+A published number has a counterpart where the study has its benchmark, algorithm, k and step. Models may differ: that
+is one of the settings.
 """
 
 from __future__ import annotations
@@ -200,6 +200,7 @@ def rows(plan: Plan, found: list[Pair]) -> list[dict[str, Any]]:
 def _row(plan: Plan, pair: Pair) -> dict[str, Any]:
     entry, value, ours = pair.entry, pair.value, pair.ours
     row = {name: getattr(entry, name) for name in ("paper", "arxiv", "where", "form", "read")}
+    row["arxiv"] = f"arXiv:{entry.arxiv}"  # or programs read a number and drop its last zero
     row |= {"benchmark": value.benchmark, "algorithm": value.algorithm, "step": value.step or "", "k": pair.k}
     row |= {"published": pair.published, "deviation": "" if pair.deviation is None else pair.deviation}
     names = ("our_model", "our_algorithm", "our_benchmark", "our_step", "seeds", "problems", "ours", "low", "high")
@@ -247,9 +248,8 @@ def _numbers(plan: Plan, found: list[Pair]) -> Pivot:
         shares = [f"{100 * pair.published:.1f}{spread}", f"{ours} [{low}, {high}]", difference]
         body.append([*names, *steps, *shares, _yes(pair.ours.low, pair, pair.ours.high)])
     header = ["benchmark", *(["model"] if several else []), "algorithm", "k", "paper", "step", "our step"]
-    title = (
-        f"Ours beside published numbers, pass@k in percent [{level}{f', mean over {seeds} seeds' if seeds > 1 else ''}]"
-    )
+    mean = f", mean over {seeds} seeds" if seeds > 1 else ""
+    title = f"Ours beside published numbers, pass@k in percent [{level}{mean}]"
     title += "; inside: the published number is within our interval. Settings that differ are listed apart"
     return Pivot(title, [*header, "published", "ours", "difference", "inside"], body, len(header))
 

@@ -25,9 +25,7 @@ def write(
         write_csv(folder / f"{name}.csv", rows[name])
         write_text(folder / f"{name}.md", "\n".join(markdown(part) for part in parts))
     study, code = plan.study.study, code_version()
-    commit = (
-        f"commit {code['commit']}{' and changes' if code['dirty'] else ''}" if code["commit"] else "no commit known"
-    )
+    commit = f"commit {code['commit'] or 'not known'}{' and changes' if code['dirty'] else ''}"
     head = f"% boundary-bench {__version__}, {commit}; study {study}. Needs \\usepackage{{booktabs}}\n"
     for name, named in papers.items():
         parts = [latex(part, f"tab:{study}-{name}-{end}") for end, part in named.items()]

@@ -62,11 +62,11 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
     if known:
         rows.append(["random", *(_percent(first.null[place]) for place in places)])
     null = "random: uniformly random valid responses. " if known else ""
-    margin = 100 * plan.study.analysis.margin
+    analysis = plan.study.analysis
     title = (
-        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {_intervals(plan)}. Change from the base, "
+        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {100 * analysis.level:g} % intervals over {METHODS[analysis.interval]}. Change from the base, "
         f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
-        f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {margin:g} points. "
+        f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {100 * analysis.margin:g} points. "
         f"{null}{_settings(plan, len(first.base.value_PK))}"
     )
     return Pivot(title, ["", *(f"k={plan.study.ks[place]}" for place in places)], rows, 1)
@@ -81,7 +81,7 @@ def _lines(name: str, found: Estimate, marks: list[str], places: list[int]) -> l
 def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
     """One line an algorithm: where it is overtaken, and which problems it has gained and lost."""
     sets = {"both": "both", "base only": "base_only", "RL only": "checkpoint_only", "neither": "neither"}
-    rows, ks = [], plan.study.ks
+    rows, ks, level = [], plan.study.ks, 100 * plan.study.analysis.level
     for name, curve in curves.items():
         (last,) = curve.checkpoints
         crossing = last.crossover
@@ -95,8 +95,8 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
         rows += [[name, leader, k, f"{gap:z.1f}", *means], ["", "", f"[{low}, {high}]", "", *spreads]]
     title = (
         f"The boundary {_whose(plan, model, benchmark)} Who leads at small k, and the k at which it is overtaken with "
-        f"its {_level(plan)} interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
-        f"problems whose success rate rose and fell (false-discovery rate {100 * (1 - plan.study.analysis.level):g} %); "
+        f"its {level:g} % interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
+        f"problems whose success rate rose and fell (false-discovery rate {100 - level:g} %); "
         "problems solved at least once by both, by one only, by neither"
         + (", means over the seeds with the least and the most. " if _several(plan) else ". ")
         + _settings(plan, len(next(iter(curves.values())).base.value_PK))
@@ -126,20 +126,10 @@ def _whose(plan: Plan, model: str, benchmark: str) -> str:
     )
 
 
-def _level(plan: Plan) -> str:
-    return f"{100 * plan.study.analysis.level:g} %"
-
-
-def _intervals(plan: Plan) -> str:
-    return f"{_level(plan)} intervals over {METHODS[plan.study.analysis.interval]}"
-
-
 def _settings(plan: Plan, problems: int) -> str:
     sampling = plan.study.sampling
-    return (
-        f"{problems} problems, {sampled(plan)}, temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most "
-        f"{sampling.max_tokens} tokens."
-    )
+    design = f"{problems} problems, {sampled(plan)}"
+    return f"{design}, temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, {sampling.max_tokens} tokens."
 
 
 def _percent(share: float) -> str:
