@@ -6,19 +6,16 @@ is one of the settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.plan import Plan
 from boundary_bench.problem_sets import TRAINING_SET
 from boundary_bench.provenance import fingerprint
-from boundary_bench.report.boundary import boundary
+from boundary_bench.report.boundary import Curve
 from boundary_bench.report.formats import Pivot
 from boundary_bench.report.published import Entry, Settings, Value
-from boundary_bench.report.tables import Tables
 from boundary_bench.rows import BASE, interval_columns, number
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
@@ -77,20 +74,9 @@ class Pair:
     unknown: list[str]
 
 
-Curve = Callable[[Cell], Estimate]
-
-
-def pairs(plan: Plan, tables: Tables, entries: list[Entry]) -> list[Pair]:
+def pairs(plan: Plan, curve: Curve, entries: list[Entry]) -> list[Pair]:
     """Every published number with ours: first those with a counterpart, in the order of the study."""
     study = plan.study
-
-    @cache
-    def curve(cell: Cell) -> Estimate:
-        # the base is no algorithm's, and any of them leads to it
-        name = next(iter(study.algorithms)) if cell.algorithm == BASE else cell.algorithm
-        found = boundary(plan, tables, cell.model, name, cell.benchmark, [cell.step] if cell.step else [])
-        return found.checkpoints[0].curve if cell.step else found.base
-
     numbers = ((entry, value, k) for entry in entries for value in entry.values for k in value.percent)
     found = [pair for number_of in numbers for pair in _pairs(plan, curve, *number_of)]
     orders = [list(study.benchmarks), list(study.models), [BASE, *study.algorithms]]
@@ -112,7 +98,7 @@ def _pairs(plan: Plan, curve: Curve, entry: Entry, value: Value, k: int) -> list
         return [Pair(entry, value, k, *published, cells, {}, [])]
     made = []
     for cell in cells:
-        found, place = curve(cell), plan.study.ks.index(k)
+        found, place = _estimate(plan, curve, cell), plan.study.ks.index(k)
         ends = ("estimate", "low", "high", "samples_low", "samples_high")
         ours = Ours(cell, len(found.value_PK), *(float(getattr(found, f"{end}_K")[place]) for end in ends))
         differs, unknown = _compare(entry.settings_of(value), _settings(plan, ours))
@@ -122,6 +108,14 @@ def _pairs(plan: Plan, curve: Curve, entry: Entry, value: Value, k: int) -> list
             differs = {"algorithm": (value.algorithm, f"{cell.algorithm} ({described})"), **differs}
         made.append(Pair(entry, value, k, *published, ours, differs, unknown))
     return made
+
+
+def _estimate(plan: Plan, curve: Curve, cell: Cell) -> Estimate:
+    # the base is no algorithm's, and any of them leads to it
+    name = next(iter(plan.study.algorithms)) if cell.algorithm == BASE else cell.algorithm
+    found = curve(cell.model, name, cell.benchmark)
+    steps = {checkpoint.step: checkpoint.curve for checkpoint in found.checkpoints}
+    return {0: found.base, **steps}[cell.step]
 
 
 def _cells(plan: Plan, entry: Entry, value: Value, k: int) -> list[Cell] | Missing:
@@ -224,65 +218,88 @@ def _yes(low: float, pair: Pair, high: float) -> str:
 
 
 def pivots(plan: Plan, found: list[Pair]) -> list[Pivot]:
-    """The numbers; the settings that differ, of each entry; and a line a paper for what has no counterpart."""
-    there = [pair for pair in found if isinstance(pair.ours, Ours)]
-    entries = [pair.entry for place, pair in enumerate(there) if all(pair.entry is not p.entry for p in there[:place])]
-    tables = [_numbers(plan, there)] if there else []
-    tables += [_differing([pair for pair in there if pair.entry is entry]) for entry in entries]
-    absent = [pair for pair in found if isinstance(pair.ours, Missing)]
-    return tables + ([_absent(found)] if absent else [])
+    """The numbers, model by model; their sources; the settings that differ; a line a paper for what is not here."""
+    there = [(pair, pair.ours) for pair in found if isinstance(pair.ours, Ours)]
+    entries = _distinct([pair.entry for pair, _ in there])
+    models = dict.fromkeys(ours.cell.model for _, ours in there)
+    tables = [
+        _numbers(plan, model, [each for each in there if each[1].cell.model == model], entries) for model in models
+    ]
+    if there:
+        tables += [_sources(there, entries), _differing(there, entries)]
+    return tables + ([_absent(found)] if len(there) < len(found) else [])
 
 
-def _numbers(plan: Plan, found: list[Pair]) -> Pivot:
-    level, seeds = f"{100 * plan.study.analysis.level:g} % interval", len(plan.study.seeds)
-    several = len(plan.study.models) > 1
+def _distinct(entries: list[Entry]) -> list[Entry]:
+    return [entry for place, entry in enumerate(entries) if all(entry is not other for other in entries[:place])]
+
+
+Found = list[tuple[Pair, Ours]]
+
+
+def _numbers(plan: Plan, model: str, found: Found, entries: list[Entry]) -> Pivot:
     body = []
-    for pair in found:
-        assert isinstance(pair.ours, Ours)
-        cell = pair.ours.cell
-        spread = "" if pair.deviation is None else f" \N{PLUS-MINUS SIGN} {100 * pair.deviation:.1f}"
-        numbers = (pair.ours.estimate, pair.ours.low, pair.ours.high, pair.ours.estimate - pair.published)
-        ours, low, high, difference = (f"{100 * each:z.1f}" for each in numbers)
-        names = [cell.benchmark, *([cell.model] if several else []), cell.algorithm, str(pair.k), _cited(pair.entry)]
-        steps = ["", ""] if cell.algorithm == BASE else [str(pair.value.step or "\N{EN DASH}"), str(cell.step)]
-        shares = [f"{100 * pair.published:.1f}{spread}", f"{ours} [{low}, {high}]", difference]
-        body.append([*names, *steps, *shares, _yes(pair.ours.low, pair, pair.ours.high)])
-    header = ["benchmark", *(["model"] if several else []), "algorithm", "k", "paper", "step", "our step"]
-    mean = f", mean over {seeds} seeds" if seeds > 1 else ""
-    title = f"Ours beside published numbers, pass@k in percent [{level}{mean}]"
-    title += "; inside: the published number is within our interval. Settings that differ are listed apart"
-    return Pivot(title, [*header, "published", "ours", "difference", "inside"], body, len(header))
+    for pair, ours in found:
+        cell, theirs = ours.cell, f"{100 * pair.published:.1f}"
+        if pair.deviation is not None:
+            theirs += f" \N{PLUS-MINUS SIGN} {100 * pair.deviation:.1f}"
+        mine, low, high = (f"{100 * each:z.1f}" for each in (ours.estimate, ours.low, ours.high))
+        steps = "" if cell.algorithm == BASE else f"{pair.value.step or '?'}/{cell.step}"
+        difference = f"{100 * (ours.estimate - pair.published):z.1f}"
+        numbers = [theirs, f"{mine} [{low}, {high}]", difference, _yes(ours.low, pair, ours.high)]
+        body.append([cell.benchmark, cell.algorithm, str(pair.k), _mark(pair.entry, entries), steps, *numbers])
+    seeds = len(plan.study.seeds)
+    mean = f", mean over {seeds} training seeds" if seeds > 1 else ""
+    level = f"{100 * plan.study.analysis.level:g} % interval"
+    title = (
+        f"Ours beside published numbers: {model}{mean}, pass@k in percent [{level}]; inside: the published number is "
+        "within it; steps: theirs/ours. Their sources, and settings that differ, are in the tables below"
+    )
+    header = ["benchmark", "algorithm", "k", "source", "steps", "published", "ours", "diff.", "inside"]
+    return Pivot(title, header, body, 5)
 
 
-def _cited(entry: Entry) -> str:
-    """The paper, and in brackets why its number may be inexact."""
-    doubts = (["figure"] if entry.form == "figure" else []) + (["from notes"] if entry.read == "notes" else [])
-    return entry.paper + (f" ({', '.join(doubts)})" if doubts else "")
+def _mark(entry: Entry, entries: list[Entry]) -> str:
+    place = next(place for place, other in enumerate(entries, 1) if other is entry)
+    return f"[{place}]"
 
 
-def _differing(found: list[Pair]) -> Pivot:
-    """One line a setting; ``of`` names the policies and benchmarks where it is not of all."""
-    cells: dict[tuple[str, str, str], list[Cell]] = {}
-    for pair in found:
-        assert isinstance(pair.ours, Ours)
-        for name, (theirs, mine) in pair.differs.items():
-            cells.setdefault((name, theirs, mine), []).append(pair.ours.cell)
-    everyone = [pair.ours.cell for pair in found if isinstance(pair.ours, Ours)]
-    body = [[name.replace("_", " "), *values, _of(mine, everyone)] for (name, *values), mine in cells.items()]
-    entry, unknown = found[0].entry, list(dict.fromkeys(name for pair in found for name in pair.unknown))
-    title = f"Settings that differ from {_cited(entry)}, arXiv {entry.arxiv}, {entry.where}"
-    title += f"; {entry.note}" if entry.note else ""
-    title += f"; not known of theirs: {', '.join(name.replace('_', ' ') for name in unknown)}" if unknown else ""
-    return Pivot(title, ["setting", "theirs", "ours", "of"], body or [["none", "", "", ""]], 4)
+def _sources(found: Found, entries: list[Entry]) -> Pivot:
+    body = []
+    for entry in entries:
+        unknown = dict.fromkeys(name for pair, _ in found if pair.entry is entry for name in pair.unknown)
+        doubts = (["read from a figure"] if entry.form == "figure" else []) + ([entry.note] if entry.note else [])
+        doubts += ["read in notes on the paper, not in it"] if entry.read == "notes" else []
+        cells = ["; ".join(doubts), ", ".join(name.replace("_", " ") for name in unknown)]
+        body.append([_mark(entry, entries), f"{entry.paper}, arXiv {entry.arxiv}", entry.where, *cells])
+    header = ["source", "paper", "where", "to know", "settings that are not known"]
+    return Pivot("Where the published numbers stand", header, body, len(header))
 
 
-def _of(mine: list[Cell], everyone: list[Cell]) -> str:
-    """Whose a setting is: the models, algorithms and benchmarks that say so, as far as others do not."""
+def _differing(found: Found, entries: list[Entry]) -> Pivot:
+    """One line a setting; ``of`` names the models, algorithms and benchmarks where it is not of all."""
+    body = []
+    for entry in entries:
+        mine = [(pair, ours.cell) for pair, ours in found if pair.entry is entry]
+        cells: dict[tuple[str, str, str], list[Cell]] = {}
+        for pair, cell in mine:
+            for name, (theirs, own) in pair.differs.items():
+                cells.setdefault((name, theirs, own), []).append(cell)
+        lines = [
+            [name.replace("_", " "), *values, _of(some, [cell for _, cell in mine])]
+            for (name, *values), some in cells.items()
+        ]
+        firsts = [_mark(entry, entries), *[""] * len(lines)]
+        body += [[first, *line] for first, line in zip(firsts, lines or [["none known", "", "", ""]], strict=False)]
+    return Pivot("Settings that differ", ["source", "setting", "theirs", "ours", "of"], body, 5)
+
+
+def _of(some: list[Cell], everyone: list[Cell]) -> str:
+    """Whose a setting is: models, algorithms and benchmarks, as far as others have it not."""
     parts = []
     for place in (0, 1, 2):
-        names, all_names = ({cell[place] for cell in cells} for cells in (mine, everyone))
-        if names != all_names:
-            parts.append(", ".join(dict.fromkeys(cell[place] for cell in mine)))
+        if {cell[place] for cell in some} != {cell[place] for cell in everyone}:
+            parts.append(", ".join(dict.fromkeys(cell[place] for cell in some)))
     return "; ".join(parts) or "all"
 
 
@@ -291,12 +308,11 @@ def _absent(found: list[Pair]) -> Pivot:
     for paper, arxiv in dict.fromkeys((pair.entry.paper, pair.entry.arxiv) for pair in found):
         theirs = [pair for pair in found if (pair.entry.paper, pair.entry.arxiv) == (paper, arxiv)]
         lacking = [pair.ours for pair in theirs if isinstance(pair.ours, Missing)]
-        values: dict[str, list[str]] = {}
-        for each in dict.fromkeys(lacking):
-            values.setdefault(each.key, []).append(each.value)
+        keys = [key for key in ("benchmark", "algorithm", "step", "k") if any(each.key == key for each in lacking)]
+        values = {key: dict.fromkeys(each.value for each in lacking if each.key == key) for key in keys}
         if lacking:
             what = "; ".join(f"{key} {', '.join(names)}" for key, names in values.items())
             numbers = len({(id(pair.value), pair.k) for pair in theirs})
-            body.append([paper, arxiv, f"{len(lacking)} of {numbers}", what])
-    header = ["paper", "arXiv", "numbers", "missing here"]
+            body.append([paper, f"arXiv {arxiv}", f"{len(lacking)} of {numbers}", what])
+    header = ["published", "paper", "numbers", "missing here"]
     return Pivot("Published numbers that have no counterpart in this study", header, body, 4)

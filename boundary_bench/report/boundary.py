@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,16 +41,15 @@ class Boundary:
     null: np.ndarray
 
 
-def boundary(
-    plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: str, steps: Sequence[int] | None = None
-) -> Boundary:
+#: The boundary of a model, an algorithm and a benchmark of one study.
+Curve = Callable[[str, str, str], Boundary]
+
+
+def boundary(plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: str) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
     interval is that of the mean over these seeds.
-
-    Args:
-        steps: by default all that are evaluated, but for the base.
     """
     analysis, ks = plan.study.analysis, plan.study.ks
     rows = tables.counts[model, benchmark]
@@ -64,7 +63,7 @@ def boundary(
 
     base = counts(Policy(model, None, 0))
     checkpoints = []
-    for step in plan.study.evaluate.steps[1:] if steps is None else steps:
+    for step in plan.study.evaluate.steps[1:]:
         policies = [Policy(model, Run(model, algorithm, seed), step) for seed in plan.study.seeds]
         mean = [(1 / len(policies), counts(policy)) for policy in policies]
         difference = curve([*mean, (-1, base)])

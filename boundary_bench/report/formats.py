@@ -46,8 +46,8 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\N{EN DASH}": "\\textendash{}",
     "\N{PLUS-MINUS SIGN}": "$\\pm$",
 }
-#: A column with a longer cell breaks its lines; the widths of all such columns together, of a line.
-_LONG, _SHARE = 26, 0.66
+#: Points of the line of an article, between two columns, and of a letter in the sizes that a table may have.
+_LINE, _GAP, _SIZES = 345, 7, {"footnotesize": 4.1, "scriptsize": 3.7}
 _INTERVAL = re.compile(r"\[[^]]*\]")
 _MINUS = re.compile(r"(?<![\w.-])-(?=[0-9.])")
 #: A sign after a number hangs beside it, so that the numbers of a column stand beneath one another.
@@ -76,12 +76,11 @@ def latex(pivot: Pivot, label: str) -> str:
     A row without a first cell belongs to the one above.
     """
     lines = [pivot.header, *pivot.rows]
-    long = [max(map(len, column)) > _LONG for column in zip(*lines, strict=True)]
-    width = f"p{{{_SHARE / max(1, sum(long)):.2f}\\linewidth}}"
-    kinds = [width if wide else "l" if place < pivot.labels else "r" for place, wide in enumerate(long)]
+    size, kinds = _columns(pivot)
+    # a last cell that breaks its lines has changed the meaning of the usual end of a row
+    end = " \\tabularnewline" if kinds[-1].startswith("p") else " \\\\"
     header, *rows = (
-        " & ".join(_cell(cell, place >= pivot.labels, long[place]) for place, cell in enumerate(line)) + " \\\\"
-        for line in lines
+        " & ".join(_cell(cell, kind) for cell, kind in zip(line, kinds, strict=True)) + end for line in lines
     )
     grouped = any(not line[0] for line in pivot.rows)
     body = [
@@ -91,7 +90,7 @@ def latex(pivot: Pivot, label: str) -> str:
     return "\n".join(
         [
             "\\begin{table}[tbp]",
-            "\\centering\\footnotesize",
+            f"\\centering\\{size}",
             "\\setlength{\\tabcolsep}{3.5pt}\\setlength{\\belowcaptionskip}{4pt}",
             f"\\caption{{{latex_text(pivot.title)}}}",
             f"\\label{{{re.sub('[^A-Za-z0-9.:_-]', '-', label)}}}",
@@ -108,13 +107,33 @@ def latex(pivot: Pivot, label: str) -> str:
     )
 
 
-def _cell(cell: str, number: bool, long: bool) -> str:
+def _columns(pivot: Pivot) -> tuple[str, list[str]]:
+    """The size of the letters, and of what kind each column is.
+
+    Where a table does not fit on a line its letters become smaller, and then the widest columns of text break lines.
+    """
+    letters = [max(map(len, column)) for column in zip(pivot.header, *pivot.rows, strict=True)]
+    texts, numbers, gaps = letters[: pivot.labels], letters[pivot.labels :], _GAP * (len(letters) - 1)
+    size = "footnotesize" if gaps + _SIZES["footnotesize"] * sum(letters) <= _LINE else "scriptsize"
+    room = (_LINE - gaps) / _SIZES[size] - sum(numbers)
+    for place, width in enumerate(sorted(texts)):
+        widest = room / (len(texts) - place)  # what this one and the wider ones can have each
+        if width > widest:
+            break
+        room -= width
+    else:
+        widest = max(texts)
+    broken = f"p{{{max(_SIZES[size] * widest / _LINE, 0.1):.2f}\\linewidth}}"
+    return size, [*(broken if width > widest else "l" for width in texts), *"r" * len(numbers)]
+
+
+def _cell(cell: str, kind: str) -> str:
     text = latex_text(cell)
-    if number:
+    if kind == "r":
         text = _MARK.sub(r"\\rlap{\1}", _MINUS.sub("$-$", text))
     if _INTERVAL.fullmatch(cell):
         return f"{{\\scriptsize {text}}}"
-    if long:
-        return f"{{\\raggedright {text}\\par}}"
+    if kind.startswith("p"):
+        return f"\\raggedright {text}"
     # after a rule or the end of a row LaTeX would take a bracket or a star for an argument of it
     return "{}" + text if cell.lstrip()[:1] in ("[", "*") else text

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from boundary_bench.plan import Plan
-from boundary_bench.report.boundary import Boundary, boundary
+from boundary_bench.report.boundary import Boundary, Curve
 from boundary_bench.report.formats import Pivot
 from boundary_bench.report.style import sampled
 from boundary_bench.report.tables import Row, Tables
@@ -27,14 +27,13 @@ MARKS = {
 }
 
 
-def paper_tables(plan: Plan, tables: Tables) -> dict[str, dict[str, Pivot]]:
+def paper_tables(plan: Plan, tables: Tables, curve: Curve) -> dict[str, dict[str, Pivot]]:
     """``pass_at_k`` and ``boundary``, each with one table for every model and benchmark, by their names."""
     study = plan.study
     found: dict[str, dict[str, Pivot]] = {"pass_at_k": {}, "boundary": {}}
     for model in study.models:
         for benchmark in study.benchmarks:
-            last = study.evaluate.steps[-1:]
-            curves = {name: boundary(plan, tables, model, name, benchmark, last) for name in study.algorithms}
+            curves = {algorithm: curve(model, algorithm, benchmark) for algorithm in study.algorithms}
             name = f"{model}-{benchmark}" if len(study.models) > 1 else benchmark
             found["pass_at_k"][name] = _pass_at_k(plan, curves, model, benchmark)
             found["boundary"][name] = _boundary(plan, tables, curves, model, benchmark)
@@ -57,16 +56,18 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
     known = not np.isnan(first.null).any()
     rows = _lines("base", first.base, [""] * len(plan.study.ks), places)
     for name, curve in curves.items():
-        (last,) = curve.checkpoints
+        last = curve.checkpoints[-1]
         rows += _lines(name, last.curve, [MARKS[change] for change in last.changes], places)
     if known:
         rows.append(["random", *(_percent(first.null[place]) for place in places)])
     null = "random: uniformly random valid responses. " if known else ""
     analysis = plan.study.analysis
+    margin = f"{100 * analysis.margin:g}"
+    intervals = f"{100 * analysis.level:g} % intervals over {METHODS[analysis.interval]}"
     title = (
-        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {100 * analysis.level:g} % intervals over {METHODS[analysis.interval]}. Change from the base, "
+        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals}. Change from the base, "
         f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
-        f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {100 * analysis.margin:g} points. "
+        f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {margin} points. "
         f"{null}{_settings(plan, len(first.base.value_PK))}"
     )
     return Pivot(title, ["", *(f"k={plan.study.ks[place]}" for place in places)], rows, 1)
@@ -83,7 +84,7 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
     sets = {"both": "both", "base only": "base_only", "RL only": "checkpoint_only", "neither": "neither"}
     rows, ks, level = [], plan.study.ks, 100 * plan.study.analysis.level
     for name, curve in curves.items():
-        (last,) = curve.checkpoints
+        last = curve.checkpoints[-1]
         crossing = last.crossover
         place = {"model": model, "algorithm": name, "step": str(last.step), "benchmark": benchmark, "stratum": ALL}
         counts = [_over_seeds(tables.boundary, column, place) for column in ("gained", "lost")]
