@@ -82,9 +82,9 @@ def latex(pivot: Pivot, label: str) -> str:
     header, *rows = (
         " & ".join(_cell(cell, kind) for cell, kind in zip(line, kinds, strict=True)) + end for line in lines
     )
-    grouped = any(not line[0] for line in pivot.rows)
+    spaced = any(not line[0] for line in pivot.rows) or any(kind.startswith("p") for kind in kinds)
     body = [
-        "\\addlinespace[2pt]\n" + row if grouped and place and line[0] else row
+        "\\addlinespace[2pt]\n" + row if spaced and place and line[0] else row
         for place, (row, line) in enumerate(zip(rows, pivot.rows, strict=True))
     ]
     return "\n".join(
