@@ -121,9 +121,9 @@ def _estimate(plan: Plan, curve: Curve, cell: Cell) -> Estimate:
 def _cells(plan: Plan, entry: Entry, value: Value, k: int) -> list[Cell] | Missing:
     study = plan.study
     kinds = {name: chosen.kind.name for name, chosen in plan.problem_sets.items() if name in study.benchmarks}
-    # a name of the registry given to something else is not that benchmark
-    wanted = value.benchmark
-    benchmarks = [b for b, kind in kinds.items() if kind == wanted or (b == wanted and wanted not in KINDS)]
+    # names that a study gives are looked at where neither benchmark is in the registry
+    wanted, unknown = value.benchmark, {name for name, kind in kinds.items() if kind not in KINDS}
+    benchmarks = [b for b, kind in kinds.items() if kind == wanted or (b == wanted and b in unknown - KINDS.keys())]
     if not benchmarks:
         return Missing("benchmark", wanted)
     likes = {name: changes.get("like", name) for name, changes in study.algorithms.items()} | {BASE: BASE}
