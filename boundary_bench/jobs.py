@@ -22,6 +22,8 @@ TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "coverage"
 TABLES += ("ours_vs_published",)
 #: Those that are also there for a paper, in LaTeX.
 PAPER = ("pass_at_k", "boundary", "ours_vs_published")
+#: The numbers of the literature, which a report depends on as on its study.
+PUBLISHED = Path(__file__).parent / "report" / "published.yaml"
 
 
 @dataclass(frozen=True)
