@@ -47,7 +47,7 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\N{PLUS-MINUS SIGN}": "$\\pm$",
 }
 #: Points of the line of an article, between two columns, and of a letter in the sizes that a table may have.
-_LINE, _GAP, _SIZES = 345, 7, {"footnotesize": 4.1, "scriptsize": 3.7}
+_LINE, _GAP, _SIZES = 345, 7, {"footnotesize": 4.1, "scriptsize": 3.8}
 _INTERVAL = re.compile(r"\[[^]]*\]")
 _MINUS = re.compile(r"(?<![\w.-])-(?=[0-9.])")
 #: A sign after a number hangs beside it, so that the numbers of a column stand beneath one another.

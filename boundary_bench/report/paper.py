@@ -129,8 +129,8 @@ def _whose(plan: Plan, model: str, benchmark: str) -> str:
 
 def _settings(plan: Plan, problems: int) -> str:
     sampling = plan.study.sampling
-    design = f"{problems} problems, {sampled(plan)}"
-    return f"{design}, temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, {sampling.max_tokens} tokens."
+    drawn = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
+    return f"{problems} problems, {sampled(plan)}, {drawn}."
 
 
 def _percent(share: float) -> str:
