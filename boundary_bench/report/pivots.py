@@ -1,37 +1,14 @@
-"""The tables as files, and as compact versions for reading."""
+"""Compact versions of the tables, for reading."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from boundary_bench.files import write_json, write_text
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Run
-from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, record
-from boundary_bench.rows import write_csv
-
-
-@dataclass(frozen=True)
-class Pivot:
-    """A table for reading: the first ``labels`` columns name the row, the others hold numbers."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    labels: int
-
-
-def write(plan: Plan, tables: Tables, pivots: dict[str, list[Pivot]]) -> None:
-    """Write the CSV tables, their readable versions and ``provenance.json``: same results, same bytes."""
-    folder = plan.root / "tables"
-    for name, parts in pivots.items():
-        write_csv(folder / f"{name}.csv", getattr(tables, name))
-        write_text(folder / f"{name}.md", "\n".join(markdown(part) for part in parts))
-    write_json(folder / "provenance.json", record(plan, tables))
-
+from boundary_bench.report.formats import Pivot
+from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
 
 WHO = ["model", "algorithm", "seed", "step"]
 
@@ -249,15 +226,3 @@ def _short(value: str, digits: int = 2) -> str:
 
 def _interval(value: str, low: str, high: str) -> str:
     return f"{_short(value)} [{_short(low)}, {_short(high)}]" if low else _short(value)
-
-
-#: What a name could leave its cell with, or become markup.
-ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "&": "&amp;", "<": "&lt;"})
-
-
-def markdown(pivot: Pivot) -> str:
-    """A GitHub-flavoured table under a heading, numbers to the right."""
-    numbers = len(pivot.header) - pivot.labels
-    lines = [pivot.header, ["---"] * pivot.labels + ["---:"] * numbers, *pivot.rows]
-    body = ["| " + " | ".join(cell.translate(ESCAPES) for cell in line) + " |" for line in lines]
-    return f"## {pivot.title.translate(ESCAPES)}\n\n" + "\n".join(body) + "\n"
