@@ -82,6 +82,8 @@ def test_every_panel_has_marks_and_asks_for_nothing(tab: Tab) -> None:
 
 
 def test_the_first_screen_holds_answer_ledger_map_and_limits(tab: Tab) -> None:
+    paper, counts = (tab.page.locator(f"#ledger .{name}").first.bounding_box() for name in ("paper", "counts"))
+    assert paper["x"] + paper["width"] <= counts["x"]
     for selector in (".answer", "#ledger h2", "#boundary_map svg >> nth=0", ".cannot"):
         box = tab.page.locator(selector).first.bounding_box()
         assert box["y"] + box["height"] < SCREEN["height"], selector

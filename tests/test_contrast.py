@@ -31,7 +31,7 @@ from boundary_bench.store import read_table, write_table
 from results import RUN, STEP2, make_tree
 
 REPOSITORY = Path(__file__).parent.parent
-PUBLISHED = REPOSITORY / "results" / "published" / "quickstart"
+PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds"
 P = 24
 STEP4 = f"{RUN}--step4"
 COUNTS = {"base-model": [2] * P, STEP2: [2] * P, STEP4: [2] * P}

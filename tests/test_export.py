@@ -25,7 +25,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.provenance import file_sha256
 from results import HOSTILE, make_tree, run_stages
 
-PUBLISHED = REPOSITORY / "results" / "published" / "quickstart"
+PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds"
 SCHEMA = Path(__file__).parent / "data" / "every_eval_ever" / "eval-0.3.0.schema.json"
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 Records = dict[str, dict[str, Any]]

@@ -178,9 +178,9 @@ def test_the_answer_says_more_fewer_and_undecided_by_the_band(tmp_path: Path) ->
     difference = found["base-model", "countdown"]["grpo"].checkpoints[-1].difference
     ends = [f"{100 * end[-1]:+.1f}" for end in (difference.estimate_K, difference.band_low_K, difference.band_high_K)]
     numbers = "{} [{}, {}]".format(*ends).replace("-", "\N{MINUS SIGN}")
-    assert answer.often[0].algorithms == [f"grpo {numbers} at k = {plan.study.ks[-1]}"]
+    assert answer.often[0].algorithms == [f"grpo {numbers} (k = {plan.study.ks[-1]})"]
     shown = unescape((plan.root / "report.html").read_text())
-    assert "succeeds <b>more often</b> with grpo" in shown and f"<b>fewer</b> with grpo {numbers}" in shown
+    assert "at k = 1 <b>more</b> with grpo" in shown and f"at large k <b>fewer</b> with grpo {numbers}" in shown
 
 
 def problem(i: int) -> Problem:

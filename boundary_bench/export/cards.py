@@ -41,7 +41,7 @@ def result_card(source: Source) -> str:
         f"the {found.decided} decided among {found.tested} tests at most {found.rate:.2%} are false, on average. "
         "`boundary-bench claims` prints every number.",
         "## What this cannot show",
-        "\n".join(f"- {text}" for text in limits(plan)),
+        "\n".join(f"- {each.text}" for each in limits(plan)),
         "## How to repeat it",
         f"At commit {code.commit or 'unknown'}{', which had local changes' if code.dirty else ''}:",
         f"```sh\nsnakemake --cores all --config study={name}\nboundary-bench export {name}\n```",

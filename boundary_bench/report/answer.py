@@ -55,7 +55,7 @@ def _often(ks: list[int], curves: dict[str, Boundary]) -> list[Clause]:
         difference = curve.checkpoints[-1].difference
         decided = [place for place in range(1, len(ks)) if _word(difference, place) != "undecided"]
         last = decided[-1] if decided else len(ks) - 1
-        said.append((_word(difference, last), f"{algorithm} {_points(difference, last)} at k = {ks[last]}"))
+        said.append((_word(difference, last), f"{algorithm} {_points(difference, last)} (k = {ks[last]})"))
     return _clauses(said)
 
 

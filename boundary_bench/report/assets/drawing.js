@@ -111,7 +111,9 @@ function fill(id, { keys, drawings, note, table, least = 250 }) {
   const place = document.getElementById(id);
   const room = place.querySelector(".drawing");
   const width = room.clientWidth;
-  const columns = Math.max(1, Math.min(drawings.length, Math.floor((width + 20) / (least + 20))));
+  const most = Math.max(1, Math.min(drawings.length, Math.floor((width + 20) / (least + 20))));
+  // as many rows as that takes, filled evenly
+  const columns = Math.max(1, Math.ceil(drawings.length / Math.ceil(drawings.length / most)));
   const each = Math.floor((width - 20 * (columns - 1)) / columns);
   room.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   room.replaceChildren(...drawings.map(({ title, label, draw }) => figure(title, label, draw(Math.min(Math.max(each, NARROWEST), WIDEST)))));

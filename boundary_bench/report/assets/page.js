@@ -31,7 +31,7 @@ function drawAtWidth() {
 
 /** What is printed is drawn for paper: as wide as an A4 page between its margins. */
 function setPaper(printing) {
-  document.body.classList.toggle("paper", printing);
+  document.body.classList.toggle("on-paper", printing);
   drawAtWidth();
 }
 

@@ -74,7 +74,7 @@ function mapPlot(view, course, limit, width) {
   const base = study.ks.map((k, j) => ({ x: 0, y: j, value: view.base.estimate[j], said: `base, k = ${k}\n${withInterval(view.base, j)}\n${INTERVALS[chosen.interval].long}; ${view.basis}` }));
   const numbers = (rows, words, ink) => Plot.text(rows, { ...middle, text: (d) => words(d.value, 2), fill: ink, fontSize: 9.5, fontVariant: "tabular-nums", fontWeight: (d) => (d.unsure === false ? 700 : 400) });
   const every = Math.ceil(26 / cell);
-  const ticks = d3.range(0, steps).filter((i) => (steps - 1 - i) % every === 0);
+  const ticks = d3.range(0, steps).filter((i) => (steps - 1 - i) % every === 0 && (i + BASE_GAP) * cell > 26);
   return plot({
     width,
     height: CELL * study.ks.length + 24,
@@ -88,7 +88,7 @@ function mapPlot(view, course, limit, width) {
       Plot.rect(base, { ...box, fill: "var(--ink)", fillOpacity: 0.09 }),
       Plot.rect(cells, { ...box, inset: 0.5, fill: (d) => `var(--${d.value < 0 ? "shrinks" : "expands"})`, fillOpacity: "strength" }),
       Plot.rect(cells.filter((d) => d.unsure), { ...box, inset: 0.5, fill: "url(#hatch)" }),
-      numbers(base, short, "var(--ink)"),
+      ...(cell >= 22 ? [numbers(base, short, "var(--ink)")] : []),
       ...(cell >= 29 ? [numbers(cells, signed, (d) => (d.strength > 0.78 ? "var(--on-strong)" : "var(--ink)"))] : []),
       outline(cells, (d) => d.below === 1, "1.5 2.5"),
       outline(cells, (d) => d.below === 2, null),

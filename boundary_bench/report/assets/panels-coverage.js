@@ -55,7 +55,7 @@ function coverage(columns) {
   const rows = found.flatMap(([algorithm, each]) => each.map((row) => [algorithm, row.step, ...names.map((name) => short(row[name], 1))]));
   const header = ["algorithm", "step", ...SETS.map(([, label]) => label), "gained at half", "lost at half", "by luck at half"];
   const keys = [...SETS.map(([, label, colour]) => key(`background: ${colour}`, label)), key("background: var(--luck)", "by luck alone, with half of the samples")];
-  return { keys, drawings: [...sets, ...halves], note: `solved: ${hits} correct sample or more${chosen.seed ? "" : "; means over the seeds"}`, table: { header, rows, labels: 2 } };
+  return { keys, drawings: [...sets, ...halves], note: `solved: ${hits} correct sample or more${chosen.seed || study.seeds.length === 1 ? "" : "; means over the seeds"}`, table: { header, rows, labels: 2 } };
 }
 
 /** Gained upwards and lost downwards, with half of the samples, around what luck does. */
