@@ -23,7 +23,7 @@ from boundary_bench.contrast.numbers import RATE, Place, paired_cells, with_rate
 from boundary_bench.contrast.text import plain, record, text
 from boundary_bench.errors import EXIT_MOVED, EXIT_USER_ERROR
 from boundary_bench.measure import measure
-from boundary_bench.report import pivots
+from boundary_bench.report import write_tables
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
@@ -49,8 +49,7 @@ def made(folder: Path, correct: dict[str, list[int]] = COUNTS, first: int = 0, *
     for policy in plan.policies:
         measure(plan, policy, "countdown")
     compare(plan, plan.run(RUN), "countdown")
-    collected = collect(plan)
-    pivots.write(plan, collected, pivots.make_pivots(plan, collected))
+    write_tables(plan, collect(plan))
     return plan.root
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from boundary_bench.files import write_json
 from boundary_bench.plan import Plan
+
+if TYPE_CHECKING:
+    from boundary_bench.report.formats import Pivot
+    from boundary_bench.report.tables import Tables
 
 
 def report(plan: Plan) -> None:
@@ -13,10 +19,20 @@ def report(plan: Plan) -> None:
         DataError: a fragment is missing, or does not fit the study.
     """
     from boundary_bench.claims import ledger
-    from boundary_bench.report import beside, figures, output, page, paper, pivots, samples, tables
-    from boundary_bench.report.published import load_published
+    from boundary_bench.report import figures, page, samples, tables
 
     collected = tables.collect(plan)
+    compact = write_tables(plan, collected)
+    figures.draw_all(plan, collected)
+    shown = samples.write(plan, collected)
+    page.write(plan, collected, compact, ledger(plan.root / "tables"), shown)
+
+
+def write_tables(plan: Plan, collected: Tables) -> dict[str, list[Pivot]]:
+    """Write ``tables/``; returns the compact versions, by the name of the table."""
+    from boundary_bench.report import beside, output, paper, pivots, tables
+    from boundary_bench.report.published import load_published
+
     literature = beside.pairs(plan, collected.boundaries, load_published())
     compared = beside.pivots(plan, literature)
     compact = pivots.make_pivots(plan, collected) | {"ours_vs_published": compared}
@@ -25,6 +41,4 @@ def report(plan: Plan) -> None:
     papers["ours_vs_published"] = {str(place): part for place, part in enumerate(compared, 1)}
     output.write(plan, rows, compact, papers)
     write_json(plan.root / "tables" / "provenance.json", tables.record(plan, collected))
-    figures.draw_all(plan, collected)
-    shown = samples.write(plan, collected)
-    page.write(plan, collected, compact, ledger(plan.root / "tables"), shown)
+    return compact
