@@ -381,7 +381,7 @@ def test_a_study_is_found_by_its_name_and_by_its_file(
 ) -> None:
     assert main(["compare", str(before.parent.parent / "toy.yaml"), str(better), "--results", str(before.parent)]) == 1
     assert f"A: {before} (study toy" in capsys.readouterr().out
-    assert main(["compare", "quickstart", str(PUBLISHED), "--results", str(PUBLISHED.parent)]) == 0
+    assert main(["compare", "quickstart-seeds", str(PUBLISHED), "--results", str(PUBLISHED.parent)]) == 0
 
 
 @pytest.mark.parametrize(
