@@ -23,6 +23,7 @@ from unittest.mock import patch
 
 import contenders
 import numpy as np
+import pyarrow as pa
 from storage import PROBLEMS, SAMPLES_EACH, made_up
 
 from boundary_bench import store as blocks
@@ -31,20 +32,25 @@ from boundary_bench.files import read_json, write_json
 from boundary_bench.report.stored import SAMPLES_EACH as EACH_SIDE
 from boundary_bench.report.stored import read_shown
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import GROUP_ROWS, SampleStore, read_table, write_table
+from boundary_bench.store import GROUP_ROWS, SAMPLES, SampleStore, read_table, write_table
 
-SHOWN = 40
+SHOWN, DISTINCT = 40, 50
 IDS = [Problem(f"problem {i}", "", "").id for i in range(PROBLEMS)]
 
 
 def fill(folder: Path, each: int, group_rows: int) -> None:
-    """Write blocks of ``each`` problems, and beside them how many samples of each problem are correct."""
-    store, rng, correct = SampleStore(folder), np.random.default_rng(0), {}
+    """Write blocks of ``each`` problems, and beside them how many samples of each problem are correct.
+
+    The texts are made for fifty problems and repeat after those; files are compressed one by one.
+    """
+    store, correct = SampleStore(folder), {}
+    rows = made_up(np.random.default_rng(0), IDS[:DISTINCT], 0, SAMPLES_EACH)
     for place in range(0, len(IDS), each):
-        rows = made_up(rng, IDS[place : place + each], 0, SAMPLES_EACH)
+        part = rows.slice(place % DISTINCT * SAMPLES_EACH, each * SAMPLES_EACH)
+        ids = pa.array(np.repeat(IDS[place : place + each], SAMPLES_EACH)).dictionary_encode()
         with patch.object(blocks, "GROUP_ROWS", group_rows):
-            write_table(store.new_block(0, SAMPLES_EACH), rows, {})
-        right = np.array(rows.column("verdict").to_pylist()) == "correct"
+            write_table(store.new_block(0, SAMPLES_EACH), part.set_column(0, SAMPLES.field(0), ids), {})
+        right = np.array(part.column("verdict").to_pylist()) == "correct"
         correct |= zip(IDS[place : place + each], right.reshape(each, -1).sum(1).tolist(), strict=True)
     write_json(folder / "correct.json", correct)
 
