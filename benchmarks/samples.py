@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import contenders
@@ -82,13 +83,15 @@ def measured(read: Callable[[Path], int], folder: Path) -> tuple[float, int]:
     return time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def alone(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a call in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
+
+
 def best(read: Callable[[Path], int], folder: Path) -> tuple[float, int]:
-    """The fastest of three turns and its peak, each in a process of its own."""
-    turns = []
-    for _ in range(3):
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            turns.append(pool.submit(measured, read, folder).result())
-    return min(turns)
+    """The fastest of three turns and its peak."""
+    return min(alone(measured, read, folder) for _ in range(3))
 
 
 def main() -> None:
@@ -98,7 +101,8 @@ def main() -> None:
     for name, each, group_rows in kinds:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            fill(folder, each, group_rows)
+            # elsewhere: a process starts with the peak of the one that starts it
+            alone(fill, folder, each, group_rows)
             files = SampleStore(folder).blocks()
             size = sum(file.stat().st_size for file in files) / 1e9
             idle = best(nothing, folder)[1]
