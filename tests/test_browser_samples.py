@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -10,27 +11,25 @@ from typing import Any
 import pytest
 from sample_pages import ATTACK, KINDS, LONG, SPACES, host_page, made_up
 
-CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
-try:
-    from playwright.sync_api import Browser, Page, sync_playwright
-except ImportError:
-    pytest.skip("playwright is not installed: pip install playwright", allow_module_level=True)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+def browser() -> Iterator[Any]:
+    found = map(which, ("chromium", "chromium-browser", "google-chrome"))
+    with playwright.sync_playwright() as started:
+        own = started.chromium.executable_path
+        path = next(filter(None, found), own if Path(own).exists() else None)
+        if path is None:
+            pytest.skip("needs a browser: chromium, google-chrome, or `playwright install chromium`")
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
-def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """The browser's page; a message in its console, a fault, a dialog or a request fails the test."""
     file = host_page(made_up(), tmp_path / "page.html")
     opened, faults = browser.new_page(viewport={"width": 1280, "height": 900}), []
@@ -45,29 +44,29 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     assert faults == []
 
 
-def listed(page: Page) -> list[str]:
+def listed(page: Any) -> list[str]:
     """What the list shows: prompt, benchmark and algorithm, kinds."""
     return [text.replace("\n", " | ") for text in page.locator(".cases button").all_inner_texts()]
 
 
-def open_problem(page: Page) -> str:
+def open_problem(page: Any) -> str:
     return page.locator(".detail h3").inner_text()
 
 
-def test_hostile_text_is_shown_as_it_is(page: Page) -> None:
+def test_hostile_text_is_shown_as_it_is(page: Any) -> None:
     assert page.locator(".detail .text").first.text_content() == ATTACK
     assert ATTACK in page.locator(".side").first.locator(".text").all_text_contents()
     assert page.locator("#samples img, #samples b, #samples script").count() == 0
 
 
-def test_characters_that_cannot_be_seen_are_named(page: Page) -> None:
+def test_characters_that_cannot_be_seen_are_named(page: Any) -> None:
     page.get_by_label("Search").fill("bb")
     found = page.locator(".detail .text").first.text_content()
     assert found == "left⟨U+202E⟩right⟨U+0000⟩null⟨U+001B⟩[31mred⟨U+200B⟩zero⟨U+2028⟩line⟨U+0378⟩⟨U+FEFF⟩"
     assert page.locator(".cases button .asked").first.text_content().startswith("left⟨U+202E⟩right")
 
 
-def test_spaces_stay_and_long_texts_say_what_is_left_out(page: Page) -> None:
+def test_spaces_stay_and_long_texts_say_what_is_left_out(page: Any) -> None:
     page.get_by_label("Search").fill("cc")
     box = page.locator(".side .text").first
     assert box.text_content() == SPACES and box.evaluate("e => getComputedStyle(e).whiteSpace") == "pre-wrap"
@@ -78,7 +77,7 @@ def test_spaces_stay_and_long_texts_say_what_is_left_out(page: Page) -> None:
     assert box.evaluate("e => e.scrollHeight > e.clientHeight"), "it scrolls in its own box"
 
 
-def test_filters_narrow_the_list(page: Page) -> None:
+def test_filters_narrow_the_list(page: Any) -> None:
     assert len(listed(page)) == 6 and page.get_by_label("Model").count() == 0, "one model is no choice"
     page.get_by_label("Algorithm").select_option("gspo")
     assert [text.split(" | ")[1:] for text in listed(page)] == [["sums · gspo", "lost"], ["sums · gspo", KINDS[3]]]
@@ -91,7 +90,7 @@ def test_filters_narrow_the_list(page: Page) -> None:
     assert open_problem(page) == "Problem ee grpo"
 
 
-def test_the_verdict_filter_keeps_samples_of_that_verdict(page: Page) -> None:
+def test_the_verdict_filter_keeps_samples_of_that_verdict(page: Any) -> None:
     page.get_by_label("Verdict").select_option("wrong")
     assert page.locator(".detail .verdict").all_inner_texts() == ["wrong"] * 2
     assert "none of the 1 shown here is wrong" in page.locator(".side").nth(1).inner_text()
@@ -99,7 +98,7 @@ def test_the_verdict_filter_keeps_samples_of_that_verdict(page: Page) -> None:
     assert len(listed(page)) == 1 and "cut off" in page.locator(".facts").first.inner_text()
 
 
-def test_search_looks_at_ids_prompts_and_responses(page: Page) -> None:
+def test_search_looks_at_ids_prompts_and_responses(page: Any) -> None:
     search = page.get_by_label("Search")
     for words, problems in (
         ("NEEDLE haystack", ["aa"]),
@@ -116,7 +115,7 @@ def test_search_looks_at_ids_prompts_and_responses(page: Page) -> None:
         assert found == problems
 
 
-def test_totals_say_how_many_there_are(page: Page) -> None:
+def test_totals_say_how_many_there_are(page: Any) -> None:
     status = page.get_by_role("status")
     assert "6 listed" in status.inner_text() and "2 of 150 gained" in status.inner_text()
     page.get_by_label("Algorithm").select_option("gspo")
@@ -126,7 +125,7 @@ def test_totals_say_how_many_there_are(page: Page) -> None:
     )
 
 
-def test_keys_go_through_the_list(page: Page) -> None:
+def test_keys_go_through_the_list(page: Any) -> None:
     page.get_by_label("Search").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
@@ -141,7 +140,7 @@ def test_keys_go_through_the_list(page: Page) -> None:
     assert page.evaluate("document.activeElement.tagName") == "H3"
 
 
-def test_counts_samples_and_disputes_of_a_problem(page: Page) -> None:
+def test_counts_samples_and_disputes_of_a_problem(page: Any) -> None:
     rows = page.locator(".detail tbody tr").all_inner_texts()
     assert rows[0].split("\t")[:5] == ["base", "0", "1,024", "0", "0 to 0.0024"]
     assert rows[1].split("\t") == [
@@ -155,7 +154,7 @@ def test_counts_samples_and_disputes_of_a_problem(page: Page) -> None:
     assert "math-verify 1 says correct, of 12 such samples" in page.locator(".side").first.inner_text()
 
 
-def test_samples_that_are_gone_are_named(page: Page) -> None:
+def test_samples_that_are_gone_are_named(page: Any) -> None:
     assert page.locator(".absent").inner_text() == "base--grpo--seed0--step40 on gone: 2 of 3 files are gone"
     page.get_by_label("Benchmark").select_option("gone")
     assert page.locator(".side").first.inner_text().endswith("no longer stored: see above")
@@ -164,7 +163,7 @@ def test_samples_that_are_gone_are_named(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_page(page: Page, width: int, scheme: Any) -> None:
+def test_nothing_is_wider_than_the_page(page: Any, width: int, scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
     for name in ("aa", "bb", "cc", "dd"):
@@ -172,7 +171,7 @@ def test_nothing_is_wider_than_the_page(page: Page, width: int, scheme: Any) -> 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_page_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_of_nothing_says_so(browser: Any, tmp_path: Path) -> None:
     nothing = made_up() | {"groups": [], "problems": {}, "samples": {}, "absent": []}
     opened = browser.new_page()
     opened.goto(host_page(nothing, tmp_path / "page.html").as_uri())
