@@ -19,10 +19,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import contenders
 import numpy as np
+import pyarrow as pa
 from storage import PROBLEMS, SAMPLES_EACH, made_up
 
 from boundary_bench import store as blocks
@@ -31,20 +33,25 @@ from boundary_bench.files import read_json, write_json
 from boundary_bench.report.stored import SAMPLES_EACH as EACH_SIDE
 from boundary_bench.report.stored import read_shown
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import GROUP_ROWS, SampleStore, read_table, write_table
+from boundary_bench.store import GROUP_ROWS, SAMPLES, SampleStore, read_table, write_table
 
-SHOWN = 40
+SHOWN, DISTINCT = 40, 50
 IDS = [Problem(f"problem {i}", "", "").id for i in range(PROBLEMS)]
 
 
 def fill(folder: Path, each: int, group_rows: int) -> None:
-    """Write blocks of ``each`` problems, and beside them how many samples of each problem are correct."""
-    store, rng, correct = SampleStore(folder), np.random.default_rng(0), {}
+    """Write blocks of ``each`` problems, and beside them how many samples of each problem are correct.
+
+    The texts are made for fifty problems and repeat after those; files are compressed one by one.
+    """
+    store, correct = SampleStore(folder), {}
+    rows = made_up(np.random.default_rng(0), IDS[:DISTINCT], 0, SAMPLES_EACH)
     for place in range(0, len(IDS), each):
-        rows = made_up(rng, IDS[place : place + each], 0, SAMPLES_EACH)
+        part = rows.slice(place % DISTINCT * SAMPLES_EACH, each * SAMPLES_EACH)
+        ids = pa.array(np.repeat(IDS[place : place + each], SAMPLES_EACH)).dictionary_encode()
         with patch.object(blocks, "GROUP_ROWS", group_rows):
-            write_table(store.new_block(0, SAMPLES_EACH), rows, {})
-        right = np.array(rows.column("verdict").to_pylist()) == "correct"
+            write_table(store.new_block(0, SAMPLES_EACH), part.set_column(0, SAMPLES.field(0), ids), {})
+        right = np.array(part.column("verdict").to_pylist()) == "correct"
         correct |= zip(IDS[place : place + each], right.reshape(each, -1).sum(1).tolist(), strict=True)
     write_json(folder / "correct.json", correct)
 
@@ -76,13 +83,15 @@ def measured(read: Callable[[Path], int], folder: Path) -> tuple[float, int]:
     return time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def alone(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a call in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
+
+
 def best(read: Callable[[Path], int], folder: Path) -> tuple[float, int]:
-    """The fastest of three turns and its peak, each in a process of its own."""
-    turns = []
-    for _ in range(3):
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            turns.append(pool.submit(measured, read, folder).result())
-    return min(turns)
+    """The fastest of three turns and its peak."""
+    return min(alone(measured, read, folder) for _ in range(3))
 
 
 def main() -> None:
@@ -92,7 +101,8 @@ def main() -> None:
     for name, each, group_rows in kinds:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            fill(folder, each, group_rows)
+            # elsewhere: a process starts with the peak of the one that starts it
+            alone(fill, folder, each, group_rows)
             files = SampleStore(folder).blocks()
             size = sum(file.stat().st_size for file in files) / 1e9
             idle = best(nothing, folder)[1]

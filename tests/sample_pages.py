@@ -124,7 +124,7 @@ def made_up() -> dict[str, Any]:
                 "dd": [sample(0, "wrong", LONG)],
             },
             f"{first}/sums": {
-                "aa": [sample(0, "correct", "needle in a haystack")],
+                "aa": [sample(0, "correct", "Needle in a Haystack")],
                 "bb": [sample(0, "wrong", "b")],
                 "cc": [sample(1, "correct", "c")],
             },

@@ -225,7 +225,7 @@ def test_only_the_row_groups_of_shown_samples_are_read(made: Plan, tmp_path: Pat
 
 def test_samples_beyond_the_stopping_point_are_not_shown(made: Plan, tmp_path: Path) -> None:
     """Three correct ones among the first four end a problem; a store that once went further still holds the rest."""
-    rows = [("a", i, f"text {i}", "correct" if i < 3 or i > 3 else "wrong") for i in range(N)]
+    rows = [("a", i, f"text {i}", "correct" if i < 3 else "wrong") for i in range(N)]
     file = stored(tmp_path, ["a"], rows)
     found = list(read_shown(made.design, [file], {"a": (FIRST, 3)}, {}))
     assert [sample.sample for sample in found] == [0, 1, 2, 3]
