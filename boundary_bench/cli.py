@@ -1,7 +1,7 @@
 """The command line: a command for each stage, and a few beside them.
 
-Exit codes: 0 done; 2 a message for the user; 85 stopped by a signal with everything saved, run the same again;
-130 ended by Ctrl-C; 141 nobody reads the output any more.
+Exit codes: 0 done; 1 ``compare A B`` found that something moved; 2 a message for the user; 85 stopped by a signal with
+everything saved, run the same again; 130 ended by Ctrl-C; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from pathlib import Path
 
 from boundary_bench import __version__
 from boundary_bench.errors import (
+    EXIT_MOVED,
     EXIT_RUN_AGAIN,
     EXIT_USER_ERROR,
     BoundaryBenchError,
     DataError,
     EngineError,
     Interrupted,
+    StudyError,
 )
 from boundary_bench.plan import make_plan
 from boundary_bench.stages import STAGES, logger
@@ -41,7 +43,10 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
         sub.add_argument("--settings", help=argparse.SUPPRESS)
         for option in names:
-            sub.add_argument(f"--{option}", required=True, type=int if option == "step" else str)
+            needed = name != "compare"  # which needs them without B alone
+            sub.add_argument(f"--{option}", required=needed, type=int if option == "step" else str)
+        if name == "compare":
+            _contrast_parser(sub)
         if name == "sample":
             sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     _plan_parser(commands.add_parser("plan", help="What a study will take: jobs, samples, tokens, GPU-hours, disk."))
@@ -59,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     published.add_argument("study", help="a study file, or the name of a shipped study")
     published.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     published.add_argument("--to", type=Path, default=Path("results/published"), help="(results/published)")
+    _export_parser(commands.add_parser("export", help="Write a study's tables as records and cards for others."))
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -67,6 +73,23 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("name")
     _environment_parser(commands.add_parser("env", help="Make an environment for sampling or training."))
     return top
+
+
+def _contrast_parser(top: argparse.ArgumentParser) -> None:
+    """What ``compare A B`` has beside the stage."""
+    top.usage = "%(prog)s [--results RESULTS] (A B [--fail-on WHAT] [--json] | STUDY --run RUN --benchmark BENCHMARK)"
+    top.add_argument("other", nargs="?", metavar="B", help="compare two results: studies, or folders of results")
+    top.add_argument("--fail-on", choices=["any", "verdicts", "numbers"], help="with B: what exit code 1 is for (any)")
+    top.add_argument("--json", action="store_true", help="with B: for programs, every cell; null is unknown")
+    top.description = (
+        "The stage: compare every checkpoint of a run with its base model, problem by problem. With B: what two "
+        "studies, or the results of two commits, differ in: settings, numbers, verdicts."
+    )
+    top.epilog = (
+        "Exit code with B: 1 if something moved, else 0. Moved are a pass@k, or its change from the base, whose paired "
+        "difference is not zero at a false discovery rate of 5 % over all cells; and a verdict that is another one: "
+        "of differences.csv (change), of stages.csv (course), or on a claim. 2: the two cannot be compared."
+    )
 
 
 def _plan_parser(top: argparse.ArgumentParser) -> None:
@@ -84,6 +107,15 @@ def _status_parser(top: argparse.ArgumentParser) -> None:
     top.add_argument("study", help="a study file, or the name of a shipped study")
     top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     top.add_argument("--json", action="store_true", help="for programs; null is unknown")
+
+
+def _export_parser(top: argparse.ArgumentParser) -> None:
+    top.add_argument("study", help="a study file, or the name of a shipped study")
+    top.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
+    top.add_argument("--to", type=Path, help="folder to write, replacing an earlier export (RESULTS/STUDY/export)")
+    top.add_argument(
+        "--organization", default="boundary-bench", help="whose evaluation and checkpoints these are (boundary-bench)"
+    )
 
 
 def _environment_parser(top: argparse.ArgumentParser) -> None:
@@ -142,6 +174,43 @@ def _publish(arguments: argparse.Namespace) -> None:
     print(f"-> {publish(make_plan(arguments.study, arguments.results), arguments.to)}")
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from boundary_bench.export import export
+
+    folder = export(make_plan(arguments.study, arguments.results), arguments.organization, arguments.to)
+    print(f"written for {arguments.organization} (--organization says whose): {folder}")
+
+
+def _contrast(arguments: argparse.Namespace) -> int:
+    """Run ``compare A B``; returns its exit code."""
+    from boundary_bench.contrast import contrast, locate
+    from boundary_bench.contrast.text import record, text
+
+    found = contrast(*(locate(name, arguments.results) for name in (arguments.study, arguments.other)))
+    print(json.dumps(record(found), indent=2) if arguments.json else text(found))
+    return EXIT_MOVED if found.moved(arguments.fail_on or "any") else 0
+
+
+def _compares_two(arguments: argparse.Namespace) -> bool:
+    """Whether it is ``compare A B``, and not the stage.
+
+    Raises:
+        StudyError: it is half of one and half of the other.
+    """
+    if arguments.command != "compare":
+        return False
+    given = {name for name in (*STAGES["compare"][1], "fail_on", "json") if getattr(arguments, name)}
+    two, of_stage = arguments.other is not None, given & set(STAGES["compare"][1])
+    if bool(of_stage) if two else given != set(STAGES["compare"][1]):
+        what = f"{arguments.study} and {arguments.other}" if two else f"{arguments.study} alone"
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given)) or "no option"
+        raise StudyError(
+            f"compare: found {what}, with {options}; expected two results, compare A B, or the stage, compare STUDY "
+            "--run RUN --benchmark BENCHMARK"
+        )
+    return two
+
+
 def _simple_command(arguments: argparse.Namespace) -> None:
     """Run a command that is no stage of a study."""
     if arguments.command == "plan":
@@ -152,6 +221,8 @@ def _simple_command(arguments: argparse.Namespace) -> None:
         _claims(arguments)
     elif arguments.command == "publish":
         _publish(arguments)
+    elif arguments.command == "export":
+        _export(arguments)
     elif arguments.command == "doctor":
         _doctor(arguments)
     elif arguments.command == "schema":
@@ -182,10 +253,12 @@ def _simple_command(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors a user can cause are printed without a traceback."""
-    arguments = parser().parse_args(argv)
+    arguments, done = parser().parse_args(argv), 0
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the stages print their own progress
     try:
-        if arguments.command in STAGES:
+        if _compares_two(arguments):
+            done = _contrast(arguments)
+        elif arguments.command in STAGES:
             STAGES[arguments.command][0](make_plan(arguments.study, arguments.results), arguments)
         else:
             _simple_command(arguments)
@@ -201,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough, as in `boundary-bench plan STUDY | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    return done
 
 
 if __name__ == "__main__":

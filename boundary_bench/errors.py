@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: "Compared, and something moved."
+EXIT_MOVED = 1
 EXIT_USER_ERROR = 2
 #: "Stopped by a signal with everything saved: run the same command again."
 EXIT_RUN_AGAIN = 85

@@ -90,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None
     if not isinstance(found, dict):
         raise DataError(f"{path}: found {type(found).__name__}, expected a JSON object")

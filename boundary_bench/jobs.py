@@ -86,7 +86,7 @@ def jobs(plan: Plan) -> list[Job]:
 def report_files(plan: Plan) -> list[Path]:
     """All that the report stage writes: the page, the tables with where they come from, the figures."""
     tables = [*TABLES, "contamination"] if plan.probes else TABLES
-    files = ["report.html", *(f"tables/{name}.{kind}" for name in tables for kind in ("csv", "md"))]
+    files = ["report.html", "samples.zip", *(f"tables/{name}.{kind}" for name in tables for kind in ("csv", "md"))]
     stems = [figure.stem for figure in figures(plan)]
     files += ["tables/provenance.json", *(f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png"))]
     return [plan.root / file for file in files]

@@ -46,9 +46,9 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def code_version() -> dict[str, Any]:
-    """The commit this package runs from, and whether the working tree differs from it.
+    """The commit this package runs from, its time in seconds since the epoch, and whether the working tree differs.
 
-    Both are None where the package is installed without its repository.
+    All are None where the package is installed without its repository.
     """
 
     def git(*arguments: str) -> str | None:
@@ -58,10 +58,15 @@ def code_version() -> dict[str, Any]:
     root = str(Path(__file__).resolve().parent.parent)
     try:
         commit = git("rev-parse", "HEAD")
+        committed = git("show", "--no-patch", "--format=%ct", "HEAD")
         changes = git("status", "--porcelain", "--untracked-files=no")
     except FileNotFoundError:
-        commit = changes = None
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+        commit = committed = changes = None
+    return {
+        "commit": commit,
+        "committed": None if committed is None else int(committed),
+        "dirty": None if changes is None else bool(changes),
+    }
 
 
 def machine() -> dict[str, Any]:

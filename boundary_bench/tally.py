@@ -102,7 +102,7 @@ def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[lis
     """
     found: dict[Path, str] = {}
     for manifest in manifests:
-        files = _declared(manifest, design)
+        files = declared_files(manifest, design)
         for file, expected in files.items():
             if not file.is_file():
                 raise StoreError(
@@ -121,8 +121,12 @@ def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[lis
     return greedy, [file for file in files if file not in greedy]
 
 
-def _declared(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
-    """The files of a manifest and their hashes."""
+def declared_files(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
+    """The files of a sample manifest and the hashes that it declares; whether they are there is not looked at.
+
+    Raises:
+        DataError: it is no manifest, or one of another design, or declares no greedy responses or no block.
+    """
     found = read_json(manifest)
     try:
         folder, hashes, declared = manifest.parent / found["folder"], dict(found["files"]), found["design"]

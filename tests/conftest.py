@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,19 @@ def fixed(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     store.run(Design((64,)))
     assert store.sizes() == [64] * len(PROBLEMS)
     return store.samples()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless browser: the one of this machine, or playwright's own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[test]'")
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    with playwright.sync_playwright() as started:
+        own = started.chromium.executable_path
+        path = next(filter(None, found), own if Path(own).exists() else None)
+        if path is None:
+            pytest.skip("needs a browser: chromium, google-chrome, or `playwright install chromium`")
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = started.chromium.launch(executable_path=path, args=options, timeout=60_000)
+        yield browser
+        browser.close()

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,12 @@ from boundary_bench.files import write_json
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.provenance import fingerprint
-from boundary_bench.report import page, pivots, report
+from boundary_bench.report import pivots, report
 from boundary_bench.report.boundary import boundary
-from boundary_bench.report.style import Figure, sampled
-from boundary_bench.report.tables import TRAINING_COLUMNS, collect, record
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.report.tables import TRAINING_COLUMNS, collect
 from boundary_bench.store import read_table, write_table
 from boundary_bench.training import step_log
-from results import HOSTILE, RUN, STEP2, N, make_tree, run_stages, write_samples
+from results import HOSTILE, RUN, STEP2, make_tree, run_stages, write_samples
 
 CSV = ("pass_at_k", "differences", "boundary", "stages", "coverage", "cover", "summary", "graders", "training")
 
@@ -173,60 +170,7 @@ def test_a_crossover_is_said_in_words_where_it_is_no_number(
     assert {line[pivot.header.index("crossover k [95 % interval]")] for line in pivot.rows} == {text}
 
 
-# the page
-
-
-def test_page_is_whole_and_escapes_names(finished: Plan) -> None:
-    text = (finished.root / "report.html").read_text()
-    assert "<script" not in text
-    assert text.count("<svg") == 5
-    for outside in ("src=", 'href="http', "url(http", "@import"):
-        assert outside not in text
-    assert len(text) < 3e6
-    ids = [part.split('"', 1)[0] for part in text.split(' id="')[1:]]
-    assert len(set(ids)) == len(ids)
-    for section in ("boundary_map", "pass_at_k", "dynamics", "limits", "tables", "settings", "provenance"):
-        assert f'id="{section}"' in text
-    for name in CSV:
-        assert f"<summary>{name}.csv</summary>" in text
-
-
-@pytest.mark.parametrize(
-    ("changes", "intervals", "design"),
-    [
-        ({}, "jeffreys", "n = 4, 8 samples a problem, until 3 are correct"),
-        ({"analysis": {"resamples": 100, "interval": "bca", "level": 0.9}}, "bca", ""),
-        ({"sampling": {"n_max": N, "stop_after": None}}, "jeffreys", "n = 8 samples a problem"),
-    ],
-)
-def test_page_names_intervals_design_and_limits(
-    tmp_path: Path, changes: dict[str, dict[str, object]], intervals: str, design: str
-) -> None:
-    one_run = {"algorithms": ["grpo"], "seeds": [0], "benchmarks": {"countdown": {}}}
-    plan = make_tree(tmp_path, **one_run, **changes)
-    run_stages(plan)
-    text = unescape((plan.root / "report.html").read_text())
-    assert f"{100 * plan.study.analysis.level:g} % intervals over {METHODS[intervals]}" in text
-    assert design in sampled(plan) and sampled(plan) in text
-    stated = [*page.limits(plan), *page.power(plan, collect(plan))]
-    assert len(stated) >= 5 and all(f"<li>{limit}</li>" in text for limit in stated)
-    for what in ("below 0.31 (95 %", "rates up to 0.6 ", "One training seed", "null line", "not solved in pass@k"):
-        assert any(what in limit for limit in stated)
-
-
-def test_hostile_text_is_escaped_wherever_it_ends_up(finished: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = collect(finished)
-    source = record(finished, tables)
-    source["machine"]["cpu"] = source["study"]["models"]["base-model"]["path"] = HOSTILE
-    source["weights_sha256"] = {HOSTILE: HOSTILE}
-    pivot = pivots.Pivot(HOSTILE, ["policy", HOSTILE], [[HOSTILE, "1"]], 1)
-    written: list[str] = []
-    monkeypatch.setattr(page, "record", lambda plan, tables: source)
-    monkeypatch.setattr(page, "write_text", lambda path, text: written.append(text))
-    figure = Figure("dynamics", f'"{HOSTILE}', '<?xml version="1.0"?><svg width="1pt" height="1pt"></svg>')
-    page.write(finished, tables, {"pass_at_k": [pivot]}, [figure])
-    assert "<script" not in written[0] and 'aria-label="&#34;&lt;' in written[0]
-    assert written[0].count("&lt;script&gt;") == 8
+# safe
 
 
 def test_hostile_text_stays_in_its_cell_of_a_readable_table() -> None:

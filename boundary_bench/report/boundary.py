@@ -40,6 +40,20 @@ class Boundary:
     null: np.ndarray
 
 
+#: The boundary of every algorithm, of each (model, benchmark).
+Boundaries = dict[tuple[str, str], dict[str, Boundary]]
+
+
+def boundaries(plan: Plan, tables: Tables) -> Boundaries:
+    """The boundary of every model, benchmark and algorithm."""
+    study = plan.study
+    return {
+        (model, benchmark): {name: boundary(plan, tables, model, name, benchmark) for name in study.algorithms}
+        for model in study.models
+        for benchmark in study.benchmarks
+    }
+
+
 def boundary(plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: str) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 

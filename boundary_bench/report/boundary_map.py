@@ -8,7 +8,7 @@ import numpy as np
 
 from boundary_bench.plan import Plan
 from boundary_bench.report.boundary import Boundary
-from boundary_bench.report.style import GREY, Figure, footer, grid, heading, save, whose
+from boundary_bench.report.style import GREY, footer, grid, heading, save, whose
 from boundary_bench.statistics.paired import ROUNDING
 
 #: A cell without a hatch holds for all k of its checkpoint together.
@@ -21,7 +21,7 @@ NULL_NOTE = (
 BASE_GAP = 1.12
 
 
-def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> Figure:
+def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> None:
     """One panel an algorithm: checkpoints from left to right, k from bottom to top."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -61,7 +61,7 @@ def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
         "Heat map, one panel per algorithm: training step against k; the colour is the difference of "
         f"pass@k from the base model on {benchmark}. The values are in differences.csv."
     )
-    return save(plan, figure, stem, alt)
+    save(plan, figure, stem, alt)
 
 
 def _map_panel(axis: Any, curve: Boundary, steps: list[int], ks: list[int], limit: float) -> Any:

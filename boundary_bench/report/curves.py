@@ -8,7 +8,7 @@ import numpy as np
 
 from boundary_bench.plan import Plan
 from boundary_bench.report.boundary import Boundary
-from boundary_bench.report.style import GREY, Figure, footer, grid, heading, save, whose
+from boundary_bench.report.style import GREY, footer, grid, heading, save, whose
 
 NOTE = (
     "pale: simultaneous band over k, for problems like these   |   dark: this very set, sampled again   |   "
@@ -16,7 +16,7 @@ NOTE = (
 )
 
 
-def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> Figure:
+def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> None:
     """Two panels an algorithm: the curves of all checkpoints, and the difference of the last one from the base."""
     import matplotlib.pyplot as plt
 
@@ -51,7 +51,7 @@ def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: s
         f"pass@k against k on {benchmark}, one line per checkpoint, and the difference of the last checkpoint from the "
         "base with its band, one column per algorithm, mean over seeds. The values are in differences.csv."
     )
-    return save(plan, figure, stem, alt)
+    save(plan, figure, stem, alt)
 
 
 def _curves(plan: Plan, axis: Any, curve: Boundary, colors: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.plan import Plan
-from boundary_bench.report.style import Figure, footer, heading, save
+from boundary_bench.report.style import footer, heading, save
 from boundary_bench.report.tables import Row, Tables
 
 #: Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -16,7 +16,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F
 MARKERS = "osD^vP*X"
 
 
-def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> Figure:
+def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> None:
     """Training on the left, the evaluated checkpoints on each benchmark beside it."""
     import matplotlib.pyplot as plt
 
@@ -36,7 +36,7 @@ def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> Figure:
         rows = [r for r in tables.summary if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")]
         axes[0, column].set_title(benchmark, fontweight="bold")
         for axis, name, label in (
-            (axes[0, column], *_entropy(rows)),
+            (axes[0, column], *entropy_column(rows)),
             (axes[1, column], "greedy", "greedy accuracy"),
         ):
             base = next(row for row in rows if row["algorithm"] == "base")
@@ -51,16 +51,16 @@ def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> Figure:
     figure.legend(handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.38 / height))
     heading(figure, f"Reward, entropy and greedy accuracy over training, {model}", "")
     note = (
-        f"thick: mean over seeds   |   thin: each seed   |   training: running mean of {_window(plan)} "
+        f"thick: mean over seeds   |   thin: each seed   |   training: running mean of {window(plan)} "
         "steps, raw values faint   |   dashed, grey band: base model and its interval"
     )
     below = 0.45 + footer(plan, figure, note)
     figure.tight_layout(rect=(0, below / height, 1, 1 - 0.68 / height))
     alt = "Training reward, token entropy and greedy accuracy over training, one colour an algorithm."
-    return save(plan, figure, stem, alt)
+    save(plan, figure, stem, alt)
 
 
-def _entropy(rows: list[Row]) -> tuple[str, str]:
+def entropy_column(rows: list[Row]) -> tuple[str, str]:
     """The column with the token entropy of the samples, and its label; some engines say only the tokens' own -log p."""
     if any(row["token_entropy"] for row in rows):
         return "token_entropy", "token entropy of samples (nats)"
@@ -77,12 +77,12 @@ def _series(rows: list[Row], algorithm: str, seed: int, name: str) -> tuple[np.n
     return np.array([int(row["step"]) for row in mine]), np.array([_value(row[name]) for row in mine])
 
 
-def _window(plan: Plan) -> int:
+def window(plan: Plan) -> int:
     """Steps of the running mean: a twentieth of the training, odd."""
     return max(1, plan.study.training.segments[-1] // 20 | 1)
 
 
-def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Centred mean; at the ends, of the steps that exist."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
@@ -100,10 +100,10 @@ def _lines(plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray,
             if len(found) > 1:
                 axis.plot(
                     steps,
-                    _running_mean(values, _window(plan)) if smooth else values,
+                    running_mean(values, window(plan)) if smooth else values,
                     color=color,
                     lw=0.8,
                     alpha=0.6,
                 )
-        shown = _running_mean(mean, _window(plan)) if smooth else mean
+        shown = running_mean(mean, window(plan)) if smooth else mean
         axis.plot(steps, shown, color=color, lw=2.2, marker=marker, ms=5, label=algorithm)

@@ -5,8 +5,6 @@ matplotlib is imported when a figure is drawn. The same results give the same by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from boundary_bench.files import atomic
@@ -33,26 +31,14 @@ STYLE = {
 }
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure: file stem, a description in words, and its SVG text."""
-
-    stem: str
-    alt: str
-    svg: str
-
-
-def save(plan: Plan, figure: Any, stem: str, alt: str) -> Figure:
-    """Write a figure as SVG and PNG, and close it."""
+def save(plan: Plan, figure: Any, stem: str, alt: str) -> None:
+    """Write a figure as SVG and PNG, with its description in words, and close it."""
     import matplotlib.pyplot as plt
 
-    paths: dict[str, Path] = {kind: plan.root / "figures" / f"{stem}.{kind}" for kind in ("svg", "png")}
-    for kind, path in paths.items():
-        with atomic(path) as temporary:
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(temporary, format=kind, dpi=160, metadata=metadata)
+    for kind, undated in (("svg", "Date"), ("png", "Software")):
+        with atomic(plan.root / "figures" / f"{stem}.{kind}") as temporary:
+            figure.savefig(temporary, format=kind, dpi=160, metadata={undated: None, "Description": alt})
     plt.close(figure)
-    return Figure(stem, alt, paths["svg"].read_text(encoding="utf-8"))
 
 
 def grid(panels: int, columns: int) -> tuple[int, int]:
@@ -70,8 +56,19 @@ def heading(figure: Any, text: str, what: str) -> None:
 
 def footer(plan: Plan, figure: Any, note: str) -> float:
     """How to read the figure, and the settings its numbers depend on; returns the inches that further lines take."""
-    study, sampling, height = plan.study, plan.study.sampling, figure.get_figheight()
-    settings = [
+    height = figure.get_figheight()
+    notes = filled(note.split(SEPARATOR), NOTE_LETTERS_AN_INCH * figure.get_figwidth())
+    lines = filled(settings(plan), LETTERS_AN_INCH * figure.get_figwidth())
+    text, below = "\n".join(lines), 0.17 + 0.13 * len(lines)
+    figure.text(0.5, below / height, "\n".join(notes), fontsize=8.5, ha="center", va="bottom")
+    figure.text(0.5, 0.1 / height, text, fontsize=7.5, ha="center", va="bottom", color=GREY)
+    return 0.15 * (len(notes) - 1)
+
+
+def settings(plan: Plan) -> list[str]:
+    """The settings that every number depends on."""
+    study, sampling = plan.study, plan.study.sampling
+    return [
         f"study {study.study}",
         sampled(plan),
         f"temperature {sampling.temperature:g}",
@@ -80,12 +77,6 @@ def footer(plan: Plan, figure: Any, note: str) -> float:
         f"training seeds {', '.join(map(str, study.seeds))}",
         f"{100 * study.analysis.level:g} % intervals over {METHODS[study.analysis.interval]}",
     ]
-    notes = filled(note.split(SEPARATOR), NOTE_LETTERS_AN_INCH * figure.get_figwidth())
-    lines = filled(settings, LETTERS_AN_INCH * figure.get_figwidth())
-    text, below = "\n".join(lines), 0.17 + 0.13 * len(lines)
-    figure.text(0.5, below / height, "\n".join(notes), fontsize=8.5, ha="center", va="bottom")
-    figure.text(0.5, 0.1 / height, text, fontsize=7.5, ha="center", va="bottom", color=GREY)
-    return 0.15 * (len(notes) - 1)
 
 
 def filled(parts: list[str], letters: float) -> list[str]:

@@ -17,8 +17,8 @@ rule report:
     input:
         leaves,
     output:
-        # a figure is there twice; the report of Snakemake shows the one that can be enlarged
-        [file if file.suffix == ".png" else captioned(file) for file in REPORT],
+        # the report of Snakemake holds all that it shows: not the samples, and of a figure what can be enlarged
+        [file if file.suffix in (".png", ".zip") else captioned(file) for file in REPORT],
     log:
         f"{LOGS}/report.log",
     params:

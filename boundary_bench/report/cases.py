@@ -1,0 +1,112 @@
+"""Which problems decide a verdict: gained, lost, solved by one side alone, or disputed by graders.
+
+Counts go in and choices come out; nothing is read. Axes: P problems of a benchmark, S seeds of an algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from boundary_bench.statistics.coverage import solved
+from boundary_bench.statistics.design import Design
+from boundary_bench.statistics.gains import gained_and_lost
+from boundary_bench.statistics.posterior import Counts
+
+#: Problems that are shown of one kind for one algorithm on one benchmark: what a person reads through.
+MOST_OF_KIND = 8
+#: What is shown of a study with many benchmarks and algorithms; at least one problem of every kind is.
+MOST_CASES = 320
+
+
+class Kind(StrEnum):
+    """Why a problem is shown; the order is that of choosing."""
+
+    GAINED = "gained"
+    LOST = "lost"
+    BASE_ALONE = "solved by the base alone"
+    CHECKPOINT_ALONE = "solved by the checkpoint alone"
+    DISPUTED = "disputed by graders"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one run's last checkpoint changed at each problem.
+
+    Attributes:
+        p_P: of "the success rate is that of the base", as ``gains`` tests it.
+        q_P: the same, corrected for the number of problems: gained and lost are those with q <= the false-discovery
+            rate.
+        held: which problems are of a kind; one can be of several.
+        disputes_P: samples of the base and the checkpoint on which another grader disagrees.
+    """
+
+    p_P: np.ndarray
+    q_P: np.ndarray
+    held: dict[Kind, np.ndarray]
+    disputes_P: np.ndarray
+
+
+def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> Change:
+    """What a checkpoint changed at each problem.
+
+    Args:
+        rate: false finds among all gained and lost problems.
+
+    Raises:
+        StatisticsError: see ``gains.gained_and_lost``.
+    """
+    from scipy.stats import false_discovery_control
+
+    moved = gained_and_lost(design, *((each.samples_P, each.correct_P) for each in (base, checkpoint)), rate)
+    base_P, checkpoint_P = (solved(each.correct_P, 1) for each in (base, checkpoint))
+    held = {
+        Kind.GAINED: moved.gained_P,
+        Kind.LOST: moved.lost_P,
+        Kind.BASE_ALONE: base_P & ~checkpoint_P,
+        Kind.CHECKPOINT_ALONE: checkpoint_P & ~base_P,
+        Kind.DISPUTED: disputes_P > 0,
+    }
+    return Change(moved.p_two_sided_P, false_discovery_control(moved.p_two_sided_P), held, disputes_P)
+
+
+def most_of_kind(groups: int) -> int:
+    """Problems to show of each kind where there are so many algorithms and benchmarks to show it for."""
+    return min(MOST_OF_KIND, max(1, MOST_CASES // max(1, groups * len(Kind))))
+
+
+def choose(changes: Sequence[Change], most: int) -> list[int]:
+    """Places of the problems to show of an algorithm on a benchmark: of each kind at most so many further ones.
+
+    First those that are of the kind in most seeds (for disputes: with most disputed samples), then by the smallest
+    p-value, then in the order of the problem file: what a response says has no part in it.
+
+    Args:
+        changes: one a seed.
+    """
+    chosen: dict[int, None] = {}
+    for kind in Kind:
+        held_SP, p_SP = (np.stack(values) for values in ([c.held[kind] for c in changes], [c.p_P for c in changes]))
+        weight_P = sum(c.disputes_P for c in changes) if kind is Kind.DISPUTED else held_SP.sum(0)
+        least_P = np.where(held_SP, p_SP, 1).min(0)
+        order = np.lexsort((least_P, -np.asarray(weight_P)))  # stable: ties stay in the order of the file
+        fresh = [place for place in order.tolist() if held_SP[:, place].any() and place not in chosen]
+        chosen |= dict.fromkeys(fresh[:most])
+    return list(chosen)
+
+
+def success_interval(counts: Counts, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """low_P and high_P of each problem's success rate: the Jeffreys interval, Beta(c + 1/2, n - c + 1/2).
+
+    Its ends are 0 where nothing is correct and 1 where all is (Brown, Cai and DasGupta 2001, Statistical Science 16).
+    Stopping after enough successes leaves the likelihood as it is, and so the interval.
+    """
+    from scipy.special import betaincinv
+
+    a_P, b_P = counts.correct_P + 0.5, counts.samples_P - counts.correct_P + 0.5
+    low_P, high_P = (betaincinv(a_P, b_P, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
+    none_P, all_P = counts.correct_P == 0, counts.correct_P == counts.samples_P
+    return np.where(none_P, 0.0, low_P), np.where(all_P, 1.0, high_P)

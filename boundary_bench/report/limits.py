@@ -1,0 +1,108 @@
+"""What a study cannot show: in a few words for the first screen, and in full."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from boundary_bench.plan import Plan
+from boundary_bench.report.tables import Tables
+from boundary_bench.statistics.coverage import detection_limit
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One of the things that cannot be shown: as what it is, in a few words, and as a paragraph."""
+
+    short: str
+    text: str
+
+
+def limits(plan: Plan) -> list[Limit]:
+    """What the results of this study cannot show."""
+    return [*_made(plan), _rare(plan), _seeds(plan), _intervals(plan), _guessing(), _measured(plan)]
+
+
+def _made(plan: Plan) -> list[Limit]:
+    made = [name for name, model in plan.study.models.items() if model.pretrain]
+    if not made:
+        return []
+    verb = "is a tiny model" if len(made) == 1 else "are tiny models"
+    text = (
+        f"{', '.join(made)} {verb} made from scratch on a synthetic task. What happens here shows that "
+        "the measurement works and what these objectives do to such a model; it does not carry over to "
+        "large language models by itself."
+    )
+    return [Limit(f"what large models do ({', '.join(made)} {verb} made from scratch)", text)]
+
+
+def _rare(plan: Plan) -> Limit:
+    n = plan.design.n_max
+    limit, thrice = detection_limit(n), detection_limit(n, min(3, n))
+    text = (
+        f"No success is not impossible. With {n} samples and no correct one, the success rate of a "
+        f"problem is only known to be below {limit:.2g} (95 % confidence, 1 - 0.05^(1/n)); a rule of three "
+        f"hits misses rates up to {thrice:.2g} as often. Problems that are rarer than that look unsolvable "
+        "here. Some problems near that rate look newly solved or lost by chance alone: the coverage table shows how "
+        "many do between two halves of the base's own samples."
+    )
+    return Limit(f"success rates below {limit:.2g} (n = {n})", text)
+
+
+def _seeds(plan: Plan) -> Limit:
+    seeds = len(plan.study.seeds)
+    if seeds == 1:
+        text = "Nothing here says how much a repeat of the training would differ."
+        return Limit("how much a repeat of the training would differ", f"One training seed per algorithm. {text}")
+    text = "The curves are means over them; the intervals do not hold what the choice of seeds adds."
+    return Limit(f"what other seeds than these {seeds} would add", f"{seeds} training seeds per algorithm. {text}")
+
+
+def _intervals(plan: Plan) -> Limit:
+    text = (
+        f"Intervals ({100 * plan.study.analysis.level:g} %) hold for one k and one checkpoint and speak of other "
+        "problems of the same kind; bands hold for all k of one checkpoint; the sample-only ones speak of this very "
+        "set, sampled again. Across checkpoints, algorithms and benchmarks nothing is corrected but the verdicts on "
+        "claims: of many findings in the panels some are chance."
+    )
+    return Limit("that no cell of a map is chance (bands hold for one checkpoint)", text)
+
+
+def _guessing() -> Limit:
+    text = (
+        "The null line is what uniformly random valid responses reach (known where the benchmark knows its "
+        "chance rates). Near or below it a large-k difference is one of coverage, of how many different "
+        "responses are drawn, and no evidence of skill gained or lost."
+    )
+    return Limit("skill, where random valid responses solve as many problems", text)
+
+
+def _measured(plan: Plan) -> Limit:
+    study = plan.study
+    sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in study.benchmarks)
+    text = (
+        f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of "
+        f"at most {study.sampling.max_tokens} tokens. Verdicts that count as missing: "
+        f"{', '.join(plan.design.unscored)}; all others but correct count as not "
+        "solved in pass@k. The summary counts every verdict apart."
+    )
+    asked = f"temperature {study.sampling.temperature:g} and {study.sampling.max_tokens} tokens"
+    return Limit(f"anything beyond {asked}", text)
+
+
+def power(plan: Plan, tables: Tables) -> list[str]:
+    """For every benchmark, the smallest difference that its problems and samples could have shown."""
+    ks = sorted({1, plan.study.ks[len(plan.study.ks) // 2], plan.study.ks[-1]} & set(plan.study.ks))
+    notes = []
+    for benchmark in plan.study.benchmarks:
+        rows = [row for row in tables.differences if (row["benchmark"], row["stratum"]) == (benchmark, "all")]
+        least = [
+            f"{statistics.median(float(row['detectable']) for row in rows if row['k'] == str(k)):.2f} at k = {k}"
+            for k in ks
+        ]
+        notes.append(
+            f"Power. With the {rows[0]['problems']} problems of {benchmark} a change of pass@k is found four times in "
+            f"five if it is at least {', '.join(least)} (median over the comparisons, one k at a time); of smaller "
+            "ones more are missed."
+        )
+    return notes

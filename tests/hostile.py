@@ -1,0 +1,92 @@
+"""A page whose every name, claim and setting tries to run code."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from boundary_bench.claims import Ledger, ledger
+from boundary_bench.plan import Plan
+from boundary_bench.report import page
+from boundary_bench.report.boundary import boundaries
+from boundary_bench.report.pivots import Pivot
+from boundary_bench.report.tables import Tables, collect, record
+
+#: Sets a mark on the page if any of it is run.
+HOSTILE = (
+    "</script><script>hacked=1</script></style><img src=x onerror=\"hacked=1\"><b onclick='hacked=1'>\"';hacked=1//"
+    "\N{LINE SEPARATOR}${hacked=1}"
+)
+
+
+def hostile_page(plan: Plan, folder: Path) -> Path:
+    """Write the page of a finished study anew, with a hostile text for most of its words."""
+    tables = collect(plan)
+    found = boundaries(plan, tables)
+    names = {"grpo": f"grpo {HOSTILE}", "base-model": f"model {HOSTILE}", "countdown": f"countdown {HOSTILE}"}
+
+    def renamed(text: Any) -> Any:
+        return names.get(text, text)
+
+    rows = {
+        field.name: [{name: renamed(cell) for name, cell in row.items()} for row in getattr(tables, field.name)]
+        for field in dataclasses.fields(Tables)
+        if isinstance(getattr(tables, field.name), list)
+    }
+    changed = dataclasses.replace(tables, **rows)
+    renamed_found = {
+        (renamed(model), renamed(benchmark)): {renamed(algorithm): curve for algorithm, curve in curves.items()}
+        for (model, benchmark), curves in found.items()
+    }
+    study = plan.study.model_copy(
+        update={"study": HOSTILE}
+        | {
+            what: {renamed(name): entry for name, entry in getattr(plan.study, what).items()}
+            for what in ("models", "algorithms", "benchmarks")
+        }
+    )
+    sets = {renamed(name): chosen for name, chosen in plan.problem_sets.items()}
+    other = _Renamed(plan, study=study, root=folder, problem_sets=sets)
+    pivot = Pivot(HOSTILE, ["policy", HOSTILE], [[HOSTILE, "1"]], 1)
+    source = record(plan, tables)
+    source["machine"]["cpu"] = source["study"]["models"]["base-model"]["path"] = HOSTILE
+    source["weights_sha256"] = {HOSTILE: HOSTILE}
+    judged = _hostile_ledger(ledger(plan.root / "tables"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "record", lambda plan, tables: source)
+        page.write(other, changed, {HOSTILE: [pivot]}, renamed_found, judged)
+    return folder / "report.html"
+
+
+class _Renamed(SimpleNamespace):
+    """A plan with some attributes replaced."""
+
+    def __init__(self, plan: Plan, **changes: Any) -> None:
+        super().__init__(**changes)
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plan, name)
+
+
+def _hostile_ledger(found: Ledger) -> Ledger:
+    claims = []
+    for judged in found.claims:
+        source = judged.claim.source.model_copy(update={"paper": HOSTILE, "where": HOSTILE, "quote": HOSTILE})
+        parts = [part.model_copy(update={"reason": HOSTILE}) for part in judged.claim.parts]
+        claim = judged.claim.model_copy(update={"sentence": HOSTILE, "source": source, "parts": parts})
+        findings = [
+            dataclasses.replace(
+                finding,
+                note=HOSTILE,
+                unit=dataclasses.replace(finding.unit, algorithm=HOSTILE),
+                evidence=[dataclasses.replace(each, what=HOSTILE, row=HOSTILE) for each in finding.evidence],
+            )
+            for finding in judged.findings
+        ]
+        claims.append(dataclasses.replace(judged, claim=claim, findings=findings, missing=[HOSTILE]))
+    return dataclasses.replace(found, claims=claims)
