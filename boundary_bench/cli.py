@@ -60,11 +60,11 @@ def parser() -> argparse.ArgumentParser:
     form = judged.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs; null is unknown")
     form.add_argument("--markdown", action="store_true", help="the verdicts as a table, for a README or a job summary")
+    _export_parser(commands.add_parser("export", help="Write a study's tables as records and cards for others."))
     published = commands.add_parser("publish", help="Copy a study's tables, figures and page to where they are kept.")
     published.add_argument("study", help="a study file, or the name of a shipped study")
     published.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     published.add_argument("--to", type=Path, default=Path("results/published"), help="(results/published)")
-    _export_parser(commands.add_parser("export", help="Write a study's tables as records and cards for others."))
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
@@ -211,44 +211,51 @@ def _compares_two(arguments: argparse.Namespace) -> bool:
     return two
 
 
-def _simple_command(arguments: argparse.Namespace) -> None:
-    """Run a command that is no stage of a study."""
-    if arguments.command == "plan":
-        _plan(arguments)
-    elif arguments.command == "status":
-        _status(arguments)
-    elif arguments.command == "claims":
-        _claims(arguments)
-    elif arguments.command == "publish":
-        _publish(arguments)
-    elif arguments.command == "export":
-        _export(arguments)
-    elif arguments.command == "doctor":
-        _doctor(arguments)
-    elif arguments.command == "schema":
-        from boundary_bench.study_file import schema
+def _schema(arguments: argparse.Namespace) -> None:
+    from boundary_bench.study_file import schema
 
-        print(schema(), end="")
-    elif arguments.command == "check":
-        from boundary_bench.benchmarks.battery import table
+    print(schema(), end="")
 
-        text, sound = table(arguments.data)
-        print(text)
-        if not sound:
-            raise DataError("check: a benchmark failed; what is wrong stands in its line of the table")
-    elif arguments.command == "new":
-        from boundary_bench import scaffold
 
-        print({"benchmark": scaffold.benchmark, "model": scaffold.model}[arguments.what](arguments.name))
-    else:
-        from boundary_bench.environment import create, has_gpu
+def _check(arguments: argparse.Namespace) -> None:
+    from boundary_bench.benchmarks.battery import table
 
-        name, path = arguments.name, arguments.path or Path(f".venv-{arguments.name}")
-        python = create(name, path, arguments.device, logger(f"env create {name}"))
-        line = {"sample": "sampling: {engine: vllm", "train": "training: {backend: openrlhf"}[name]
-        line += ", device: cuda" if (arguments.device or ("cuda" if has_gpu() else "cpu")) == "cuda" else ""
-        found = "found by itself in this folder; elsewhere " if arguments.path is None else ""
-        print(f"{found}write into the study:\n\n{line}, python: {python}}}")
+    text, sound = table(arguments.data)
+    print(text)
+    if not sound:
+        raise DataError("check: a benchmark failed; what is wrong stands in its line of the table")
+
+
+def _new(arguments: argparse.Namespace) -> None:
+    from boundary_bench import scaffold
+
+    print({"benchmark": scaffold.benchmark, "model": scaffold.model}[arguments.what](arguments.name))
+
+
+def _environment(arguments: argparse.Namespace) -> None:
+    from boundary_bench.environment import create, has_gpu
+
+    name, path = arguments.name, arguments.path or Path(f".venv-{arguments.name}")
+    python = create(name, path, arguments.device, logger(f"env create {name}"))
+    line = {"sample": "sampling: {engine: vllm", "train": "training: {backend: openrlhf"}[name]
+    line += ", device: cuda" if (arguments.device or ("cuda" if has_gpu() else "cpu")) == "cuda" else ""
+    found = "found by itself in this folder; elsewhere " if arguments.path is None else ""
+    print(f"{found}write into the study:\n\n{line}, python: {python}}}")
+
+
+#: The commands that are no stage of a study.
+COMMANDS = {
+    "plan": _plan,
+    "doctor": _doctor,
+    "status": _status,
+    "claims": _claims,
+    "export": _export,
+    "publish": _publish,
+    "schema": _schema,
+    "check": _check,
+    "new": _new,
+    "env": _environment,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -261,7 +268,7 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.command in STAGES:
             STAGES[arguments.command][0](make_plan(arguments.study, arguments.results), arguments)
         else:
-            _simple_command(arguments)
+            COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except Interrupted as stop:
         print(f"boundary-bench: {stop}", file=sys.stderr)

@@ -26,7 +26,7 @@ from boundary_bench.statistics.intervals import (
     percentiles,
     typical_change,
 )
-from boundary_bench.statistics.paired import changes, crossover, detectable, equivalence
+from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.statistics.stages import trajectory
 from boundary_bench.store import read_table
@@ -50,6 +50,7 @@ COLUMNS = [
 ENTROPIES = ("token entropy", "answer entropy")
 #: The numbers of ``stages.csv``: the turn, the ends of the course, and its clearest fall and rise.
 COURSE_NUMBERS = ("turn", "turn_low", "turn_high", "first", "lowest", "lowest_step", "highest", "highest_step", "last")
+COURSE_NUMBERS += ("change", "change_low", "change_high")
 COURSE_NUMBERS += tuple(f"{move}_{name}" for move in ("fall", "rise") for name in ("from", "to", "change", "p"))
 
 
@@ -119,14 +120,15 @@ def _add_checkpoint(
     found = estimate(plan.design, ks, terms, resamples, analysis.level)
     alone = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in (base, checkpoint)]
     counted = {**sampling_columns(plan.design, checkpoint), "samples_base": int(base["n"].sum())}
-    tables["differences"] += _difference_rows(plan, alone, found, where, counted)
+    tables["differences"] += difference_rows(plan, alone, found, where, counted)
     tables["boundary"].append({**where, **_boundary_cells(plan, base, checkpoint, found, resamples), **counted})
     tables["coverage"] += coverage_rows(plan.design, base, checkpoint, where)
 
 
-def _difference_rows(
+def difference_rows(
     plan: Plan, alone: list[np.ndarray], found: Estimate, where: dict[str, Any], counted: dict[str, Any]
 ) -> list[dict[str, Any]]:
+    """A row for every k: base and checkpoint alone, their difference with its intervals, and the verdict on it."""
     analysis = plan.study.analysis
     near_low_K, near_high_K = equivalence(found.draw_BK, analysis.level)
     least_K, verdicts = detectable(found.draw_BK, analysis.level), changes(found, analysis.margin, analysis.level)
@@ -169,10 +171,7 @@ def _boundary_cells(plan: Plan, base: Rows, checkpoint: Rows, found: Estimate, r
     low_1, high_1 = holding(gap_P1.mean(0), *ends)
     moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - analysis.level)
     return {
-        "leader": crossing.leader,
-        "crossover": crossing.k,
-        "crossover_low": crossing.low,
-        "crossover_high": crossing.high,
+        **crossover_cells(crossing),
         "efficiency_gap": gap_P1.mean(),
         "efficiency_gap_low": low_1[0],
         "efficiency_gap_high": high_1[0],
@@ -181,6 +180,12 @@ def _boundary_cells(plan: Plan, base: Rows, checkpoint: Rows, found: Estimate, r
         "lost": int(moved.lost_P.sum()),
         "false_discovery_rate": 1 - analysis.level,
     }
+
+
+def crossover_cells(found: Crossover) -> dict[str, Any]:
+    """Who leads, and where it is overtaken."""
+    ends = {"crossover_low": found.low, "crossover_high": found.high}
+    return {"leader": found.leader, "crossover": found.k, **ends}
 
 
 def countable(design: Design) -> list[int]:
@@ -239,14 +244,15 @@ def _stage_cells(plan: Plan, value_SP: np.ndarray, largest: float) -> dict[str, 
     analysis, steps = plan.study.analysis, plan.study.evaluate.steps
     value_SP = value_SP[:, ~np.isnan(value_SP).any(0)]
     problems = value_SP.shape[1]
+    made = {**interval_columns(analysis, VALUE_METHODS), "problems": problems}
     if not problems:
-        return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), "problems": 0}
+        return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), **made}
     found = trajectory(steps, value_SP, resampled(analysis, problems), analysis.level, largest)
     lowest, highest = int(found.mean_S.argmin()), int(found.mean_S.argmax())
     numbers = [found.turn, found.turn_low, found.turn_high]
     numbers += [found.mean_S[0], found.mean_S[lowest], steps[lowest], found.mean_S[highest], steps[highest]]
-    numbers += [found.mean_S[-1]]
+    numbers += [found.mean_S[-1], found.change, found.change_low, found.change_high]
     for move in (found.fall, found.rise):
         numbers += [move.start, move.stop, move.change, move.probability]
     cells = ("" if value is None else value for value in numbers)
-    return {"course": str(found.course), **dict(zip(COURSE_NUMBERS, cells, strict=True)), "problems": problems}
+    return {"course": str(found.course), **dict(zip(COURSE_NUMBERS, cells, strict=True)), **made}

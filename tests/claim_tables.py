@@ -28,6 +28,8 @@ class World:
         strata: of some strata, the base and its change at every k.
         greedy, gap: greedy accuracy and efficiency gap by algorithm.
         courses: of some measures, the clearest fall and rise.
+        ends: of some measures, the last checkpoint minus the base; where it is not said, 1 up or down where the base
+            and the last checkpoint are the clearest rise or fall.
         sets: problems solved by both, the base alone, the checkpoint alone; luck: ``null_at_half``.
     """
 
@@ -40,6 +42,7 @@ class World:
     greedy: dict[str, float] = field(default_factory=dict)
     gap: dict[str, float] = field(default_factory=dict)
     courses: dict[Any, Any] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
     sets: tuple[int, int, int] = (9, 1, 1)
     luck: float = 0.0
     training: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +68,9 @@ class World:
                 for name, move in (("fall", fall), ("rise", rise))
                 for end, value in zip(("from", "to", "p"), move, strict=True)
             }
-            row = {**self._run(algorithm), "stratum": "all", "measure": measure, "k": k, "first": 1, "last": 1}
+            change = self.ends.get(measure, (rise == RISES[1]) - (fall == FALLS[0]))
+            row = {**self._run(algorithm), "stratum": "all", "measure": measure, "k": k, "first": 1, "last": 1 + change}
+            row |= {**self._around("change", change), "level": self.level}
             tables["stages"].append({**row, **moves, "problems": self.problems})
         whole = {**self._run("base"), "seed": "", "step": 0, "stratum": "all", "level": self.level}
         base = {**whole, **self._around("greedy", self.greedy.get("base", 0.4))}

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sample_pages import made_up
 
 from boundary_bench.claims import Ledger, ledger
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
-from boundary_bench.report.boundary import boundaries
 from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.tables import Tables, collect, record
 
@@ -26,7 +26,6 @@ HOSTILE = (
 def hostile_page(plan: Plan, folder: Path) -> Path:
     """Write the page of a finished study anew, with a hostile text for most of its words."""
     tables = collect(plan)
-    found = boundaries(plan, tables)
     names = {"grpo": f"grpo {HOSTILE}", "base-model": f"model {HOSTILE}", "countdown": f"countdown {HOSTILE}"}
 
     def renamed(text: Any) -> Any:
@@ -37,11 +36,11 @@ def hostile_page(plan: Plan, folder: Path) -> Path:
         for field in dataclasses.fields(Tables)
         if isinstance(getattr(tables, field.name), list)
     }
-    changed = dataclasses.replace(tables, **rows)
     renamed_found = {
         (renamed(model), renamed(benchmark)): {renamed(algorithm): curve for algorithm, curve in curves.items()}
-        for (model, benchmark), curves in found.items()
+        for (model, benchmark), curves in tables.boundaries.items()
     }
+    changed = dataclasses.replace(tables, **rows, boundaries=renamed_found)
     study = plan.study.model_copy(
         update={"study": HOSTILE}
         | {
@@ -58,7 +57,7 @@ def hostile_page(plan: Plan, folder: Path) -> Path:
     judged = _hostile_ledger(ledger(plan.root / "tables"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "record", lambda plan, tables: source)
-        page.write(other, changed, {HOSTILE: [pivot]}, renamed_found, judged)
+        page.write(other, changed, {HOSTILE: [pivot]}, judged, made_up())
     return folder / "report.html"
 
 

@@ -219,10 +219,17 @@ def test_a_bump_within_the_training_is_no_contrary_course(tmp_path: Path) -> Non
     assert judged(tmp_path / "order", claim, **token(((0, 1500, 0.0), (1000, 2000, 0.0)))).verdict == UNDECIDED
 
 
-def test_the_ends_are_compared_by_their_own_pair(tmp_path: Path) -> None:
-    """A clear rise from the middle to the last checkpoint does not say where the base is."""
+@pytest.mark.parametrize(("change", "verdict"), [(0.3, SUPPORTED), (0.05, UNDECIDED), (-0.3, CONTRADICTED)])
+def test_the_ends_are_compared_by_their_own_pair(change: float, verdict: Verdict, tmp_path: Path) -> None:
+    """A clear rise from the middle to the last checkpoint does not say where the base is; the interval does."""
     late = ((0, 1000, 1.0), (1000, 2000, 0.0))
-    assert judged(tmp_path, CLAIMS["yao-grpo-n-entropy-ends-above-base"], **token(late)).verdict == UNDECIDED
+    ends = {"ends": {"token entropy": change}}
+    found = judged(tmp_path, CLAIMS["yao-grpo-n-entropy-ends-above-base"], **token(late), **ends)
+    assert found.verdict == verdict
+    (each,) = found.findings[0].evidence
+    assert (each.estimate, each.low, each.high) == pytest.approx((change, change - 0.1, change + 0.1))
+    assert found.findings[0].corrected[0] == pytest.approx((each.low, each.high)), "alone, nothing is corrected"
+    assert each.what == f"token entropy: 1 to {1 + change:g}, change"
 
 
 def test_a_chance_of_0_is_one_that_the_resamples_have_not_met(tmp_path: Path) -> None:
@@ -432,6 +439,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "expected an interval around it": lambda folder: edit(folder / "differences.csv", 5, low="0.4"),
     "at level 2.0": lambda folder: edit(folder / "differences.csv", 5, level="2"),
     "both: found -3": lambda folder: edit(folder / "coverage.csv", 2, both="-3"),
+    "change: found 'up', expected a finite number": lambda folder: edit(folder / "stages.csv", 6, change="up"),
     "found fall_p 7": lambda folder: edit(folder / "stages.csv", 2, fall_p="7"),
 }
 
@@ -445,12 +453,19 @@ def test_damage_is_named(said: str, tmp_path: Path) -> None:
     assert str(folder) in str(fault.value)
 
 
-def test_a_missing_column_is_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "table", "column"),
+    [
+        ("yao-greedy-competitive", "summary.csv", "greedy_low"),
+        ("yao-grpo-n-entropy-ends-above-base", "stages.csv", "change_low"),
+    ],
+)
+def test_a_missing_column_is_what_is_missing(name: str, table: str, column: str, tmp_path: Path) -> None:
     folder = World(**change(0, 0)).write(tmp_path)
-    path = folder / "summary.csv"
-    path.write_text(path.read_text().replace("greedy_low", "greedy_from"))
-    (found,) = judge([CLAIMS["yao-greedy-competitive"]], read_tables(folder)).claims
-    assert found.verdict == NOT_TESTABLE and found.findings[0].note == "column greedy_low of summary.csv"
+    path = folder / table
+    path.write_text(path.read_text().replace(column, "from"))
+    (found,) = judge([CLAIMS[name]], read_tables(folder)).claims
+    assert found.verdict == NOT_TESTABLE and found.findings[0].note == f"column {column} of {table}"
 
 
 # the published study

@@ -177,6 +177,10 @@ def test_stages_have_a_row_for_every_k_and_both_entropies(toy: Tables) -> None:
             change = course[int(row[f"{move}_to"])] - course[int(row[f"{move}_from"])]
             assert float(row[f"{move}_change"]) == pytest.approx(change, abs=2e-6)
             assert 0 <= float(row[f"{move}_p"]) <= 1
+        last = one(toy.differences, step=4, stratum=row["stratum"], k=row["k"])
+        assert [row[f"change{end}"] for end in ("", "_low", "_high")] == [
+            last[c] for c in ("difference", "low", "high")
+        ]
     entropy = one(toy.stages, stratum="all", measure="token entropy")
     assert (entropy["first"], entropy["last"], entropy["course"]) == ("0.25", "0.25", "no change seen")
     entropy, steps = one(toy.stages, stratum="all", measure="answer entropy"), ("base-model", f"{RUN}--step4")
@@ -227,7 +231,8 @@ def test_problems_without_answers_have_no_course(
     compare(fresh, fresh.run(RUN), "countdown")
     row = one(collect(fresh).stages, stratum="all", measure="answer entropy")
     assert (row["problems"], row["course"]) == (problems, course)
-    assert (row["turn"], row["first"], row["fall_p"]) == (("", "", "") if problems == "0" else ("", "0.5", "1"))
+    cells = tuple(row[name] for name in ("turn", "first", "fall_p", "change", "change_low"))
+    assert cells == (("", "", "", "", "") if problems == "0" else ("", "0.5", "1", "0", "0"))
 
 
 # intervals
@@ -243,6 +248,9 @@ def test_every_interval_names_its_kind(wide: dict[str, Tables], method: str) -> 
         (tables.cover, values),
         (tables.summary, values),
         (tables.boundary, values),
+        (tables.mean_differences, curves),
+        (tables.mean_boundary, curves),
+        (tables.stages, values),
     ):
         assert {(row["interval"], row["level"]) for row in rows} == {(kind, "0.95")}
         for row in rows:

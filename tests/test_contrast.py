@@ -125,8 +125,10 @@ def test_counts_of_another_order_are_the_same_problems(before: Path, tmp_path: P
     assert {cell.state for cell in contrast(before, turned).numbers.cells} == {State.IDENTICAL}
 
 
-def test_other_designs_are_paired(before: Path, tmp_path: Path) -> None:
-    found = contrast(before, made(tmp_path / "fixed", sampling={"n_max": 8}))
+@pytest.mark.parametrize("other", [{}, {"rounds": [4, 8], "stop_after": 4}], ids=["fixed n", "another stop"])
+def test_other_designs_are_paired(other: dict[str, Any], before: Path, tmp_path: Path) -> None:
+    """Even where they came to the same counts, of which they estimate in other ways."""
+    found = contrast(before, made(tmp_path / "other", sampling={"n_max": 8, **other}))
     assert {pair.state for pair in found.numbers.pairs} == {State.PAIRED}
     assert not found.numbers.moved and all(cell.p == pytest.approx(1) for cell in found.numbers.cells)
     assert "study.sampling.stop_after" in {value.path for value in found.settings.values}

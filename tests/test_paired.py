@@ -155,6 +155,18 @@ def test_a_known_turn_is_found(shifts: list[float], course: Course, turn: int | 
             assert found.turn_low <= turn <= found.turn_high and (found.fall.seen and found.rise.seen)
 
 
+def test_the_ends_have_the_interval_of_their_difference() -> None:
+    """Student's interval of a shift of all problems, as the bootstrap has it, a little wider."""
+    value_SP = run_of([0, -2, 1], seed=3)
+    found = trajectory([0, 5, 9], value_SP, resample(60, 4000, 0), 0.95)
+    change_P = value_SP[2] - value_SP[0]
+    half = 2.001 * change_P.std(ddof=1) / 60**0.5
+    assert found.change == pytest.approx(change_P.mean()) == found.mean_S[-1] - found.mean_S[0]
+    assert found.change_low == pytest.approx(found.change - half, abs=0.2 * half)
+    assert found.change_high == pytest.approx(found.change + half, abs=0.2 * half)
+    assert found.change_low < found.change < found.change_high
+
+
 def test_a_flat_run_shows_nothing_19_times_in_20() -> None:
     found = resample(60, 500, 0)
     courses = [trajectory(STEPS, run_of([0] * 5, seed), found, 0.95).course for seed in range(150)]

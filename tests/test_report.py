@@ -20,13 +20,14 @@ from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.provenance import fingerprint
 from boundary_bench.report import pivots, report
-from boundary_bench.report.boundary import boundary
+from boundary_bench.report.published import load_published
 from boundary_bench.report.tables import TRAINING_COLUMNS, collect
 from boundary_bench.store import read_table, write_table
 from boundary_bench.training import step_log
-from results import HOSTILE, RUN, STEP2, make_tree, run_stages, write_samples
+from results import RUN, STEP2, make_tree, run_stages, write_samples
 
-CSV = ("pass_at_k", "differences", "boundary", "stages", "coverage", "cover", "summary", "graders", "training")
+CSV = ("pass_at_k", "differences", "boundary", "mean_differences", "mean_boundary", "stages", "coverage", "cover")
+CSV += ("summary", "graders", "training", "ours_vs_published")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def test_the_same_results_give_the_same_bytes(fresh: Plan) -> None:
     figures = ["boundary_map-countdown", "boundary_map-countdown-hard", "dynamics", "pass_at_k-countdown"]
     names = {f"{name}.{kind}" for name in [*figures, "pass_at_k-countdown-hard"] for kind in ("svg", "png")}
     names |= {f"{name}.{kind}" for name in CSV for kind in ("csv", "md")} | {"provenance.json"}
+    names |= {f"{name}.tex" for name in ("pass_at_k", "boundary", "ours_vs_published")}
     assert {file.name for file in before} == names
 
 
@@ -71,12 +73,15 @@ def test_tables_hold_every_run_and_benchmark(finished: Plan) -> None:
         "pass_at_k": policies * benchmarks * strata * ks,
         "differences": runs * steps * benchmarks * strata * ks,
         "boundary": runs * steps * benchmarks * strata,
+        "mean_differences": runs // 2 * steps * benchmarks * ks,
+        "mean_boundary": runs // 2 * steps * benchmarks,
         "stages": runs * benchmarks * strata * (ks + 2),
         "coverage": runs * steps * benchmarks * strata * 2,
         "cover": policies * benchmarks * strata * 7,
         "summary": policies * benchmarks * strata,
         "graders": policies * benchmarks * 3,
         "training": runs * 4,
+        "ours_vs_published": sum(len(value.percent) for entry in load_published() for value in entry.values),
     }
     assert {(row["algorithm"], row["seed"], row["step"]) for row in rows["pass_at_k"]} == {
         ("base", "", "0"),
@@ -112,7 +117,7 @@ def test_figures_show_the_mean_over_seeds_of_the_tables(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, CORRECT | other, algorithms=["grpo"], benchmarks={"countdown": {}})
     run_stages(plan)
     tables = collect(plan)
-    found = boundary(plan, tables, "base-model", "grpo", "countdown")
+    found = tables.boundaries["base-model", "countdown"]["grpo"]
     assert [checkpoint.step for checkpoint in found.checkpoints] == [2, 4]
     for column, k in enumerate(plan.study.ks):
         base = one(tables.pass_at_k, policy="base-model", stratum="all", k=k)
@@ -171,15 +176,6 @@ def test_a_crossover_is_said_in_words_where_it_is_no_number(
 
 
 # safe
-
-
-def test_hostile_text_stays_in_its_cell_of_a_readable_table() -> None:
-    cell = f"{HOSTILE}\n# heading\\"
-    text = pivots.markdown(pivots.Pivot(f"title\n{cell}", ["policy", cell], [[cell, "1"]], 1))
-    heading, empty, header, rule, row = text.splitlines()
-    assert heading.startswith("## title &lt;script>") and not empty and rule == "| --- | ---: |"
-    assert header == "| policy | &lt;script>alert(1)&lt;/script>\\| # heading\\\\ |"
-    assert row == "| &lt;script>alert(1)&lt;/script>\\| # heading\\\\ | 1 |"
 
 
 # refusals

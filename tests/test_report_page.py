@@ -20,7 +20,6 @@ from boundary_bench.claims import Verdict, judge, ledger, load_claims, read_tabl
 from boundary_bench.plan import Plan
 from boundary_bench.report import page, panels
 from boundary_bench.report.answer import answers
-from boundary_bench.report.boundary import boundaries
 from boundary_bench.report.ledger import entries, short
 from boundary_bench.report.limits import limits, power
 from boundary_bench.report.style import sampled, settings
@@ -83,7 +82,7 @@ def test_page_is_whole_and_small(text: str) -> None:
 
 
 def test_page_says_where_the_figures_are_without_scripts(finished: Plan, text: str) -> None:
-    (said,) = re.findall(r"<noscript>(.*?)</noscript>", text, re.DOTALL)
+    said, _samples = re.findall(r"<noscript>(.*?)</noscript>", text, re.DOTALL)
     assert "<code>figures/</code>" in said and list((finished.root / "figures").glob("*.svg"))
 
 
@@ -126,7 +125,7 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, CORRECT | other, algorithms=["grpo"], benchmarks={"countdown": {}})
     run_stages(plan)
     tables = collect(plan)
-    (view,) = panels.curves(plan, tables, boundaries(plan, tables))
+    (view,) = panels.curves(plan, tables)
     assert [(course["algorithm"], course["seed"]) for course in view["courses"]] == [
         ("grpo", s) for s in ("", "0", "1")
     ]
@@ -169,7 +168,7 @@ def test_the_answer_says_more_fewer_and_undecided_by_the_band(tmp_path: Path) ->
     plan = make_tree(tmp_path, {"base-model": base, **correct, **same}, problems, **changes)
     run_stages(plan)
     tables = collect(plan)
-    found = boundaries(plan, tables)
+    found = tables.boundaries
     (answer,) = answers(plan, found)
     assert [(clause.word, clause.algorithms[0].split()[0]) for clause in answer.once] == [
         ("more", "grpo"),

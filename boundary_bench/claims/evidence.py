@@ -10,6 +10,8 @@ from boundary_bench.claims.tables import Tables, Unit, Untestable, base_of
 from boundary_bench.errors import DataError
 from boundary_bench.rows import BASE, number
 
+#: Shapes of a course that its two ends decide.
+ENDINGS = ("ends above", "ends below")
 #: Where the interval of a number is that has no columns of its own name.
 ENDS = {"difference": "", "estimate": "", "share": ""}
 
@@ -21,9 +23,10 @@ class Evidence:
     Attributes:
         what: the number in words; expected: what the claim says of it.
         table, row: the table and the keys of the row that a reader can look it up by.
-        estimate, low, high: as the tables have them; None of a course, which has probabilities instead.
+        estimate, low, high: as the tables have them; None of a course that is more than its ends, which has
+            probabilities instead.
         p_for, p_against: one-sided p-values of the part not holding, and of its contrary not holding.
-        spread: from what intervals at other levels come; None of a course.
+        spread: from what intervals at other levels come; None where there is no estimate.
         problems, n: behind the number; n is None where the table does not say.
         samples: share of the squared width of the interval that is noise of samples; None where unknown.
     """
@@ -51,7 +54,7 @@ def gather(tables: Tables, part: Value | Share | Course, unit: Unit) -> Evidence
         DataError: a number in them is damaged.
     """
     if isinstance(part, Course):
-        return _course(tables, part, unit)
+        return (_ends if part.shape in ENDINGS else _course)(tables, part, unit)
     return _share(tables, part, unit) if isinstance(part, Share) else _value(tables, part, unit)
 
 
@@ -84,13 +87,17 @@ def _value(tables: Tables, part: Value, unit: Unit) -> Evidence:
         p_against = min(spread.chance_not(True, at), spread.chance_not(False, -at))
         expected = f"within -+{number(at)}"
     else:
-        above = part.side == "above"
-        p_for, p_against = spread.chance_not(above, at), spread.chance_not(not above, at)
+        p_for, p_against = _sides(spread, part.side == "above", at)
         expected = f"{part.side} {number(at)}"
     ends = (spread.estimate, spread.low, spread.high)
     return Evidence(
         what, expected, part.table, found.row, *ends, p_for, p_against, spread, spread.problems, found.n, found.samples
     )
+
+
+def _sides(spread: Mean, above: bool, at: float) -> tuple[float, float]:
+    """One-sided p-values for and against a mean being above (below) a threshold."""
+    return spread.chance_not(above, at), spread.chance_not(not above, at)
 
 
 def _number(tables: Tables, part: Value, unit: Unit, stratum: str = "all") -> _Number:
@@ -101,28 +108,34 @@ def _number(tables: Tables, part: Value, unit: Unit, stratum: str = "all") -> _N
         DataError: it is no number, or its interval does not hold it.
     """
     row = tables.find(part.table, unit, stratum, **part.where)
-
-    def cell(column: str) -> float:
-        return tables.number(part.table, row, column)
-
-    stem = ENDS.get(part.column, f"{part.column}_")
-    estimate, low, high, level = (cell(name) for name in (part.column, f"{stem}low", f"{stem}high", "level"))
-    problems, n = _count(tables, part.table, row, "problems"), _count(tables, part.table, row, "n_max")
     shown = ", ".join([str(unit), stratum, *(f"{name} {number(value)}" for name, value in part.where.items())])
+    spread, n, samples = (
+        _mean(tables, part.table, row, part.column, shown),
+        _count(tables, part.table, row, "n_max"),
+        None,
+    )
+    if part.column in ENDS and "samples_only_low" in row:
+        low, high = (tables.number(part.table, row, f"samples_only_{end}") for end in ("low", "high"))
+        samples = min(((high - low) / (spread.high - spread.low)) ** 2, 1.0)
+    return _Number(spread, shown, n, samples)
+
+
+def _mean(tables: Tables, table: str, row: dict[str, str], column: str, shown: str) -> Mean:
+    """A number of a row, and its interval in the columns beside it."""
+    stem = ENDS.get(column, f"{column}_")
+    names = (column, f"{stem}low", f"{stem}high", "level")
+    estimate, low, high, level = (tables.number(table, row, name) for name in names)
+    problems = _count(tables, table, row, "problems")
     # six digits are written of each
     slack = 1e-5 * max(abs(estimate), abs(low), abs(high))
     if not (low - slack <= estimate <= high + slack and 0 < level < 1 and problems >= 1):
         raise DataError(
-            f"{tables.folder / part.table}.csv, row of {shown}: found {part.column} {estimate} from {low} to {high} at "
-            f"level {level} of {problems} problems, expected an interval around it; run the report stage again"
+            f"{tables.folder / table}.csv, row of {shown}: found {column} {estimate} from {low} to {high} at level "
+            f"{level} of {problems} problems, expected an interval around it; run the report stage again"
         )
     if high <= low:
-        raise Untestable(f"an interval with a width in {part.table}.csv (analysis.interval: jeffreys has one)")
-    samples = None
-    if stem == "" and f"samples_only_{stem}low" in row:
-        width = cell("samples_only_high") - cell("samples_only_low")
-        samples = min((width / (high - low)) ** 2, 1.0)
-    return _Number(Mean(estimate, low, high, level, problems), shown, n, samples)
+        raise Untestable(f"an interval with a width in {table}.csv (analysis.interval: jeffreys has one)")
+    return Mean(estimate, low, high, level, problems)
 
 
 def _less(first: _Number, second: _Number) -> _Number:
@@ -185,10 +198,25 @@ def _share(tables: Tables, part: Share, unit: Unit) -> Evidence:
     return Evidence(what, expected, "coverage", shown, found.estimate, *ends, p_for, p_against, found, total, n, None)
 
 
-def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
-    further = {"measure": part.measure, "k": "" if part.k is None else part.k}
-    row = tables.find("stages", unit, **further)
+def _course_row(tables: Tables, part: Course, unit: Unit) -> tuple[dict[str, str], str, str]:
+    """The row of a course, the measure with its ends in words, and by what the row is found."""
+    row = tables.find("stages", unit, measure=part.measure, k="" if part.k is None else part.k)
     first, last = (tables.number("stages", row, name) for name in ("first", "last"))
+    what = part.measure + (f", k = {part.k}" if part.k else "") + f": {number(first)} to {number(last)}"
+    return row, what, f"{unit}, all, {part.measure}" + (f" {part.k}" if part.k else "")
+
+
+def _ends(tables: Tables, part: Course, unit: Unit) -> Evidence:
+    """The last checkpoint minus the base, by its interval."""
+    row, what, shown = _course_row(tables, part, unit)
+    spread = _mean(tables, "stages", row, "change", shown)
+    p_for, p_against = _sides(spread, part.shape == "ends above", 0)
+    ends, counted = (spread.estimate, spread.low, spread.high), (spread.problems, None, None)
+    return Evidence(f"{what}, change", part.shape, "stages", shown, *ends, p_for, p_against, spread, *counted)
+
+
+def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
+    row, what, shown = _course_row(tables, part, unit)
     moves = [
         tuple(tables.number("stages", row, f"{name}_{end}") for end in ("from", "to", "p")) for name in ("fall", "rise")
     ]
@@ -200,10 +228,8 @@ def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
     # a chance of 0 was not met in so many resamples, and is no more than that
     fall, rise = (_Move(start, stop, max(p, 1 / (tables.resamples + 1))) for start, stop, p in moves)
     p_for, p_against = _course_chances(part.shape, fall, rise, unit.step, 1 - tables.level)
-    what = part.measure + (f", k = {part.k}" if part.k else "") + f": {number(first)} to {number(last)}; clearest "
-    what += "; ".join(f"{name} {move}" for name, move in (("fall", fall), ("rise", rise)))
+    what += "; clearest " + "; ".join(f"{name} {move}" for name, move in (("fall", fall), ("rise", rise)))
     problems = _count(tables, "stages", row, "problems")
-    shown = f"{unit}, all, {part.measure}" + (f" {part.k}" if part.k else "")
     nothing = (None, None, None)
     return Evidence(what, part.shape, "stages", shown, *nothing, p_for, p_against, None, problems, None, None)
 
@@ -227,9 +253,6 @@ def _course_chances(shape: str, fall: _Move, rise: _Move, last: int, seen: float
         # where both are seen neither is the course
         return move.p / 2 if contrary.p > seen else 1.0
 
-    def whole(move: _Move) -> float:
-        return move.p / 2 if (move.start, move.stop) == (0, last) else 1.0
-
     def then(early: _Move, late: _Move) -> float:
         return max(early.p, late.p) / 2 if early.stop <= late.start else 1.0
 
@@ -242,6 +265,4 @@ def _course_chances(shape: str, fall: _Move, rise: _Move, last: int, seen: float
         "rises": (alone(rise, fall), alone(fall, rise)),
         "falls, then rises": (then(fall, rise), instead(rise, fall)),
         "rises, then falls": (then(rise, fall), instead(fall, rise)),
-        "ends above": (whole(rise), whole(fall)),
-        "ends below": (whole(fall), whole(rise)),
     }[shape]

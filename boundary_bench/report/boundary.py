@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,22 +10,28 @@ import numpy as np
 from boundary_bench.measure import null_line
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy, Run
-from boundary_bench.report.tables import Tables
-from boundary_bench.rows import counts_of, resampled
+from boundary_bench.rows import Rows, counts_of, resampled, sampling_columns
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
-from boundary_bench.statistics.paired import Change, Crossover, changes, crossover
-from boundary_bench.statistics.posterior import Counts
+from boundary_bench.statistics.paired import Crossover, crossover
+from boundary_bench.statistics.seeds import Seeds, over_seeds
+from boundary_bench.statistics.sequential import sequential_pass_at_k
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A step of an algorithm, as the mean over its seeds: its curve, and what has changed from the base."""
+    """A step of an algorithm, as the mean over its seeds: its curve, and what has changed from the base.
+
+    Attributes:
+        seeds: how far the seeds lie apart in their differences, and what that adds to the interval.
+        counted: how much was sampled, all seeds together, as the tables say it.
+    """
 
     step: int
     curve: Estimate
     difference: Estimate
-    changes: list[Change]
     crossover: Crossover
+    seeds: Seeds
+    counted: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -42,41 +49,45 @@ class Boundary:
 
 #: The boundary of every algorithm, of each (model, benchmark).
 Boundaries = dict[tuple[str, str], dict[str, Boundary]]
+#: What is compared of each (policy name, benchmark), one entry a problem.
+Measured = Mapping[tuple[str, str], Rows]
 
 
-def boundaries(plan: Plan, tables: Tables) -> Boundaries:
-    """The boundary of every model, benchmark and algorithm."""
+def boundaries(plan: Plan, measured: Measured) -> Boundaries:
+    """Every boundary of a study, in its order."""
     study = plan.study
     return {
-        (model, benchmark): {name: boundary(plan, tables, model, name, benchmark) for name in study.algorithms}
-        for model in study.models
+        (model, benchmark): {name: boundary(plan, measured, model, name, benchmark) for name in study.algorithms}
         for benchmark in study.benchmarks
+        for model in study.models
     }
 
 
-def boundary(plan: Plan, tables: Tables, model: str, algorithm: str, benchmark: str) -> Boundary:
+def boundary(plan: Plan, measured: Measured, model: str, algorithm: str, benchmark: str) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
     interval is that of the mean over these seeds.
     """
     analysis, ks = plan.study.analysis, plan.study.ks
-    rows = tables.counts[model, benchmark]
-    resamples = resampled(analysis, len(rows["n"]))
-
-    def counts(policy: Policy) -> Counts:
-        return counts_of(tables.counts[policy.name, benchmark])
+    base_rows = measured[model, benchmark]
+    resamples = resampled(analysis, len(base_rows["n"]))
 
     def curve(terms: Terms) -> Estimate:
         return estimate(plan.design, ks, terms, resamples, analysis.level)
 
-    base = counts(Policy(model, None, 0))
+    base = curve([(1, counts_of(base_rows))])
     checkpoints = []
     for step in plan.study.evaluate.steps[1:]:
         policies = [Policy(model, Run(model, algorithm, seed), step) for seed in plan.study.seeds]
-        mean = [(1 / len(policies), counts(policy)) for policy in policies]
-        difference = curve([*mean, (-1, base)])
-        crossing = crossover(ks, difference.estimate_K, difference.draw_BK, analysis.level)
-        verdicts = changes(difference, analysis.margin, analysis.level)
-        checkpoints.append(Checkpoint(step, curve(mean), difference, verdicts, crossing))
-    return Boundary(curve([(1, base)]), checkpoints, null_line(rows["chance"], ks))
+        runs = [measured[policy.name, benchmark] for policy in policies]
+        mean = [(1 / len(runs), counts_of(rows)) for rows in runs]
+        found = curve([*mean, (-1, counts_of(base_rows))])
+        crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
+        each_SK = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
+        seeds = over_seeds(np.stack(each_SK) - base.estimate_K, found.low_K, found.high_K, analysis.level)
+        drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base_rows}
+        counted = {**sampling_columns(plan.design, drawn), "problems": len(base_rows["n"])}
+        counted["samples_base"] = int(base_rows["n"].sum())
+        checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, counted))
+    return Boundary(base, checkpoints, null_line(base_rows["chance"], ks))

@@ -59,7 +59,7 @@ def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
     heading(figure, "Does training shrink or expand what the model can solve?", what)
     alt = (
         "Heat map, one panel per algorithm: training step against k; the colour is the difference of "
-        f"pass@k from the base model on {benchmark}. The values are in differences.csv."
+        f"pass@k from the base model on {benchmark}. The values are in mean_differences.csv."
     )
     save(plan, figure, stem, alt)
 

@@ -49,7 +49,7 @@ def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: s
     figure.tight_layout(rect=(0, below / height, 1, 1 - 0.85 / height))
     alt = (
         f"pass@k against k on {benchmark}, one line per checkpoint, and the difference of the last checkpoint from the "
-        "base with its band, one column per algorithm, mean over seeds. The values are in differences.csv."
+        "base with its band, one column per algorithm, mean over seeds. The values are in mean_differences.csv."
     )
     save(plan, figure, stem, alt)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from boundary_bench.jobs import figures
 from boundary_bench.plan import Plan
-from boundary_bench.report.boundary import Boundaries
 from boundary_bench.report.boundary_map import boundary_map
 from boundary_bench.report.curves import pass_curves
 from boundary_bench.report.dynamics import dynamics
@@ -12,8 +11,8 @@ from boundary_bench.report.style import STYLE
 from boundary_bench.report.tables import Tables
 
 
-def draw_all(plan: Plan, tables: Tables, found: Boundaries) -> None:
-    """Draw every figure of a study: boundary maps and curves of each benchmark, dynamics of each model."""
+def draw_all(plan: Plan, tables: Tables) -> None:
+    """Draw every figure of a study into ``figures/``."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -23,4 +22,4 @@ def draw_all(plan: Plan, tables: Tables, found: Boundaries) -> None:
                 dynamics(plan, tables, each.model, each.stem)
             else:
                 draw = {"boundary_map": boundary_map, "pass_at_k": pass_curves}[each.kind]
-                draw(plan, found[each.model, each.benchmark], each.model, each.benchmark, each.stem)
+                draw(plan, tables.boundaries[each.model, each.benchmark], each.model, each.benchmark, each.stem)

@@ -54,7 +54,9 @@ def _seeds(plan: Plan) -> Limit:
     if seeds == 1:
         text = "Nothing here says how much a repeat of the training would differ."
         return Limit("how much a repeat of the training would differ", f"One training seed per algorithm. {text}")
-    text = "The curves are means over them; the intervals do not hold what the choice of seeds adds."
+    text = (
+        "The curves are means over them; of the intervals only other_seeds in mean_differences.csv holds their choice."
+    )
     return Limit(f"what other seeds than these {seeds} would add", f"{seeds} training seeds per algorithm. {text}")
 
 

@@ -18,7 +18,6 @@ from boundary_bench.files import write_text
 from boundary_bench.plan import Plan
 from boundary_bench.report import panels
 from boundary_bench.report.answer import answers
-from boundary_bench.report.boundary import Boundaries
 from boundary_bench.report.ledger import SIGNS, entries
 from boundary_bench.report.limits import limits, power
 from boundary_bench.report.pivots import Pivot
@@ -99,7 +98,6 @@ def write(
     plan: Plan,
     tables: Tables,
     pivots: dict[str, list[Pivot]],
-    found: Boundaries,
     ledger: Ledger,
     samples: dict[str, Any],
 ) -> None:
@@ -119,7 +117,7 @@ def write(
     )
     scripts = [asset(name) for name in SCRIPTS]
     source = record(plan, tables)
-    blocks = {**panels.blocks(plan, tables, found), "samples": samples}
+    blocks = {**panels.blocks(plan, tables), "data-samples": samples}
     text = environment.get_template("report.html.j2").render(
         study=plan.study,
         version=__version__,
@@ -128,7 +126,7 @@ def write(
         scripts=[Markup(script) for script in scripts],
         blocks={name: Markup(embed(data)) for name, data in blocks.items()},
         panels=PANELS,
-        answers=answers(plan, found),
+        answers=answers(plan, tables.boundaries),
         ledger=ledger,
         entries=entries(ledger),
         signs=SIGNS,

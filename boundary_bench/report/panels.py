@@ -15,7 +15,7 @@ import numpy as np
 
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
-from boundary_bench.report.boundary import Boundaries, Boundary
+from boundary_bench.report.boundary import Boundary
 from boundary_bench.report.dynamics import entropy_column, running_mean, window
 from boundary_bench.report.tables import Row, Tables
 from boundary_bench.rows import ALL
@@ -37,11 +37,11 @@ _HALVES = ("base_only_at_half", "checkpoint_only_at_half", "null_at_half")
 _GREEDY = ("greedy", "greedy_low", "greedy_high")
 
 
-def blocks(plan: Plan, tables: Tables, found: Boundaries) -> dict[str, Any]:
+def blocks(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Every block of data that the page embeds, by the id it is found under."""
     return {
         "data-study": study(plan),
-        "data-curves": curves(plan, tables, found),
+        "data-curves": curves(plan, tables),
         "data-training": training(plan, tables),
         "data-summary": summary(tables),
         "data-coverage": coverage(tables),
@@ -87,14 +87,14 @@ def columns(rows: Sequence[Row], names: Iterable[str], numbers: Iterable[str]) -
 # boundary
 
 
-def curves(plan: Plan, tables: Tables, found: Boundaries) -> list[dict[str, Any]]:
+def curves(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
     """pass@k and differences of every model and benchmark: the mean over seeds, and each seed where there are several.
 
     A course is the checkpoints of an algorithm; the mean over seeds has the seed "".
     """
     each_seed = _courses(tables) if len(plan.study.seeds) > 1 else {}
     views = []
-    for (model, benchmark), by_algorithm in found.items():
+    for (model, benchmark), by_algorithm in tables.boundaries.items():
         first = next(iter(by_algorithm.values()))
         courses = [_mean(algorithm, boundary) for algorithm, boundary in by_algorithm.items()]
         for algorithm, seed in product(plan.study.algorithms, map(str, plan.study.seeds)):

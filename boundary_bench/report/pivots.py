@@ -1,37 +1,14 @@
-"""The tables as files, and as compact versions for reading."""
+"""Compact versions of the tables, for reading."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from boundary_bench.files import write_json, write_text
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Run
-from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, record
-from boundary_bench.rows import write_csv
-
-
-@dataclass(frozen=True)
-class Pivot:
-    """A table for reading: the first ``labels`` columns name the row, the others hold numbers."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    labels: int
-
-
-def write(plan: Plan, tables: Tables, pivots: dict[str, list[Pivot]]) -> None:
-    """Write the CSV tables, their readable versions and ``provenance.json``: same results, same bytes."""
-    folder = plan.root / "tables"
-    for name, parts in pivots.items():
-        write_csv(folder / f"{name}.csv", getattr(tables, name))
-        write_text(folder / f"{name}.md", "\n".join(markdown(part) for part in parts))
-    write_json(folder / "provenance.json", record(plan, tables))
-
+from boundary_bench.report.formats import Pivot
+from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
 
 WHO = ["model", "algorithm", "seed", "step"]
 
@@ -48,7 +25,9 @@ def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
             "pass_at_k": lambda b: _over(f"pass@k on {b} [{level}]", _of(tables.pass_at_k, b), "k", "estimate"),
             "differences": lambda b: _differences(f"pass@k minus the base's on {b} [{level}]", tables.differences, b),
             "boundary": lambda b: _boundary(plan, tables.boundary, b, level),
-            "stages": lambda b: _stages(tables.stages, b),
+            "mean_differences": lambda b: _mean_differences(tables.mean_differences, b, level),
+            "mean_boundary": lambda b: _mean_boundary(plan, tables.mean_boundary, b, level),
+            "stages": lambda b: _stages(tables.stages, b, level),
             "coverage": lambda b: _coverage(tables.coverage, b),
             "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(tables.cover, b)),
             "summary": lambda b: _summary(tables.summary, b, level),
@@ -114,7 +93,30 @@ def _crossover(row: Row, smallest: int) -> str:
     return f"{k} [{low}, {high}]"
 
 
-def _stages(rows: list[Row], benchmark: str) -> Pivot:
+def _mean_differences(rows: list[Row], benchmark: str, level: str) -> Pivot:
+    """The means with the intervals of these seeds, then with those for other seeds, which no verdict is made of."""
+    means = [{**row, "seed": f"mean of {row['seeds']}"} for row in rows]
+    means += [
+        {**row, "seed": "other seeds too", "change": "undecided"}
+        | {end: row[f"other_seeds_{end}"] for end in ("low", "high")}
+        for row in rows
+        if row["other_seeds_low"]
+    ]
+    title = f"Mean over the training seeds of pass@k minus the base's on {benchmark} [{level}]"
+    return _differences(title, means, benchmark)
+
+
+def _mean_boundary(plan: Plan, rows: list[Row], benchmark: str, level: str) -> Pivot:
+    who = ["model", "algorithm", "step", "seeds"]
+    body = [
+        [*(row[name] for name in who), row["leader"] or "none", _crossover(row, plan.study.ks[0])]
+        for row in _of(rows, benchmark)
+    ]
+    title = f"The boundary of {benchmark}, mean over the training seeds"
+    return Pivot(title, [*who, "leader at small k", f"crossover k [{level}]"], body, len(who) + 1)
+
+
+def _stages(rows: list[Row], benchmark: str, level: str) -> Pivot:
     who = ["model", "algorithm", "seed", "measure", "k"]
     body = [
         [
@@ -122,11 +124,13 @@ def _stages(rows: list[Row], benchmark: str) -> Pivot:
             row["course"],
             f"{row['turn']} [{row['turn_low']}, {row['turn_high']}]" if row["turn"] else "\N{EN DASH}",
             *(_short(row[name], 3) for name in ("first", "lowest", "highest", "last")),
+            _interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
             *(_short(row[f"{move}_p"], 3) for move in ("fall", "rise")),
         ]
         for row in _of(rows, benchmark)
     ]
-    header = [*who, "course", "turn at step", "first", "lowest", "highest", "last", "p of the fall", "p of the rise"]
+    header = [*who, "course", "turn at step", "first", "lowest", "highest", "last", f"last minus first [{level}]"]
+    header += ["p of the fall", "p of the rise"]
     return Pivot(f"The course over training on {benchmark}", header, body, len(who) + 1)
 
 
@@ -222,15 +226,3 @@ def _short(value: str, digits: int = 2) -> str:
 
 def _interval(value: str, low: str, high: str) -> str:
     return f"{_short(value)} [{_short(low)}, {_short(high)}]" if low else _short(value)
-
-
-#: What a name could leave its cell with, or become markup.
-ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "&": "&amp;", "<": "&lt;"})
-
-
-def markdown(pivot: Pivot) -> str:
-    """A GitHub-flavoured table under a heading, numbers to the right."""
-    numbers = len(pivot.header) - pivot.labels
-    lines = [pivot.header, ["---"] * pivot.labels + ["---:"] * numbers, *pivot.rows]
-    body = ["| " + " | ".join(cell.translate(ESCAPES) for cell in line) + " |" for line in lines]
-    return f"## {pivot.title.translate(ESCAPES)}\n\n" + "\n".join(body) + "\n"

@@ -18,6 +18,8 @@ from boundary_bench.files import read_json
 from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy, Run
+from boundary_bench.report.boundary import Boundaries, boundaries
+from boundary_bench.report.means import boundary_means, difference_means
 from boundary_bench.rows import ALL, identify, number, strata
 from boundary_bench.store import read_problems, read_table
 from boundary_bench.tally import files_of
@@ -48,6 +50,7 @@ class Tables:
         counts: what is compared of ``problems.parquet``, of each (policy name, benchmark).
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
+        boundaries: means over the training seeds, which the figures draw and the tables of means hold.
     """
 
     pass_at_k: list[Row]
@@ -60,9 +63,12 @@ class Tables:
     graders: list[Row]
     training: list[Row]
     contamination: list[Row]
+    mean_differences: list[Row]
+    mean_boundary: list[Row]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
+    boundaries: Boundaries
 
 
 def collect(plan: Plan) -> Tables:
@@ -72,7 +78,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables([], [], [], [], [], [], [], [], [], [], {}, {}, {})
+    tables = Tables(*([] for _ in range(12)), {}, {}, {}, {})
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
@@ -89,6 +95,11 @@ def collect(plan: Plan) -> Tables:
         _add_probe(plan, policy, benchmark, tables)
     for run in plan.runs:
         tables.training.extend(_training(plan, run))
+    tables.boundaries.update(boundaries(plan, tables.counts))
+    for (model, benchmark), curves in tables.boundaries.items():
+        for algorithm, found in curves.items():
+            tables.mean_differences.extend(difference_means(plan, (model, algorithm, benchmark), found))
+            tables.mean_boundary.extend(boundary_means(plan, (model, algorithm, benchmark), found))
     return tables
 
 

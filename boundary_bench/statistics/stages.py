@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 
 from boundary_bench.errors import StatisticsError
-from boundary_bench.statistics.intervals import Resamples, check_level, mean_draws, typical_change
+from boundary_bench.statistics.intervals import Resamples, check_level, holding, mean_draws, percentiles, typical_change
 
 #: Standard errors below this are rounding errors of a constant.
 TINY = 1e-12
@@ -58,11 +58,15 @@ class Trajectory:
 
     Attributes:
         mean_S: the measure at every checkpoint.
+        change, change_low, change_high: the last checkpoint minus the first, and its paired interval over problems.
         turn, turn_low, turn_high: the step at the turn and its interval; None without a turn.
     """
 
     course: Course
     mean_S: np.ndarray
+    change: float
+    change_low: float
+    change_high: float
     fall: Move
     rise: Move
     turn: int | None
@@ -96,6 +100,10 @@ def trajectory(
     found = _contrasts(value_SP, resamples, level, largest)
     fall, rise = (_clearest(steps, found, sign) for sign in (-1, 1))
     mean_S = value_SP.mean(1)
+    whole = len(steps) - 2  # the pair of the first and the last
+    change_1 = found.change_D[[whole]]
+    low_1, high_1 = holding(change_1, *percentiles(found.draw_BD[:, [whole]], level))
+    parts = (mean_S, float(change_1[0]), float(low_1[0]), float(high_1[0]), fall, rise)
     for sign, course in ((-1, Course.FALLS_THEN_RISES), (1, Course.RISES_THEN_FALLS)):
         ends = {later for _, later in found.seen(sign)} & {earlier for earlier, _ in found.seen(-sign)}
         if ends:
@@ -103,18 +111,19 @@ def trajectory(
             between_BS = sign * (resamples.weight_BP @ value_SP[1:-1].T)
             tails = ((1 - level) / 2, (1 + level) / 2)
             low, high = np.quantile(between_BS.argmax(1) + 1, tails, method="inverted_cdf")
-            return Trajectory(course, mean_S, fall, rise, steps[turn], steps[int(low)], steps[int(high)])
+            return Trajectory(course, *parts, steps[turn], steps[int(low)], steps[int(high)])
     likely = [(Course.FALLS, fall), (Course.RISES, rise)]
     course = next((c for c, move in sorted(likely, key=lambda pair: pair[1].probability) if move.seen), Course.NONE)
-    return Trajectory(course, mean_S, fall, rise, None, None, None)
+    return Trajectory(course, *parts, None, None, None)
 
 
 @dataclass(frozen=True)
 class _Contrasts:
-    """Every pair of checkpoints (axis D): its places, the change, the change in standard errors, and the limit."""
+    """Every pair of checkpoints (axis D): its places, the change, its draws, it in standard errors, and the limit."""
 
     pairs: list[tuple[int, int]]
     change_D: np.ndarray
+    draw_BD: np.ndarray
     clear_D: np.ndarray
     chance_B: np.ndarray
     limit: float
@@ -131,7 +140,7 @@ def _contrasts(value_SP: np.ndarray, resamples: Resamples, level: float, largest
     error_D = np.maximum(draw_BD.std(0), TINY)
     chance_B = np.abs((draw_BD - draw_BD.mean(0)) / error_D).max(1)
     change_D = change_PD.mean(0)
-    return _Contrasts(pairs, change_D, change_D / error_D, chance_B, float(np.quantile(chance_B, level)))
+    return _Contrasts(pairs, change_D, draw_BD, change_D / error_D, chance_B, float(np.quantile(chance_B, level)))
 
 
 def _clearest(steps: Sequence[int], found: _Contrasts, sign: int) -> Move:

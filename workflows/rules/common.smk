@@ -13,7 +13,7 @@ from boundary_bench import jobs, shared, status, status_table
 from boundary_bench.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
 from boundary_bench.policies import one_of
-from boundary_bench.provenance import fingerprint
+from boundary_bench.provenance import file_sha256, fingerprint
 
 STARTED = time.time()
 

@@ -1,0 +1,32 @@
+"""The tables as files: all rows as CSV, what people read as Markdown, what a paper shows as LaTeX."""
+
+from __future__ import annotations
+
+from boundary_bench import __version__
+from boundary_bench.files import write_text
+from boundary_bench.plan import Plan
+from boundary_bench.provenance import code_version
+from boundary_bench.report.formats import Pivot, latex, markdown
+from boundary_bench.report.tables import Row
+from boundary_bench.rows import write_csv
+
+
+def write(
+    plan: Plan, rows: dict[str, list[Row]], pivots: dict[str, list[Pivot]], papers: dict[str, dict[str, Pivot]]
+) -> None:
+    """Write the files of ``tables/``: same results, same bytes.
+
+    Args:
+        rows, pivots: by the name of the table.
+        papers: the same, each a table by the end of its label.
+    """
+    folder = plan.root / "tables"
+    for name, parts in pivots.items():
+        write_csv(folder / f"{name}.csv", rows[name])
+        write_text(folder / f"{name}.md", "\n".join(markdown(part) for part in parts))
+    study, code = plan.study.study, code_version()
+    commit = f"commit {code['commit'] or 'not known'}{' and changes' if code['dirty'] else ''}"
+    head = f"% boundary-bench {__version__}, {commit}; study {study}. Needs \\usepackage{{booktabs}}\n"
+    for name, named in papers.items():
+        parts = [latex(part, f"tab:{study}-{name}-{end}") for end, part in named.items()]
+        write_text(folder / f"{name}.tex", "\n".join([head, *parts]))

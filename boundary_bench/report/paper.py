@@ -1,0 +1,137 @@
+"""The main tables as a paper has room for them: the base and the last checkpoints, few k, means over training seeds.
+
+The readable tables have a line for every checkpoint and seed; on a page nobody reads these.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boundary_bench.plan import Plan
+from boundary_bench.report.boundary import Boundary
+from boundary_bench.report.formats import Pivot
+from boundary_bench.report.style import sampled
+from boundary_bench.report.tables import Row, Tables
+from boundary_bench.rows import ALL
+from boundary_bench.statistics.estimate import Estimate
+from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.paired import Change, changes
+
+#: Most columns of k.
+COLUMNS = 6
+MARKS = {
+    Change.SHRUNK: "\N{DOWNWARDS ARROW}",
+    Change.EXPANDED: "\N{UPWARDS ARROW}",
+    Change.UNCHANGED: "=",
+    Change.UNDECIDED: "",
+}
+
+
+def paper_tables(plan: Plan, tables: Tables) -> dict[str, dict[str, Pivot]]:
+    """``pass_at_k`` and ``boundary``, each with one table for every model and benchmark, by their names."""
+    study = plan.study
+    found: dict[str, dict[str, Pivot]] = {"pass_at_k": {}, "boundary": {}}
+    for model in study.models:
+        for benchmark in study.benchmarks:
+            curves = tables.boundaries[model, benchmark]
+            name = f"{model}-{benchmark}" if len(study.models) > 1 else benchmark
+            found["pass_at_k"][name] = _pass_at_k(plan, curves, model, benchmark)
+            found["boundary"][name] = _boundary(plan, tables, curves, model, benchmark)
+    return found
+
+
+def chosen(ks: list[int]) -> list[int]:
+    """Places of at most six k: the smallest, the largest, and others evenly between them.
+
+    >>> chosen([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+    [0, 2, 4, 6, 8, 10]
+    """
+    return sorted({round(place) for place in np.linspace(0, len(ks) - 1, COLUMNS)})
+
+
+def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
+    """Two lines a policy: pass@k with the verdict on its change, and beneath it the interval."""
+    places = chosen(plan.study.ks)
+    first, analysis = next(iter(curves.values())), plan.study.analysis
+    known = not np.isnan(first.null).any()
+    rows = _lines("base", first.base, [""] * len(plan.study.ks), places)
+    for name, curve in curves.items():
+        last = curve.checkpoints[-1]
+        marks = [MARKS[change] for change in changes(last.difference, analysis.margin, analysis.level)]
+        rows += _lines(name, last.curve, marks, places)
+    if known:
+        rows.append(["random", *(_percent(first.null[place]) for place in places)])
+    null = "random: uniformly random valid responses. " if known else ""
+    margin = f"{100 * analysis.margin:g}"
+    intervals = f"{100 * analysis.level:g} % intervals over {METHODS[analysis.interval]}"
+    title = (
+        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals}. Change from the base, "
+        f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
+        f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {margin} points. "
+        f"{null}{_settings(plan, len(first.base.value_PK))}"
+    )
+    return Pivot(title, ["", *(f"k={plan.study.ks[place]}" for place in places)], rows, 1)
+
+
+def _lines(name: str, found: Estimate, marks: list[str], places: list[int]) -> list[list[str]]:
+    estimates = [_percent(found.estimate_K[place]) + marks[place] for place in places]
+    intervals = [f"[{_percent(found.low_K[place])}, {_percent(found.high_K[place])}]" for place in places]
+    return [[name, *estimates], ["", *intervals]]
+
+
+def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
+    """One line an algorithm: where it is overtaken, and which problems it has gained and lost."""
+    sets = {"both": "both", "base only": "base_only", "RL only": "checkpoint_only", "neither": "neither"}
+    rows, ks, level = [], plan.study.ks, 100 * plan.study.analysis.level
+    for name, curve in curves.items():
+        last = curve.checkpoints[-1]
+        crossing = last.crossover
+        place = {"model": model, "algorithm": name, "step": str(last.step), "benchmark": benchmark, "stratum": ALL}
+        counts = [_over_seeds(tables.boundary, column, place) for column in ("gained", "lost")]
+        counts += [_over_seeds(tables.coverage, column, place | {"hits": "1"}) for column in sets.values()]
+        means, spreads = zip(*counts, strict=True)
+        k, low, high = (_crossing(plan, value) for value in (crossing.k, crossing.low, crossing.high))
+        gap = 100 * (curve.base.estimate_K[-1] - last.curve.estimate_K[0])
+        leader = {"checkpoint": "RL", "base": "base", "": "none"}[crossing.leader]
+        rows += [[name, leader, k, f"{gap:z.1f}", *means], ["", "", f"[{low}, {high}]", "", *spreads]]
+    title = (
+        f"The boundary {_whose(plan, model, benchmark)} Who leads at small k, and the k at which it is overtaken with "
+        f"its {level:g} % interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
+        f"problems whose success rate rose and fell (false-discovery rate {100 - level:g} %); "
+        "problems solved at least once by both, by one only, by neither"
+        + (", means over the seeds with the least and the most. " if _several(plan) else ". ")
+        + _settings(plan, len(next(iter(curves.values())).base.value_PK))
+    )
+    return Pivot(title, ["", "leads", "overtaken", "gap", "gained", "lost", *sets], rows, 2)
+
+
+def _crossing(plan: Plan, k: float) -> str:
+    return "never" if np.isinf(k) else f"{k:.3g}" if k else f"below {plan.study.ks[0]}"
+
+
+def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:
+    """The mean of a count over the seeds, and between which it is where there are several."""
+    counts = [int(row[column]) for row in rows if place.items() <= row.items()]
+    mean = f"{np.mean(counts):z.1f}".removesuffix(".0")
+    return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""
+
+
+def _several(plan: Plan) -> bool:
+    return len(plan.study.seeds) > 1
+
+
+def _whose(plan: Plan, model: str, benchmark: str) -> str:
+    seeds = f"mean over {len(plan.study.seeds)} training seeds" if _several(plan) else "one training seed"
+    return (
+        f"of {model} on {benchmark}, before training (base) and after {plan.study.evaluate.steps[-1]} steps, {seeds}."
+    )
+
+
+def _settings(plan: Plan, problems: int) -> str:
+    sampling = plan.study.sampling
+    drawn = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
+    return f"{problems} problems, {sampled(plan)}, {drawn}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:z.1f}"
