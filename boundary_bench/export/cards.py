@@ -13,8 +13,8 @@ from boundary_bench.claims.tables import Unit, base_of
 from boundary_bench.export.every_eval_ever import Record, of_policy
 from boundary_bench.export.source import Source, unit_of
 from boundary_bench.policies import Policy
-from boundary_bench.report.limits import limits
 from boundary_bench.report.formats import Pivot, markdown
+from boundary_bench.report.limits import limits
 from boundary_bench.statistics.intervals import METHODS
 
 TAGS = ["boundary-bench", "rlvr", "pass-at-k"]
