@@ -1,11 +1,14 @@
 report: "../captions/workflow.rst"
 
 
+FIGURES = {figure.stem: figure for figure in jobs.figures(PLAN)}
+
+
 def captioned(file):
     """An output with what `snakemake --report` says of it."""
     folder, name, labels = file.parent.name, file.stem, {"table": file.stem, "format": file.suffix[1:]}
     if folder == "figures":
-        (figure,) = (each for each in jobs.figures(PLAN) if each.stem == file.stem)
+        figure = FIGURES[file.stem]
         name = figure.kind
         labels = {"figure": figure.kind, "model": figure.model, "benchmark": figure.benchmark or "all"}
     elif file.parent == PLAN.root or file.name == "provenance.json":
@@ -17,8 +20,8 @@ rule report:
     input:
         leaves,
     output:
-        # a figure is there twice; the report of Snakemake shows the one that can be enlarged
-        [file if file.suffix == ".png" else captioned(file) for file in REPORT],
+        # the report of Snakemake holds all that it shows: not the samples, and of a figure what can be enlarged
+        [file if file.suffix in (".png", ".zip") else captioned(file) for file in REPORT],
     log:
         f"{LOGS}/report.log",
     params:
