@@ -50,6 +50,19 @@ function interval(curve) {
   return [curve[`${chosen.interval}_low`], curve[`${chosen.interval}_high`]];
 }
 
+/** The curves of the chosen model and benchmark, and of the chosen algorithms and seed. */
+function currentView(curves) {
+  const view = curves.find(({ model, benchmark }) => model === chosen.model && benchmark === chosen.benchmark);
+  const courses = view.courses.filter(
+    ({ algorithm, seed }) => seed === chosen.seed && shownAlgorithms().includes(algorithm),
+  );
+  return { ...view, shown: courses, basis: `P ${view.problems}, n ${view.samples}` };
+}
+
+function last(course) {
+  return course.checkpoints[course.checkpoints.length - 1];
+}
+
 /** One object a row, of columns. */
 function rowsOf(columns) {
   const names = Object.keys(columns);
@@ -102,7 +115,10 @@ function stepAxis(width, steps = study.steps) {
   const room = Math.floor((width - 50) / 34);
   const last = steps[steps.length - 1];
   const near = (a, b) => Math.abs(a - b) < (34 / Math.max(width - 50, 60)) * last;
-  const ticks = steps.length > room ? undefined : steps.filter((step, i) => step === last || (!near(step, last) && !(i && near(step, steps[i - 1]))));
+  const ticks =
+    steps.length > room
+      ? undefined
+      : steps.filter((step, i) => step === last || (!near(step, last) && !(i && near(step, steps[i - 1]))));
   return { ticks, tickFormat: (step) => String(step), label: "training step" };
 }
 
@@ -116,7 +132,11 @@ function fill(id, { keys, drawings, note, table, least = 250 }) {
   const columns = Math.max(1, Math.ceil(drawings.length / Math.ceil(drawings.length / most)));
   const each = Math.floor((width - 20 * (columns - 1)) / columns);
   room.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-  room.replaceChildren(...drawings.map(({ title, label, draw }) => figure(title, label, draw(Math.min(Math.max(each, NARROWEST), WIDEST)))));
+  room.replaceChildren(
+    ...drawings.map(({ title, label, draw }) =>
+      figure(title, label, draw(Math.min(Math.max(each, NARROWEST), WIDEST))),
+    ),
+  );
   place.querySelector(".keys").replaceChildren(...keys, ...(note ? [element("span", { class: "note" }, note)] : []));
   const values = place.querySelector(".values");
   values.querySelector("div").replaceChildren();

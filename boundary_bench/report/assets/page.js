@@ -2,14 +2,20 @@
 
 /** Start: read the address, put the controls, and draw every panel anew after each choice. */
 
-const data = Object.fromEntries(["curves", "training", "summary", "coverage"].map((name) => [name, embedded(`data-${name}`)]));
+const data = Object.fromEntries(
+  ["curves", "training", "summary", "coverage"].map((name) => [name, embedded(`data-${name}`)]),
+);
 
 function drawAll() {
   const view = currentView(data.curves);
   for (const answer of document.querySelectorAll("[data-answer]")) {
     answer.hidden = answer.dataset.model !== chosen.model || answer.dataset.benchmark !== chosen.benchmark;
   }
-  const whose = [study.models.length > 1 ? chosen.model : "", chosen.benchmark, chosen.seed ? `seed ${chosen.seed}` : study.seeds.length > 1 ? `mean over ${study.seeds.length} seeds` : ""];
+  const whose = [
+    study.models.length > 1 ? chosen.model : "",
+    chosen.benchmark,
+    chosen.seed ? `seed ${chosen.seed}` : study.seeds.length > 1 ? `mean over ${study.seeds.length} seeds` : "",
+  ];
   for (const place of document.querySelectorAll(".whose")) place.textContent = whose.filter(Boolean).join(", ");
   fill("boundary_map", boundaryMap(view));
   fill("pass_at_k", passCurves(view));

@@ -55,7 +55,9 @@ function addControls(form, changed) {
       writeHash();
       changed();
     };
-    form.append(element("label", {}, element("span", {}, label), element("select", { name, onchange: choose }, ...options)));
+    form.append(
+      element("label", {}, element("span", {}, label), element("select", { name, onchange: choose }, ...options)),
+    );
   }
   addEventListener("hashchange", () => {
     if (!location.hash.includes("=")) return;
