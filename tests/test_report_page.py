@@ -278,6 +278,6 @@ def test_hostile_text_is_escaped_wherever_it_ends_up(finished: Plan, tmp_path: P
     assert re.findall(r"<script>(.*?)</script>", text, re.DOTALL) == scripts
     for script in scripts:
         text = text.replace(script, "")
-    assert text.count("<script") == text.count("</script>") == len(scripts) + 5
+    assert text.count("<script") == text.count("</script>") == len(scripts) + 6
     assert text.count("</style>") == 1 and "<img" not in text and "<b onclick" not in text
     assert unescape(text).count(HOSTILE) > 20
