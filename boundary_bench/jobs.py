@@ -22,8 +22,11 @@ TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "mean_diff
 TABLES += ("stages", "graders", "training", "ours_vs_published")
 #: Those that are also there for a paper, in LaTeX.
 PAPER = ("pass_at_k", "boundary", "ours_vs_published")
-#: The numbers of the literature, which a report depends on as on its study.
-PUBLISHED = Path(__file__).parent / "report" / "published.yaml"
+#: What the literature says, which a report depends on as on its study.
+LITERATURE = {
+    "claims": Path(__file__).parent / "claims" / "claims.yaml",
+    "published": Path(__file__).parent / "report" / "published.yaml",
+}
 
 
 @dataclass(frozen=True)

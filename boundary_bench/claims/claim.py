@@ -10,10 +10,11 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from boundary_bench.claims.tables import KEYS, UNIT
 from boundary_bench.errors import DataError
+from boundary_bench.jobs import LITERATURE
 from boundary_bench.study_blocks import Block, Name
 from boundary_bench.study_file import StrictLoader
 
-SHIPPED = Path(__file__).parent / "claims.yaml"
+SHIPPED = LITERATURE["claims"]
 
 Set = Literal["both", "base_only", "checkpoint_only", "neither"]
 

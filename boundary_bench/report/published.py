@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from boundary_bench.errors import DataError
-from boundary_bench.jobs import PUBLISHED
+from boundary_bench.jobs import LITERATURE
 from boundary_bench.rows import BASE
 from boundary_bench.study_blocks import Block
 from boundary_bench.study_file import StrictLoader
@@ -81,7 +81,7 @@ class Entry(Block):
         return self.settings.model_copy(update=own | {name: each for name, each in said.items() if each is not None})
 
 
-def load_published(path: Path = PUBLISHED) -> list[Entry]:
+def load_published(path: Path = LITERATURE["published"]) -> list[Entry]:
     """Read and check a file of published numbers.
 
     Raises:

@@ -15,6 +15,7 @@ from boundary_bench import provenance
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
+from boundary_bench.jobs import LITERATURE
 from boundary_bench.measure import THRESHOLDS
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy, Run
@@ -278,9 +279,10 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
 
 
 def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
-    """Fingerprints of all settings that a study's results depend on, the versions of the stages among them."""
+    """Fingerprints of all settings that a study's results depend on, the versions of the stages among them, and of what
+    the literature says."""
     study = plan.study
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
         "models": {name: plan.model_settings(name) for name in study.models},
         "runs": {run.name: plan.train_settings(run) for run in plan.runs},
@@ -288,6 +290,7 @@ def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
             f"{model}--{name}": plan.sample_settings(name, model) for model in study.models for name in study.benchmarks
         },
         "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
+        "literature": {name: provenance.file_sha256(path) for name, path in LITERATURE.items()},
     }
     if study.probe:
         settings["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}

@@ -26,6 +26,6 @@ rule report:
         f"{LOGS}/report.log",
     params:
         settings=PLAN.analysis_settings("report"),
-        published=file_sha256(jobs.PUBLISHED),
+        literature=[file_sha256(path) for path in jobs.LITERATURE.values()],
     shell:
         'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log}'
