@@ -21,7 +21,6 @@ from workflow import snakemake, tables, write_study
 
 pytestmark = [
     pytest.mark.slurm,
-    pytest.mark.xdist_group("slurm"),  # one cluster at a time on a machine
     pytest.mark.skipif(why_not() is not None, reason=f"no SLURM cluster: {why_not()}"),
 ]
 
