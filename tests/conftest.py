@@ -125,7 +125,7 @@ def fixed(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return store.samples()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive the tests that need it
 def chromium() -> Iterator[Any]:
     """A headless browser: the one of this machine, or playwright's own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[test]'")
