@@ -188,6 +188,11 @@ def _contrast(arguments: argparse.Namespace) -> int:
 
     found = contrast(*(locate(name, arguments.results) for name in (arguments.study, arguments.other)))
     print(json.dumps(record(found), indent=2) if arguments.json else text(found))
+    if arguments.fail_on == "numbers" and not found.numbers.compared:
+        raise DataError(
+            "compare --fail-on numbers: found no number that could be compared, expected one at least; see "
+            "'comparable' above for why, and keep measures/ of both"
+        )
     return EXIT_MOVED if found.moved(arguments.fail_on or "any") else 0
 
 

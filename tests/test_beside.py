@@ -175,6 +175,13 @@ def test_the_settings_that_differ_are_exactly_those(tmp_path: Path) -> None:
     assert its.differs == {"kl": ("0.1", "0")}
 
 
+def test_an_algorithm_that_is_changed_under_its_own_name_differs(tmp_path: Path) -> None:
+    changed = {"grpo": {"clip_high": 0.3, "updates_per_rollout": 2}}
+    plan, found_here = made(tmp_path, algorithms=changed)
+    (pair,) = beside.pairs(plan, found_here, [entry([value(step=140)])])
+    assert pair.differs == {"algorithm": ("grpo", "grpo (clip_high 0.3)"), "updates_per_rollout": ("4", "2")}
+
+
 def test_the_sampling_design_is_a_setting(tmp_path: Path) -> None:
     plan = planned(tmp_path, sampling=STUDY["sampling"] | {"stop_after": 3, "rounds": [4, 256]})
     cell = beside.Cell("qwen", "base", "math-500", 0)

@@ -396,6 +396,13 @@ def test_the_exit_code_is_for_what_is_asked(
     assert main(["compare", str(before), str(before), *(["--fail-on", *what] if what else [])]) == 0
 
 
+def test_no_number_compared_is_not_none_moved(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = made(tmp_path / "other", first=P)
+    assert main(["compare", str(before), str(others), "--fail-on", "numbers"]) == EXIT_USER_ERROR
+    said = capsys.readouterr()
+    assert "found no number that could be compared" in said.err and "0 are the same" in said.out
+
+
 @pytest.mark.parametrize(
     "options",
     [

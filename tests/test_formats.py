@@ -8,11 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from expected import ONE_RUN
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boundary_bench.compare import compare
+from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.report.formats import Pivot, latex, latex_text, markdown
+from boundary_bench.report.paper import paper_tables
+from boundary_bench.report.tables import collect
 from results import HOSTILE, make_tree, run_stages
 
 NASTY = (
@@ -90,6 +95,19 @@ def test_latex_tables_of_a_study_are_whole_and_short(finished: Plan) -> None:
         assert part in found["pass_at_k"].splitlines()[0]
     for part in ("after 4 steps", "mean over 2 training seeds", "n = 4, 8 samples", "95 \\% interval"):
         assert part in found["pass_at_k"] and part.split(",")[0] in found["boundary"]
+
+
+def test_no_two_models_and_benchmarks_share_a_label(tmp_path: Path) -> None:
+    models = {name: {"path": "nowhere"} for name in ("m", "m-c")}
+    benchmarks = {name: {"kind": "countdown"} for name in ("c-one", "one")}
+    plan = make_tree(tmp_path, **ONE_RUN | {"models": models, "benchmarks": benchmarks})
+    for benchmark in benchmarks:
+        for policy in plan.policies:
+            measure(plan, policy, benchmark)
+        for run in plan.runs:
+            compare(plan, run, benchmark)
+    titles = {pivot.title for pivot in paper_tables(plan, collect(plan))["boundary"].values()}
+    assert len(titles) == 4, "m on c-one is not m-c on one"
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here (Debian: texlive-latex-recommended)")

@@ -162,6 +162,7 @@ def test_readable_differences_show_the_verdict(finished: Plan) -> None:
         (("2.82843", "0", "inf"), "2.83 [below 2, none]"),
         (("inf", "128", "inf"), "none [128, none]"),
         (("0", "0", "4"), "below 2 [below 2, 4]"),
+        (("769.61", "79.8437", "1023.9"), "770 [79.8, 1024]"),
     ],
 )
 def test_a_crossover_is_said_in_words_where_it_is_no_number(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from boundary_bench.algorithms import OF_TRAINING
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.plan import Plan
 from boundary_bench.problem_sets import TRAINING_SET
@@ -102,9 +103,10 @@ def _pairs(plan: Plan, boundaries: Boundaries, entry: Entry, value: Value, k: in
         ends = ("estimate", "low", "high", "samples_low", "samples_high")
         ours = Ours(cell, len(found.value_PK), *(float(getattr(found, f"{end}_K")[place]) for end in ends))
         differs, unknown = _compare(entry.settings_of(value), _settings(plan, ours))
-        if cell.algorithm != value.algorithm:
-            changes = plan.study.algorithms[cell.algorithm].items()
-            described = ", ".join(f"{name} {number(each)}" for name, each in changes)
+        # a name of the table may be changed too; settings of training are compared by themselves
+        entries = plan.study.algorithms.get(cell.algorithm, {}).items()
+        if changes := [f"{name} {number(each)}" for name, each in entries if name not in OF_TRAINING]:
+            described = ", ".join(changes)
             differs = {"algorithm": (value.algorithm, f"{cell.algorithm} ({described})"), **differs}
         made.append(Pair(entry, value, k, *published, ours, differs, unknown))
     return made

@@ -9,7 +9,7 @@ import numpy as np
 
 from boundary_bench.plan import Plan
 from boundary_bench.report.boundary import Boundary
-from boundary_bench.report.formats import Pivot
+from boundary_bench.report.formats import Pivot, attempts
 from boundary_bench.report.style import sampled
 from boundary_bench.report.tables import Row, Tables
 from boundary_bench.rows import ALL
@@ -34,7 +34,8 @@ def paper_tables(plan: Plan, tables: Tables) -> dict[str, dict[str, Pivot]]:
     for model in study.models:
         for benchmark in study.benchmarks:
             curves = tables.boundaries[model, benchmark]
-            name = f"{model}-{benchmark}" if len(study.models) > 1 else benchmark
+            # names hold no two hyphens in a row, so that no two pairs have one label
+            name = f"{model}--{benchmark}" if len(study.models) > 1 else benchmark
             found["pass_at_k"][name] = _pass_at_k(plan, curves, model, benchmark)
             found["boundary"][name] = _boundary(plan, tables, curves, model, benchmark)
     return found
@@ -106,7 +107,7 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
 
 
 def _crossing(plan: Plan, k: float) -> str:
-    return "never" if np.isinf(k) else f"{k:.3g}" if k else f"below {plan.study.ks[0]}"
+    return "never" if np.isinf(k) else attempts(k) if k else f"below {plan.study.ks[0]}"
 
 
 def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Run
-from boundary_bench.report.formats import Pivot
+from boundary_bench.report.formats import Pivot, attempts
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
 
 WHO = ["model", "algorithm", "seed", "step"]
@@ -89,7 +89,7 @@ def _crossover(row: Row, smallest: int) -> str:
     """Infinity is "none up to the largest k", 0 "from the smallest k on"."""
     names = {"inf": "none", "0": f"below {smallest}"}
     k, low, high = (names.get(row[name], row[name]) for name in ("crossover", "crossover_low", "crossover_high"))
-    k, low, high = (f"{float(cell):.3g}" if cell.replace(".", "").isdigit() else cell for cell in (k, low, high))
+    k, low, high = (attempts(float(cell)) if cell.replace(".", "").isdigit() else cell for cell in (k, low, high))
     return f"{k} [{low}, {high}]"
 
 
