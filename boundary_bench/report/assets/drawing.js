@@ -83,6 +83,11 @@ function shownAlgorithms() {
   return chosen.algorithm ? [chosen.algorithm] : study.algorithms;
 }
 
+/** Whether what is shown is of one seed, and no mean. */
+function oneSeed() {
+  return chosen.seed !== "" || study.seeds.length === 1;
+}
+
 /** What every plot has in common; `options` wins. */
 function plot(options) {
   return Plot.plot({
