@@ -72,7 +72,7 @@ PANELS = (
         "guessing",
         "Against guessing",
         "pass@k less what uniformly random valid responses reach. Below zero a policy solves fewer problems than "
-        "guessing, and what differs there is how many different responses are drawn, not skill.",
+        "guessing, and what differs there is how many different responses are drawn: no evidence of skill.",
     ),
     Panel(
         "dynamics",

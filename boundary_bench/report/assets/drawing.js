@@ -56,7 +56,7 @@ function currentView(curves) {
   const courses = view.courses.filter(
     ({ algorithm, seed }) => seed === chosen.seed && shownAlgorithms().includes(algorithm),
   );
-  return { ...view, shown: courses, basis: `P ${view.problems}, n ${view.samples}` };
+  return { ...view, shown: courses, basis: `P ${view.problems}, n up to ${view.samples}` };
 }
 
 function last(course) {
