@@ -124,7 +124,8 @@ def test_an_address_of_something_else_shows_the_default(chromium: Any, finished:
 def test_the_pointer_shows_values_with_their_interval(finished: Plan, tab: Tab) -> None:
     tab.page.locator("#boundary_map svg").first.hover()
     said = tab.page.locator('#boundary_map [aria-label="tip"]').first.text_content()
-    assert "k = " in said and "[" in said and "P 4, n 8" in said
+    assert "k = " in said and "[" in said and "P 4, n up to 8" in said
+    assert "base ." in said and "checkpoint ." in said
 
 
 # reached

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def test_characters_that_cannot_be_seen_are_named(page: Any) -> None:
     found = page.locator(".detail .text").first.text_content()
     assert found == "left⟨U+202E⟩right⟨U+0000⟩null⟨U+001B⟩[31mred⟨U+200B⟩zero⟨U+2028⟩line⟨U+0378⟩⟨U+FEFF⟩"
     assert page.locator(".cases button .asked").first.text_content().startswith("left⟨U+202E⟩right")
+
+
+def test_a_problem_id_cannot_turn_text_around(chromium: Any, tmp_path: Path) -> None:
+    data = json.loads(json.dumps(made_up()).replace('"bb"', r'"b\u202eb"'))
+    opened = chromium.new_page()
+    opened.goto(host_page(data, tmp_path / "page.html").as_uri())
+    opened.get_by_label("Search").fill("right")
+    assert open_problem(opened) == "Problem b⟨U+202E⟩b grpo"
+    opened.close()
 
 
 def test_spaces_stay_and_long_texts_say_what_is_left_out(page: Any) -> None:

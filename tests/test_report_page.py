@@ -19,11 +19,12 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.claims import Verdict, judge, ledger, load_claims, read_tables
 from boundary_bench.plan import Plan
 from boundary_bench.report import page, panels
-from boundary_bench.report.answer import answers
+from boundary_bench.report.answer import answers, largest_decided
 from boundary_bench.report.ledger import entries, short
 from boundary_bench.report.limits import limits, power
 from boundary_bench.report.style import sampled, settings
 from boundary_bench.report.tables import collect
+from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
 from results import N, make_tree, run_stages
 
@@ -181,6 +182,15 @@ def test_the_answer_says_more_fewer_and_undecided_by_the_band(tmp_path: Path) ->
     assert answer.often[0].algorithms == [f"grpo {numbers} (k = {plan.study.ks[-1]})"]
     shown = unescape((plan.root / "report.html").read_text())
     assert "at k = 1 <b>more</b> with grpo" in shown and f"at large k <b>fewer</b> with grpo {numbers}" in shown
+
+
+@pytest.mark.parametrize(("decided", "place"), [([0, 1], 3), ([0, 2], 2), ([2, 3], 3), ([], 3)])
+def test_the_answer_at_large_k_is_of_no_small_k(decided: list[int], place: int) -> None:
+    """Where the band excludes 0 at small k alone, nothing is decided at large k."""
+    low_K = np.where(np.isin(range(4), decided), 0.1, -0.1)
+    ends = [low_K, low_K + 0.2]
+    found = Estimate(np.empty((1, 4)), low_K + 0.1, *ends, *ends, *ends, np.empty((0, 4)))
+    assert largest_decided(found) == place
 
 
 def problem(i: int) -> Problem:

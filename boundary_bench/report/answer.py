@@ -23,20 +23,23 @@ class Answer:
     """The answer for one model and benchmark.
 
     Attributes:
+        large: the smallest k that counts as large: the upper half of the study's does.
         once: at the smallest k.
-        often: at the largest k whose simultaneous band excludes 0.
+        often: at the largest large k whose simultaneous band excludes 0; at the largest of all where there is none.
     """
 
     model: str
     benchmark: str
+    large: int
     once: list[Clause]
     often: list[Clause]
 
 
 def answers(plan: Plan, found: Boundaries) -> list[Answer]:
     """The answer of every model and benchmark at the last step, as means over the training seeds."""
+    ks = plan.study.ks
     return [
-        Answer(model, benchmark, _once(curves), _often(plan.study.ks, curves))
+        Answer(model, benchmark, ks[len(ks) // 2], _once(curves), _often(ks, curves))
         for (model, benchmark), curves in found.items()
     ]
 
@@ -53,10 +56,15 @@ def _often(ks: list[int], curves: dict[str, Boundary]) -> list[Clause]:
     said = []
     for algorithm, curve in curves.items():
         difference = curve.checkpoints[-1].difference
-        decided = [place for place in range(1, len(ks)) if _word(difference, place) != "undecided"]
-        last = decided[-1] if decided else len(ks) - 1
+        last = largest_decided(difference)
         said.append((_word(difference, last), f"{algorithm} {_points(difference, last)} (k = {ks[last]})"))
     return _clauses(said)
+
+
+def largest_decided(difference: Estimate) -> int:
+    """The place of the largest k, in the upper half of all, whose band excludes 0; the last where there is none."""
+    places = range(len(difference.estimate_K))
+    return max((k for k in places[len(places) // 2 :] if _word(difference, k) != "undecided"), default=places[-1])
 
 
 def _word(difference: Estimate, place: int) -> str:

@@ -104,7 +104,7 @@ def power(plan: Plan, tables: Tables) -> list[str]:
         ]
         notes.append(
             f"Power. With the {rows[0]['problems']} problems of {benchmark} a change of pass@k is found four times in "
-            f"five if it is at least {', '.join(least)} (median over the comparisons, one k at a time); of smaller "
-            "ones more are missed."
+            f"five if it is at least {', '.join(least)} (median over single runs and their checkpoints, one k at "
+            "a time); of smaller ones more are missed."
         )
     return notes

@@ -59,8 +59,8 @@ PANELS = (
         "pass_at_k",
         "pass@k curves",
         "Problems solved within k attempts. Small k is what a user sees, large k is what could be found by search: "
-        "where a checkpoint's curve crosses the base's, training has moved problems from rarely solved to often or "
-        "to never.",
+        "where a checkpoint's curve crosses the base's, some problems are solved more often than before, and others "
+        "more rarely or not at all.",
     ),
     Panel(
         "differences",
@@ -72,7 +72,7 @@ PANELS = (
         "guessing",
         "Against guessing",
         "pass@k less what uniformly random valid responses reach. Below zero a policy solves fewer problems than "
-        "guessing, and what differs there is how many different responses are drawn, not skill.",
+        "guessing, and what differs there is how many different responses are drawn: no evidence of skill.",
     ),
     Panel(
         "dynamics",
@@ -83,8 +83,8 @@ PANELS = (
     Panel(
         "coverage",
         "Coverage over training",
-        "Which problems are solved at all: by both, newly, no longer, by none. Beneath, both policies with half of "
-        "their samples: inside the grey band two halves of the base differ as much, by luck alone.",
+        "How many problems have a correct sample: of both, newly, no longer, of none. Beneath, both policies with half "
+        "of their samples: the grey band is what two halves of the base differ by on average, by luck alone.",
     ),
     Panel(
         "verdicts",

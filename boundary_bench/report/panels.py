@@ -59,7 +59,6 @@ def study(plan: Plan) -> dict[str, Any]:
         "steps": asked.evaluate.steps,
         "ks": asked.ks,
         "margin": asked.analysis.margin,
-        "level": asked.analysis.level,
         "verdicts": list(VERDICTS),
     }
 
@@ -198,7 +197,7 @@ def summary(tables: Tables) -> dict[str, Any]:
     """Entropies, greedy accuracy and shares of every verdict, one row a policy and benchmark."""
     rows = [row for row in tables.summary if row["stratum"] == ALL]
     entropy, label = entropy_column(rows)
-    numbers = (entropy, "answer_entropy_chao_shen", *_GREEDY, "drawn", *(f"{name}_share" for name in VERDICTS))
+    numbers = (entropy, "answer_entropy_chao_shen", *_GREEDY, *(f"{name}_share" for name in VERDICTS))
     found = columns(rows, ("model", "benchmark", "algorithm", "seed", "step"), numbers)
     return {"entropy": label, "columns": found | {"token_entropy": found[entropy]}}
 

@@ -56,7 +56,7 @@ function currentView(curves) {
   const courses = view.courses.filter(
     ({ algorithm, seed }) => seed === chosen.seed && shownAlgorithms().includes(algorithm),
   );
-  return { ...view, shown: courses, basis: `P ${view.problems}, n ${view.samples}` };
+  return { ...view, shown: courses, basis: `P ${view.problems}, n up to ${view.samples}` };
 }
 
 function last(course) {
@@ -81,6 +81,11 @@ function algorithmKeys() {
 
 function shownAlgorithms() {
   return chosen.algorithm ? [chosen.algorithm] : study.algorithms;
+}
+
+/** Whether what is shown is of one seed, and no mean. */
+function oneSeed() {
+  return chosen.seed !== "" || study.seeds.length === 1;
 }
 
 /** What every plot has in common; `options` wins. */

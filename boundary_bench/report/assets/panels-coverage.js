@@ -4,8 +4,8 @@
 
 const SETS = [
   ["both", "both", "var(--both)"],
-  ["checkpoint_only", "gained", "var(--expands)"],
-  ["base_only", "lost", "var(--shrinks)"],
+  ["checkpoint_only", "newly solved", "var(--expands)"],
+  ["base_only", "no longer solved", "var(--shrinks)"],
   ["neither", "neither", "var(--neither)"],
 ];
 const HALVES = ["checkpoint_only_at_half", "base_only_at_half", "null_at_half"];
@@ -78,12 +78,12 @@ function coverage(columns) {
   const most = d3.max(found.flatMap(([, rows]) => rows.flatMap((row) => HALVES.map((name) => row[name]))));
   const sets = found.map(([algorithm, rows]) => ({
     title: algorithm,
-    label: `Problems of ${chosen.benchmark} that are solved by both, gained, lost and solved by neither, over the training of ${algorithm}.`,
+    label: `Problems of ${chosen.benchmark} that are solved by both, newly, no longer and by neither, over the training of ${algorithm}.`,
     draw: (width) => stacked(rows, SETS, width, 200, (value) => `${short(value, 1)} problems`),
   }));
   const halves = found.map(([algorithm, rows]) => ({
     title: `${algorithm}, half of the samples`,
-    label: `Problems gained and lost by ${algorithm} with half of the samples, beside what two halves of the base differ by.`,
+    label: `Problems newly and no longer solved by ${algorithm} with half of the samples, beside what two halves of the base differ by.`,
     draw: (width) => halvesPlot(rows, most, width),
   }));
   const rows = found.flatMap(([algorithm, each]) =>
@@ -93,23 +93,23 @@ function coverage(columns) {
     "algorithm",
     "step",
     ...SETS.map(([, label]) => label),
-    "gained at half",
-    "lost at half",
+    "newly solved at half",
+    "no longer at half",
     "by luck at half",
   ];
   const keys = [
     ...SETS.map(([, label, colour]) => key(`background: ${colour}`, label)),
-    key("background: var(--luck)", "by luck alone, with half of the samples"),
+    key("background: var(--luck)", "by luck alone, on average, with half of the samples"),
   ];
   return {
     keys,
     drawings: [...sets, ...halves],
-    note: `solved: ${hits} correct sample or more${chosen.seed || study.seeds.length === 1 ? "" : "; means over the seeds"}`,
+    note: `solved: ${hits} correct sample or more${oneSeed() ? "" : "; means over the seeds"}`,
     table: { header, rows, labels: 2 },
   };
 }
 
-/** Gained upwards and lost downwards, with half of the samples, around what luck does. */
+/** Newly solved upwards and no longer solved downwards, with half of the samples, around what luck does. */
 function halvesPlot(rows, most, width) {
   const line = (name, sign, label, stroke) => {
     const points = rows.map((row) => ({
@@ -126,8 +126,8 @@ function halvesPlot(rows, most, width) {
     };
   };
   const lines = [
-    line("checkpoint_only_at_half", 1, "gained", "var(--expands)"),
-    line("base_only_at_half", -1, "lost", "var(--shrinks)"),
+    line("checkpoint_only_at_half", 1, "newly solved", "var(--expands)"),
+    line("base_only_at_half", -1, "no longer solved", "var(--shrinks)"),
   ];
   return plot({
     width,

@@ -56,7 +56,7 @@ function mapCells(view, course, limit) {
         `step ${step}, k = ${k}`,
         withInterval(difference, j, signed),
         INTERVALS[chosen.interval].text,
-        `${short(view.base.estimate[j])} to ${short(curve.estimate[j])}`,
+        `base ${short(view.base.estimate[j])}, checkpoint ${short(curve.estimate[j])}`,
         view.basis,
       ].join("\n");
       const unsure = !(low[j] > 1e-9 || high[j] < -1e-9);

@@ -47,7 +47,7 @@ function dynamics(training, summary) {
   return {
     keys,
     drawings,
-    note: `training: running mean of ${training.window} steps; bars and grey band: interval of greedy accuracy over problems`,
+    note: `training: running mean of ${training.window} steps; ${oneSeed() ? "bars and grey band" : "grey band"}: interval of ${oneSeed() ? "" : "the base's "}greedy accuracy over problems`,
     table,
     least: 300,
   };

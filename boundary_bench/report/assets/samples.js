@@ -110,7 +110,7 @@
     if (problem.stratum.length) facts.push(...[" · ", ...nodes(problem.stratum)]);
     if (problem.chance !== null) facts.push(` · a random valid response is right with chance ${share(problem.chance)}`);
     return [
-      element("h3", { tabindex: "-1" }, `Problem ${one.problem}`, element("span", { class: "soft" }, ` ${group.algorithm}`)),
+      element("h3", { tabindex: "-1" }, "Problem ", ...visible(one.problem), element("span", { class: "soft" }, ` ${group.algorithm}`)),
       element("p", { class: "soft" }, ...facts),
       element("h4", {}, `Prompt (template ${asked.template}${chat})`), box("prompt", problem.prompt),
       element("h4", {}, "Reference"), box("reference", problem.reference),
