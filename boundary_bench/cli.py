@@ -225,6 +225,8 @@ def _schema(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from boundary_bench.benchmarks.battery import table
 
+    if arguments.data and not arguments.data.is_dir():
+        raise DataError(f"check: found no folder {arguments.data}, expected one that holds sets")
     text, sound = table(arguments.data)
     print(text)
     if not sound:

@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
     except (ValueError, RecursionError) as fault:
         raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None

@@ -48,20 +48,24 @@ def file_sha256(path: Path) -> str:
 def code_version() -> dict[str, Any]:
     """The commit this package runs from, its time in seconds since the epoch, and whether the working tree differs.
 
-    All are None where the package is installed without its repository.
+    All are None where the package is installed without its repository, also where it lies in a folder of another one.
     """
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    root = str(Path(__file__).resolve().parent.parent)
+    file = Path(__file__).resolve()
+    root = str(file.parent.parent)
+    commit = committed = changes = None
     try:
-        commit = git("rev-parse", "HEAD")
-        committed = git("show", "--no-patch", "--format=%ct", "HEAD")
-        changes = git("status", "--porcelain", "--untracked-files=no")
+        # an environment in a project of somebody: that project's commit does not hold this code
+        if git("ls-files", "--error-unmatch", str(file)) is not None:
+            commit = git("rev-parse", "HEAD")
+            committed = git("show", "--no-patch", "--format=%ct", "HEAD")
+            changes = git("status", "--porcelain", "--untracked-files=no")
     except FileNotFoundError:
-        commit = committed = changes = None
+        pass  # no git
     return {
         "commit": commit,
         "committed": None if committed is None else int(committed),

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from shlex import quote
+
+from pydantic import BaseModel, Field, ValidationError
 
 from boundary_bench.claims import ledger, ledger_text
 from boundary_bench.errors import DataError
@@ -17,12 +19,37 @@ from boundary_bench.jobs import report_files
 from boundary_bench.plan import VERSIONS, Plan
 from boundary_bench.provenance import file_sha256
 from boundary_bench.report.tables import fingerprints
-from boundary_bench.study_file import SHIPPED
+from boundary_bench.study_file import SHIPPED, explain
 
 SUMS = "SHA256SUMS"
 PROVENANCE = "tables/provenance.json"
-#: What it must say; another version may have said less.
-NEEDED = ("fingerprints", "weights_sha256", "code", "packages", "machine", "environment")
+
+
+class Code(BaseModel):
+    """The code that made the report; None where it had no repository."""
+
+    commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
+    dirty: bool | None
+
+
+class Machine(BaseModel):
+    """The machine that made it."""
+
+    cpu: str
+    cores: int | None
+    memory_gib: float
+    system: str
+
+
+class Provenance(BaseModel):
+    """``provenance.json``, as far as it is checked, or said again beside the tables."""
+
+    fingerprints: dict[str, dict[str, str]]
+    weights_sha256: dict[str, str]
+    code: Code
+    packages: dict[str, str]
+    machine: Machine
+    environment: list[str]
 
 
 def publish(plan: Plan, to: Path) -> Path:
@@ -36,16 +63,20 @@ def publish(plan: Plan, to: Path) -> Path:
             commit holds; or the folder holds what no call wrote.
         StoreError: the folder cannot be written to.
     """
-    files, found = report_files(plan), read_json(plan.root / PROVENANCE)
-    again = f"snakemake --cores all --config study={_name(plan, str(plan.path))} --forcerun report"
+    files, said = report_files(plan), read_json(plan.root / PROVENANCE)
+    again = _command(plan, _name(plan, str(plan.path))) + " --forcerun report"
     if missing := [str(file) for file in files if not file.is_file()]:
         raise DataError(f"publish: {_some(missing)} missing; make them: {again}")
+    try:
+        found = Provenance.model_validate(said)
+    except ValidationError as fault:
+        raise DataError(f"publish: {explain(fault, str(plan.root / PROVENANCE))}\nmake it again: {again}") from None
     if changed := outdated(plan, found):
         raise DataError(
             f"publish: {plan.root / PROVENANCE} was made otherwise than the study and the code make it now: "
             f"{_some(changed)}; make the results again: {again}"
         )
-    commit = _commit(found, again)
+    commit = _commit(found.code, again)
     target = to / plan.study.study
     if target.exists() and (others := faults(target)):
         raise DataError(
@@ -66,15 +97,13 @@ def publish(plan: Plan, to: Path) -> Path:
     return target
 
 
-def outdated(plan: Plan, provenance: dict[str, Any]) -> list[str]:
-    """What of a ``provenance.json`` is otherwise now, by the study and the versions of the stages."""
-    if lacking := [name for name in NEEDED if name not in provenance]:
-        return [f"no {name}" for name in lacking]
-    then, policies = provenance["fingerprints"], set(provenance["weights_sha256"])
-    before = {f"{kind} {name}": value for kind, each in then.items() for name, value in each.items()}
+def outdated(plan: Plan, made: Provenance) -> list[str]:
+    """What of a study's results is otherwise now, by the study and the versions of the stages."""
+    before = {f"{kind} {name}": value for kind, each in made.fingerprints.items() for name, value in each.items()}
     now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
     changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
-    return sorted(changed | {f"policy {name}" for name in policies ^ {policy.name for policy in plan.policies}})
+    policies = made.weights_sha256.keys() ^ {policy.name for policy in plan.policies}
+    return sorted(changed | {f"policy {name}" for name in policies})
 
 
 def faults(folder: Path) -> list[str]:
@@ -100,15 +129,14 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _commit(found: dict[str, Any], again: str) -> str:
-    code = found["code"]
-    if code["commit"] is None or code["dirty"]:
-        what = "code with changes that no commit holds" if code["commit"] else "an installation without its repository"
+def _commit(code: Code, again: str) -> str:
+    if code.commit is None or code.dirty:
+        what = "code with changes that no commit holds" if code.commit else "an installation without its repository"
         raise DataError(
             f"publish: the report was made by {what}, so that nobody could make it again; run a committed "
             f"checkout: {again}"
         )
-    return code["commit"]
+    return code.commit
 
 
 def _name(plan: Plan, elsewhere: str) -> str:
@@ -116,7 +144,13 @@ def _name(plan: Plan, elsewhere: str) -> str:
     return plan.path.stem if plan.path.resolve().parent == SHIPPED else elsewhere
 
 
-def _beside(plan: Plan, found: dict[str, Any], commit: str) -> dict[str, str]:
+def _command(plan: Plan, name: str) -> str:
+    """What makes the results in the folder that they are in."""
+    elsewhere = "" if plan.results == Path("results") else f" results={quote(str(plan.results))}"
+    return f"snakemake --cores all --config study={quote(name)}{elsewhere}"
+
+
+def _beside(plan: Plan, found: Provenance, commit: str) -> dict[str, str]:
     """The files that say what made the results, by name."""
     facts = {
         "study": plan.study.study,
@@ -124,10 +158,10 @@ def _beside(plan: Plan, found: dict[str, Any], commit: str) -> dict[str, str]:
         "command": f"snakemake --cores all --config study={_name(plan, 'study.yaml')}",
         "commit": commit,
         "versions": VERSIONS,
-        "packages": found["packages"],
-        "machine": found["machine"],
+        "packages": found.packages,
+        "machine": found.machine.model_dump(),
     }
-    machine = "{cpu}, {cores} cores, {memory_gib} GiB, {system}".format(**found["machine"])
+    machine = "{cpu}, {cores} cores, {memory_gib} GiB, {system}".format(**facts["machine"])
     readme = f"""# {facts["study"]}
 
 Published on {facts["published"]}. The report was made at commit `{commit}`, on {machine}, by
@@ -141,9 +175,9 @@ what is clear of its interval should hold.
 
 {ledger_text.markdown(ledger(plan.root / "tables"))}
 """
-    python = f"# python {found['packages']['python']}, boundary-bench at commit {commit}"
+    python = f"# python {found.packages.get('python', 'unknown')}, boundary-bench at commit {commit}"
     return {
         "README.md": readme,
         "publication.json": json.dumps(facts, indent=2) + "\n",
-        "environment.txt": "\n".join([python, *found["environment"]]) + "\n",
+        "environment.txt": "\n".join([python, *found.environment]) + "\n",
     }

@@ -43,6 +43,11 @@ def find_study(name: str) -> Path:
             raise StudyError(f"no study file at {path}")
         return path
     shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
+    if not shipped:
+        raise StudyError(
+            f"no study {name!r}: the package is installed without its repository, which ships them; give the path of a "
+            ".yaml file, or install a checkout with pip install -e"
+        )
     if name not in shipped:
         raise StudyError(f"no shipped study {name!r}; {did_you_mean(name, shipped)}. Or give the path of a .yaml file")
     return shipped[name]

@@ -329,5 +329,10 @@ def test_nothing_but_an_earlier_export_is_replaced(fresh: Plan, tmp_path: Path) 
     with pytest.raises(DataError, match="no earlier export"):
         export(fresh, "my-lab", mine / "model_cards" / "kept.md")
     assert (mine / "model_cards" / "kept.md").read_text() == "kept"
+    submission = export(fresh, "my-lab", tmp_path / "earlier") / "every_eval_ever" / "submission.md"
+    submission.write_text("kept")
+    with pytest.raises(DataError, match=r"differing: every_eval_ever/submission\.md"):
+        export(fresh, "my-lab", tmp_path / "earlier")
+    assert submission.read_text() == "kept"
     (tmp_path / "empty").mkdir()
     assert records(export(fresh, "my-lab", tmp_path / "empty"))

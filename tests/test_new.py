@@ -60,3 +60,5 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "gsm8k                       1  ok" in capsys.readouterr().out
     Path("sets/gsm8k.jsonl").write_text('{"question": "q"}\n')
     assert main(["check", "--data", "sets"]) == 2
+    assert main(["check", "--data", "set"]) == 2
+    assert "found no folder set" in capsys.readouterr().err

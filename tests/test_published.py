@@ -20,7 +20,7 @@ from boundary_bench.errors import EXIT_USER_ERROR, DataError
 from boundary_bench.files import read_json, write_json
 from boundary_bench.jobs import report_files
 from boundary_bench.plan import VERSIONS, Plan, make_plan
-from boundary_bench.publish import SUMS, faults, outdated, publish
+from boundary_bench.publish import SUMS, Provenance, faults, outdated, publish
 from boundary_bench.study_file import SHIPPED
 from results import make_tree, run_stages
 
@@ -46,7 +46,7 @@ def test_published_files_are_as_they_were_written(folder: Path) -> None:
 def test_published_tables_are_of_the_codes_statistics(folder: Path) -> None:
     shipped = SHIPPED / f"{folder.name}.yaml"
     plan = make_plan(str(shipped if shipped.is_file() else folder / "study.yaml"), folder.parent)
-    changed = outdated(plan, read_json(folder / "tables/provenance.json"))
+    changed = outdated(plan, Provenance.model_validate(read_json(folder / "tables/provenance.json")))
     assert changed == [], (
         f"{folder} was made with other settings or versions of stages than the code has now; run the study again and "
         f"publish it anew: boundary-bench publish {folder.name}"
@@ -141,13 +141,21 @@ def older(plan: Plan) -> None:
     write_json(path, {name: value for name, value in read_json(path).items() if name != "environment"})
 
 
+def damaged(plan: Plan, **changes: Any) -> None:
+    path = plan.root / "tables/provenance.json"
+    write_json(path, {**read_json(path), **changes})
+
+
 REFUSED = {
     "dynamics.svg missing; make them: snakemake": incomplete,
     "analysis compare, analysis measure, analysis report; make the results again": other_margin,
     "policy base-model--grpo--seed0--step2, ": other_steps,
     "code with changes that no commit holds": lambda plan: made_by(plan, dirty=True),
     "an installation without its repository": lambda plan: made_by(plan, None, None),
-    "no environment; make the results again": older,
+    "environment: missing; this key is required": older,
+    "code: Input should be a valid dictionary": lambda plan: damaged(plan, code=None),
+    "code.commit: String should match pattern": lambda plan: made_by(plan, "main\n\n# better numbers"),
+    "machine.cpu: missing; this key is required": lambda plan: damaged(plan, machine={}),
 }
 
 
@@ -165,7 +173,7 @@ def test_what_nobody_could_make_again_is_refused(said: str, plan: Plan, tmp_path
 
 def test_another_version_of_a_stage_is_seen(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = publish(plan, tmp_path)
-    provenance = read_json(folder / "tables/provenance.json")
+    provenance = Provenance.model_validate(read_json(folder / "tables/provenance.json"))
     assert outdated(plan, provenance) == []
     monkeypatch.setitem(VERSIONS, "compare", VERSIONS["compare"] + 1)
     assert outdated(plan, provenance) == ["analysis compare"]
@@ -221,7 +229,8 @@ def test_the_command_says_where_and_what_is_wrong(plan: Plan, tmp_path: Path, ca
     assert capsys.readouterr().out == f"-> {tmp_path / 'to/toy'}\n"
     (plan.root / "report.html").unlink()
     assert main(command) == EXIT_USER_ERROR
-    assert "report.html missing" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "report.html missing" in said and f"results={plan.results} --forcerun report" in said
     shutil.rmtree(plan.root)
     assert main(command) == EXIT_USER_ERROR
     assert "provenance.json is missing; run the stage that makes it" in capsys.readouterr().err

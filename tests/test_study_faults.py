@@ -271,6 +271,14 @@ def test_a_study_that_is_not_there_is_refused(name: str, parts: list[str], capsy
     assert all(part in message for part in parts), message
 
 
+def test_a_package_without_its_repository_says_that_it_has_no_studies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("boundary_bench.study_file.SHIPPED", tmp_path)
+    assert main(["plan", "quickstart"]) == EXIT_USER_ERROR
+    assert "installed without its repository" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "parts"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from boundary_bench.errors import DataError
@@ -12,6 +13,7 @@ from boundary_bench.plan import Plan
 
 #: What an export holds: a folder with other things in it is none, and is not replaced.
 PARTS = ("every_eval_ever", "model_cards", "result_card.md")
+FILE = re.compile(r"every_eval_ever/data(/[^/]+){3}/[0-9a-f-]{36}\.json|model_cards/[^/]+\.md|result_card\.md")
 
 
 def export(plan: Plan, organization: str, folder: Path | None = None) -> Path:
@@ -47,8 +49,15 @@ def _check_replaceable(folder: Path) -> None:
     if not folder.exists():
         return
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
-    if found and (odd := [name for name in found if name not in PARTS] or sorted(set(PARTS) - set(found))):
+    odd = [name for name in found if name not in PARTS] or sorted(set(PARTS) - set(found)) or _others(folder)
+    if found and odd:
         raise DataError(
             f"{folder} is no earlier export that could be replaced: found {', '.join(found[:5])}, expected "
             f"{', '.join(PARTS)} (differing: {odd[0]}); give a folder that is empty or not there with --to"
         )
+
+
+def _others(folder: Path) -> list[str]:
+    """The files in the folders of an export that none writes."""
+    files = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(name for name in files if not FILE.fullmatch(name))

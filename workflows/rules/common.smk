@@ -92,8 +92,21 @@ def leaves(wildcards):
     ]
 
 
+def captioned(file):
+    """An output with what `snakemake --report` says of it."""
+    folder, name, labels = file.parent.name, file.stem, {"table": file.stem, "format": file.suffix[1:]}
+    if folder == "figures":
+        figure = FIGURES[file.stem]
+        name = figure.kind
+        labels = {"figure": figure.kind, "model": figure.model, "benchmark": figure.benchmark or "all"}
+    elif file.parent == PLAN.root or file.name == "provenance.json":
+        folder, labels = "study", {"file": file.name}
+    return report(file, f"../captions/{folder}/{name}.rst", category=folder.capitalize(), labels=labels)
+
+
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 REPORT = jobs.report_files(PLAN)
+FIGURES = {figure.stem: figure for figure in jobs.figures(PLAN)}
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = list(PLAN.named.values())
 
