@@ -152,6 +152,25 @@ function differencePlot(view, course, domain, width) {
 
 // guessing
 
+/** What lies above guessing, a line for each of several series and for the base, at every k or over training. */
+function aboveGuessing(width, axis, x, series, base = []) {
+  return plot({
+    width,
+    height: 250,
+    x: axis(width),
+    y: { label: null, grid: true, ticks: 5, tickFormat: (value) => signed(value, 2) },
+    marks: [
+      Plot.ruleY([0], { stroke: "var(--ink)", strokeDasharray: "4 3" }),
+      Plot.line(base, { x, y: "value", stroke: "var(--ink)", strokeWidth: 2.2 }),
+      ...series.flatMap(({ algorithm, points }) => [
+        Plot.line(points, { x, y: "value", stroke: hue(algorithm), strokeWidth: 1.8 }),
+        Plot.dot(points, { x, y: "value", stroke: hue(algorithm), symbol: symbol(algorithm), r: 2.5 }),
+      ]),
+      tip([...base, ...series.flatMap(({ points }) => points)], x, "value", "said"),
+    ],
+  });
+}
+
 function guessing(view) {
   const table = { header: ["policy", ...study.ks.map((k) => `k = ${k}`)], rows: [], labels: 1 };
   if (!view.null)
@@ -175,22 +194,6 @@ function guessing(view) {
     algorithm: course.algorithm,
     points: less(`${course.algorithm} step ${last(course).step}`, last(course).curve),
   }));
-  const draw = (width) =>
-    plot({
-      width,
-      height: 250,
-      x: kAxis(width),
-      y: { label: null, grid: true, ticks: 5, tickFormat: (value) => signed(value, 2) },
-      marks: [
-        Plot.ruleY([0], { stroke: "var(--ink)", strokeDasharray: "4 3" }),
-        Plot.line(base, { ...alongK, stroke: "var(--ink)", strokeWidth: 2.2 }),
-        ...lines.flatMap(({ algorithm, points }) => [
-          Plot.line(points, { ...alongK, stroke: hue(algorithm), strokeWidth: 1.8 }),
-          Plot.dot(points, { ...alongK, stroke: hue(algorithm), symbol: symbol(algorithm), r: 2.5 }),
-        ]),
-        tip([...base, ...lines.flatMap(({ points }) => points)], "k", "value", "said"),
-      ],
-    });
   const end = study.ks.length - 1;
   const courses = view.shown.map(({ algorithm, checkpoints }) => ({
     algorithm,
@@ -203,33 +206,17 @@ function guessing(view) {
       };
     }),
   }));
-  const drawCourses = (width) =>
-    plot({
-      width,
-      height: 250,
-      x: stepAxis(width),
-      y: { label: null, grid: true, ticks: 5, tickFormat: (value) => signed(value, 2) },
-      marks: [
-        Plot.ruleY([0], { stroke: "var(--ink)", strokeDasharray: "4 3" }),
-        ...courses.flatMap(({ algorithm, points }) => [
-          Plot.line(points, { x: "step", y: "value", stroke: hue(algorithm), strokeWidth: 1.8 }),
-          Plot.dot(points, { x: "step", y: "value", stroke: hue(algorithm), symbol: symbol(algorithm), r: 2.5 }),
-        ]),
-        tip(
-          courses.flatMap(({ points }) => points),
-          "step",
-          "value",
-          "said",
-        ),
-      ],
-    });
   const what = `pass@k less that of random valid responses on ${view.benchmark}`;
   const drawings = [
-    { title: "last step, at every k", label: `${what}: the base and the last checkpoints.`, draw },
+    {
+      title: "last step, at every k",
+      label: `${what}: the base and the last checkpoints.`,
+      draw: (width) => aboveGuessing(width, kAxis, "k", lines, base),
+    },
     {
       title: `k = ${study.ks[end]}, over training`,
       label: `${what} at the largest k, over training.`,
-      draw: drawCourses,
+      draw: (width) => aboveGuessing(width, stepAxis, "step", courses),
     },
   ];
   return { keys: [key("background: var(--ink)", "base"), ...algorithmKeys()], drawings, note: null, table, least: 400 };
