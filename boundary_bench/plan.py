@@ -363,7 +363,9 @@ def make_plan(name: str, results: Path = Path("results")) -> Plan:
     """The plan of a study given by path or shipped name.
 
     Raises:
-        StudyError: the study has a fault; nothing has been done then.
+        StudyError: the study has a fault, or a file stands where results belong; nothing has been done then.
     """
     path = find_study(name)
+    if results.exists() and not results.is_dir():
+        raise StudyError(f"results: found the file {results}, expected a folder, or nothing there yet; name another")
     return Plan(load_study(path), path, results)

@@ -293,6 +293,8 @@ def test_a_results_folder_that_cannot_be_written_is_a_message(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     done = snakemake(tmp_path, "--config", "study=smoke", f"results={tmp_path / 'file' / 'results'}")
     assert done.returncode != 0 and "Not a directory" in done.stdout
+    done = snakemake(tmp_path, "--config", "study=smoke", f"results={tmp_path / 'file'}")
+    assert done.returncode != 0 and "expected a folder" in done.stdout and "Traceback" not in done.stdout
 
 
 EXTENSION = """

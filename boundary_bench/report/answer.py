@@ -76,7 +76,7 @@ def _word(difference: Estimate, place: int) -> str:
 def _points(difference: Estimate, place: int) -> str:
     """A difference and its band in percentage points."""
     ends = (difference.estimate_K[place], difference.band_low_K[place], difference.band_high_K[place])
-    value, low, high = (f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in ends)
+    value, low, high = (f"{100 * end:+z.1f}".replace("-", "\N{MINUS SIGN}") for end in ends)
     return f"{value} [{low}, {high}]"
 
 
