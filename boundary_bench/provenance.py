@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 PACKAGES = (
     "boundary-bench",
     "torch",
@@ -42,6 +44,20 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Code(BaseModel):
+    """The code that made a result, as ``code_version`` says it and its record is read again.
+
+    Attributes:
+        commit: None where it had no repository.
+        committed: when that commit was made, in seconds since the epoch; earlier records do not say it.
+        dirty: whether the working tree differed.
+    """
+
+    commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
+    dirty: bool | None
+    committed: int | None = None
 
 
 @cache

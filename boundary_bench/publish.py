@@ -10,26 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from boundary_bench.claims import ledger, ledger_text
 from boundary_bench.errors import DataError
 from boundary_bench.files import atomic, read_json
 from boundary_bench.jobs import report_files
 from boundary_bench.plan import VERSIONS, Plan
-from boundary_bench.provenance import file_sha256
+from boundary_bench.provenance import Code, file_sha256
 from boundary_bench.report.tables import fingerprints
 from boundary_bench.study_file import SHIPPED, explain
 
 SUMS = "SHA256SUMS"
 PROVENANCE = "tables/provenance.json"
-
-
-class Code(BaseModel):
-    """The code that made the report; None where it had no repository."""
-
-    commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
-    dirty: bool | None
 
 
 class Machine(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,9 @@ def run_stages(plan: Plan) -> None:
 
 RUN = "base-model--grpo--seed0"
 STEP2 = f"{RUN}--step2"
+
+
+def copied(plan: Plan, results: Path, part: str = "") -> Plan:
+    """The same plan over a copy of its results, or of a part of them, that a test may damage."""
+    shutil.copytree(plan.root / part, results / plan.study.study / part)
+    return Plan(plan.study, plan.path, results)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from boundary_bench.export import export
 from boundary_bench.export.every_eval_ever import FOLDER, SCHEMA_VERSION
 from boundary_bench.plan import Plan
 from boundary_bench.provenance import file_sha256
-from results import HOSTILE, make_tree, run_stages
+from results import HOSTILE, copied, make_tree, run_stages
 
 PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds"
 SCHEMA = Path(__file__).parent / "data" / "every_eval_ever" / "eval-0.3.0.schema.json"
@@ -49,8 +48,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture
 def fresh(toy: Plan, tmp_path: Path) -> Plan:
     """A copy of the finished tables that a test may damage."""
-    shutil.copytree(toy.root / "tables", tmp_path / "results" / "toy" / "tables")
-    return Plan(toy.study, toy.path, tmp_path / "results")
+    return copied(toy, tmp_path / "results", "tables")
 
 
 def records(folder: Path) -> Records:

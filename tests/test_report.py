@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from boundary_bench.report.published import load_published
 from boundary_bench.report.tables import TRAINING_COLUMNS, collect
 from boundary_bench.store import read_table, write_table
 from boundary_bench.training import step_log
-from results import RUN, STEP2, make_tree, run_stages, write_samples
+from results import RUN, STEP2, copied, make_tree, run_stages, write_samples
 
 CSV = ("pass_at_k", "differences", "boundary", "mean_differences", "mean_boundary", "stages", "coverage", "cover")
 CSV += ("summary", "graders", "training", "ours_vs_published")
@@ -40,8 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture
 def fresh(finished: Plan, tmp_path: Path) -> Plan:
     """A copy of the finished results that a test may damage."""
-    shutil.copytree(finished.results, tmp_path / "results")
-    return Plan(finished.study, finished.path, tmp_path / "results")
+    return copied(finished, tmp_path / "results")
 
 
 def read(path: Path) -> list[dict[str, str]]:

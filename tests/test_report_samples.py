@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +33,7 @@ from boundary_bench.report.stored import SAMPLES_EACH, files_here, read_shown
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.posterior import Counts
 from boundary_bench.store import GROUP_ROWS, SAMPLES, SampleStore, read_table, write_table
-from results import FIRST, PROBLEMS, N, make_tree
+from results import FIRST, PROBLEMS, N, copied, make_tree
 
 RUN = "base-model--grpo--seed0"
 LAST = f"{RUN}--step4"
@@ -79,8 +78,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture
 def fresh(made: Plan, tmp_path: Path) -> Plan:
     """A copy of the finished results that a test may damage."""
-    shutil.copytree(made.results, tmp_path / "results")
-    return Plan(made.study, made.path, tmp_path / "results")
+    return copied(made, tmp_path / "results")
 
 
 def data_of(plan: Plan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from boundary_bench.claims.tables import Unit, base_of
 from boundary_bench.export.every_eval_ever import Record, of_policy
 from boundary_bench.export.source import Source, unit_of
 from boundary_bench.policies import Policy
-from boundary_bench.report.formats import Pivot, markdown
+from boundary_bench.report.formats import Pivot, attempts, markdown
 from boundary_bench.report.limits import limits
 from boundary_bench.statistics.intervals import METHODS
 
@@ -103,7 +103,7 @@ def _line(source: Source, unit: Unit, ks: list[int]) -> list[str]:
     boundary = source.row("boundary", unit)
     leader, crossing = (source.cell("boundary", boundary, name) for name in ("leader", "crossover"))
     if crossing != "inf":
-        crossing = f"{source.value('boundary', boundary, 'crossover'):.3g}"
+        crossing = attempts(source.value("boundary", boundary, "crossover"))
     return [
         *(unit.model, unit.algorithm, unit.seed, str(unit.step)),
         *(_interval(source, "differences", source.row("differences", unit, k=k), "difference", "+") for k in ks),

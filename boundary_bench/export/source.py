@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from boundary_bench.claims import Tables, read_tables
 from boundary_bench.claims.tables import Row, Unit, Untestable
@@ -14,21 +14,10 @@ from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy
+from boundary_bench.provenance import Code
 from boundary_bench.rows import BASE
 from boundary_bench.study import Study
 from boundary_bench.study_file import explain
-
-
-class Code(BaseModel):
-    """The code that made the tables.
-
-    Attributes:
-        committed: when that commit was made, in seconds since the epoch.
-    """
-
-    commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
-    dirty: bool | None
-    committed: int | None = None
 
 
 class Provenance(BaseModel):

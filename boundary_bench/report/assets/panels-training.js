@@ -65,6 +65,16 @@ function seriesMarks(series) {
   ]);
 }
 
+function coursePlot(width, marks) {
+  return plot({
+    width,
+    height: 190,
+    x: stepAxis(width),
+    y: { label: null, grid: true, ticks: 4, nice: true },
+    marks,
+  });
+}
+
 function trainingChart(training, name, title) {
   const series = shownAlgorithms().map((algorithm) => {
     const runs = training.runs.filter(
@@ -80,14 +90,7 @@ function trainingChart(training, name, title) {
     return { algorithm, seeds, mean };
   });
   const all = series.flatMap(({ mean }) => mean).filter(({ value }) => value !== null);
-  const draw = (width) =>
-    plot({
-      width,
-      height: 190,
-      x: stepAxis(width),
-      y: { label: null, grid: true, ticks: 4, nice: true },
-      marks: [...seriesMarks(series), tip(all, "step", "value", "said")],
-    });
+  const draw = (width) => coursePlot(width, [...seriesMarks(series), tip(all, "step", "value", "said")]);
   return { title, label: `${title} over training, one line an algorithm.`, draw };
 }
 
@@ -114,34 +117,28 @@ function evaluatedChart(rows, name, title) {
   const all = series.flatMap(({ mean }) => mean).filter(({ value }) => value !== null);
   const end = study.steps[study.steps.length - 1];
   const draw = (width) =>
-    plot({
-      width,
-      height: 190,
-      x: stepAxis(width),
-      y: { label: null, grid: true, ticks: 4, nice: true },
-      marks: [
-        ...(name === "greedy" && base.greedy_low !== null
-          ? [Plot.rect([0], { x1: 0, x2: end, y1: base.greedy_low, y2: base.greedy_high, fill: "var(--zone)" })]
-          : []),
-        ...(base[name] === null ? [] : [Plot.ruleY([base[name]], { stroke: "var(--soft)", strokeDasharray: "4 3" })]),
-        ...series.flatMap(({ algorithm, bars }) =>
-          Plot.ruleX(bars, {
-            x: (row) => Number(row.step),
-            y1: "greedy_low",
-            y2: "greedy_high",
-            stroke: hue(algorithm),
-          }),
+    coursePlot(width, [
+      ...(name === "greedy" && base.greedy_low !== null
+        ? [Plot.rect([0], { x1: 0, x2: end, y1: base.greedy_low, y2: base.greedy_high, fill: "var(--zone)" })]
+        : []),
+      ...(base[name] === null ? [] : [Plot.ruleY([base[name]], { stroke: "var(--soft)", strokeDasharray: "4 3" })]),
+      ...series.flatMap(({ algorithm, bars }) =>
+        Plot.ruleX(bars, {
+          x: (row) => Number(row.step),
+          y1: "greedy_low",
+          y2: "greedy_high",
+          stroke: hue(algorithm),
+        }),
+      ),
+      ...seriesMarks(series),
+      ...series.map(({ algorithm, mean }) =>
+        Plot.dot(
+          mean.filter(({ step }) => step > 0),
+          { x: "step", y: "value", fill: hue(algorithm), symbol: symbol(algorithm), r: 3.2 },
         ),
-        ...seriesMarks(series),
-        ...series.map(({ algorithm, mean }) =>
-          Plot.dot(
-            mean.filter(({ step }) => step > 0),
-            { x: "step", y: "value", fill: hue(algorithm), symbol: symbol(algorithm), r: 3.2 },
-          ),
-        ),
-        tip(all, "step", "value", "said"),
-      ],
-    });
+      ),
+      tip(all, "step", "value", "said"),
+    ]);
   return {
     title: `${title}, ${chosen.benchmark}`,
     label: `${title} of the evaluated checkpoints on ${chosen.benchmark}, one line an algorithm.`,
