@@ -9,6 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from boundary_bench.claims import Judged, Verdict, judge, load_claims, read_tables
+from boundary_bench.claims.claim import Claim
+
 ALGORITHMS = ("grpo", "grpo-n", "gspo", "gspo-n", "nsr")
 #: From, to and chance of the clearest fall, and of the clearest rise.
 FLAT = ((0, 1000, 0.9), (1000, 2000, 0.9))
@@ -120,3 +123,32 @@ def edit(path: Path, place: int, **cells: Any) -> None:
         rows = list(csv.DictReader(file))
     rows[place] |= cells
     write(path, rows)
+
+
+CLAIMS = {claim.id: claim for claim in load_claims()}
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Verdict
+SURE = 0.01
+CLEAN = {"training": {"reward": {"random": 0.5}}}
+
+
+def world(**changes: Any) -> dict[str, Any]:
+    return {"width": SURE, **changes}
+
+
+def token(course: Any, answer: Any = FLAT) -> dict[str, Any]:
+    return {"courses": {"token entropy": course, "answer entropy": answer}}
+
+
+def change(once: float, many: float) -> dict[str, Any]:
+    return world(change={1: once, 128: many, 256: many})
+
+
+def judged(folder: Path, claim: Claim, drop: tuple[str, dict[str, str]] | None = None, **changes: Any) -> Judged:
+    tables = read_tables(World(**changes).write(folder))
+    if drop:
+        table, cells = drop
+        kept = {key: row for key, row in tables.rows[table].items() if not cells.items() <= row.items()}
+        tables.rows[table].clear()
+        tables.rows[table].update(kept)
+    (found,) = judge([claim], tables).claims
+    return found

@@ -1,46 +1,38 @@
-"""Claims: every rule on tables whose truth is known, the control of false verdicts, damage, and the published study."""
+"""Claims: every rule on tables whose truth is known, and the control of false verdicts."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from claim_tables import FALLS, FLAT, RISES, TURNS, TURNS_OVER, World, edit
+from claim_tables import (
+    CLAIMS,
+    CLEAN,
+    CONTRADICTED,
+    FALLS,
+    NOT_TESTABLE,
+    RISES,
+    SUPPORTED,
+    TURNS,
+    TURNS_OVER,
+    UNDECIDED,
+    World,
+    change,
+    judged,
+    token,
+    world,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from workflow import REPOSITORY
 
-from boundary_bench.claims import Judged, Ledger, Verdict, judge, ledger, ledger_text, load_claims, read_tables
-from boundary_bench.claims.claim import SHIPPED, Claim, Needs
+from boundary_bench.claims import Verdict, judge, read_tables
+from boundary_bench.claims.claim import Needs
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.claims.verdicts import adjusted, overall
-from boundary_bench.cli import main
-from boundary_bench.errors import EXIT_USER_ERROR, DataError
-
-CLAIMS = {claim.id: claim for claim in load_claims()}
-PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds" / "tables"
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Verdict
-SURE = 0.01
-CLEAN = {"training": {"reward": {"random": 0.5}}}
-
-
-def world(**changes: Any) -> dict[str, Any]:
-    return {"width": SURE, **changes}
-
-
-def token(course: Any, answer: Any = FLAT) -> dict[str, Any]:
-    return {"courses": {"token entropy": course, "answer entropy": answer}}
-
-
-def change(once: float, many: float) -> dict[str, Any]:
-    return world(change={1: once, 128: many, 256: many})
-
 
 #: For each claim a truth that supports it, one that contradicts it, and one where it cannot be tested.
 TRUTHS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] = {
@@ -96,17 +88,6 @@ UNCLEAR = {
     "memorization-random-rewards-do-not-help": CLEAN,
     "paradox-winner-takes-all": {"strata": {"easy": (0.8, 0.05), "hard": (0.1, 0.0)}},
 }
-
-
-def judged(folder: Path, claim: Claim, drop: tuple[str, dict[str, str]] | None = None, **changes: Any) -> Judged:
-    tables = read_tables(World(**changes).write(folder))
-    if drop:
-        table, cells = drop
-        kept = {key: row for key, row in tables.rows[table].items() if not cells.items() <= row.items()}
-        tables.rows[table].clear()
-        tables.rows[table].update(kept)
-    (found,) = judge([claim], tables).claims
-    return found
 
 
 def test_every_claim_has_a_truth() -> None:
@@ -346,216 +327,3 @@ def test_more_tests_ask_for_more(tmp_path: Path) -> None:
     assert (alone.tested, alone.claims[0].verdict) == (1, SUPPORTED)
     (found,) = (each for each in among.claims if each.claim.id == name)
     assert among.tested > 50 and found.verdict == UNDECIDED
-
-
-# the file of claims
-
-NEW = """
-- id: mine
-  sentence: The boundary shrinks at k = 128.
-  source: {paper: Me 2026, arxiv: "2601.00001"}
-  parts:
-    - {kind: value, table: differences, column: difference, where: {k: 128}, side: below, threshold: 0, reason: a loss}
-"""
-
-
-def test_a_new_claim_is_one_entry(tmp_path: Path) -> None:
-    (tmp_path / "claims.yaml").write_text(SHIPPED.read_text() + NEW)
-    claim = load_claims(tmp_path / "claims.yaml")[-1]
-    assert judged(tmp_path / "tables", claim, **change(0, -0.1)).verdict == SUPPORTED
-
-
-def test_the_entry_of_the_docs_is_a_claim(tmp_path: Path) -> None:
-    (entry,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "claims.md").read_text(), re.DOTALL)
-    (tmp_path / "claims.yaml").write_text(entry)
-    assert len(load_claims(tmp_path / "claims.yaml")) == 1
-
-
-FAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "mine.sentense: Extra inputs": lambda entry: entry.update(sentense="?"),
-    "mine.source.arxiv: ": lambda entry: entry["source"].update(arxiv="last year"),
-    "mine.parts.0.value: where: found": lambda entry: entry["parts"][0].update(where={}),
-    "mine.parts.0.value.side": lambda entry: entry["parts"][0].update(side="beside"),
-    "mine.parts.0.value.reason: Field required": lambda entry: entry["parts"][0].pop("reason"),
-    "mine.parts.0: Input tag 'magic'": lambda entry: entry["parts"][0].update(kind="magic"),
-    "mine: found parts and beyond": lambda entry: entry.update(beyond="all"),
-    "entry 1.id": lambda entry: entry.pop("id"),
-    "mine.parts.0.value.threshold: Input should be a finite number": lambda entry: entry["parts"][0].update(
-        threshold=float("nan")
-    ),
-}
-
-
-@pytest.mark.parametrize("said", FAULTS)
-def test_a_fault_in_a_claim_is_told_with_its_place(said: str, tmp_path: Path) -> None:
-    (entry,) = yaml.safe_load(NEW)
-    FAULTS[said](entry)
-    (tmp_path / "claims.yaml").write_text(yaml.safe_dump([entry]))
-    with pytest.raises(DataError) as fault:
-        load_claims(tmp_path / "claims.yaml")
-    assert "claims.yaml has" in str(fault.value) and f"  {said}" in str(fault.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("- id: a\n  id: b\n", "'id' is written twice"),
-        ("{}", "found dict, expected a list"),
-        ("[]", "expected a list"),
-        ("- [", "not readable as YAML"),
-        ("[" * 5000, "nested too deeply"),
-        ("- 3\n", "entry 1"),
-        (NEW + NEW, "'mine' twice"),
-        ("- !!python/object/apply:os.system [true]\n", "not readable as YAML"),
-    ],
-)
-def test_no_file_of_claims(text: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "claims.yaml").write_text(text)
-    with pytest.raises(DataError, match=re.escape(said)):
-        load_claims(tmp_path / "claims.yaml")
-
-
-# damage
-
-DAMAGE: dict[str, Callable[[Path], Any]] = {
-    "provenance.json is missing": lambda folder: (folder / "provenance.json").unlink(),
-    "provenance.json: found no study": lambda folder: (folder / "provenance.json").write_text('{"study": []}'),
-    "found no study with analysis.level": lambda folder: (folder / "provenance.json").write_text(
-        '{"study": {"analysis": {"level": NaN, "resamples": 2000}, "benchmarks": {}}}'
-    ),
-    "stages.csv is missing": lambda folder: (folder / "stages.csv").unlink(),
-    "coverage.csv: found no column": lambda folder: (folder / "coverage.csv").write_text("model,seed\na,b\n"),
-    "summary.csv is torn": lambda folder: (folder / "summary.csv").write_bytes(b"\xff\xfe\n"),
-    "differences.csv: found no row": lambda folder: (folder / "differences.csv").write_text(
-        (folder / "differences.csv").read_text().split("\n")[0]
-    ),
-    "differences.csv: found step 'x'": lambda folder: edit(folder / "differences.csv", 0, step="x"),
-    "differences.csv, row 4: found": lambda folder: edit(folder / "differences.csv", 3, k=1, step=1000),
-    "boundary.csv, row 10 is torn": lambda folder: (folder / "boundary.csv").write_text(
-        (folder / "boundary.csv").read_text()[:-20]
-    ),
-    "low: found 'nan', expected a finite number": lambda folder: edit(folder / "differences.csv", 5, low="nan"),
-    "difference: found '<script>'": lambda folder: edit(folder / "differences.csv", 5, difference="<script>"),
-    "expected an interval around it": lambda folder: edit(folder / "differences.csv", 5, low="0.4"),
-    "at level 2.0": lambda folder: edit(folder / "differences.csv", 5, level="2"),
-    "both: found -3": lambda folder: edit(folder / "coverage.csv", 2, both="-3"),
-    "change: found 'up', expected a finite number": lambda folder: edit(folder / "stages.csv", 6, change="up"),
-    "found fall_p 7": lambda folder: edit(folder / "stages.csv", 2, fall_p="7"),
-}
-
-
-@pytest.mark.parametrize("said", DAMAGE)
-def test_damage_is_named(said: str, tmp_path: Path) -> None:
-    folder = World().write(tmp_path)
-    DAMAGE[said](folder)
-    with pytest.raises(DataError, match=re.escape(said)) as fault:
-        ledger(folder)
-    assert str(folder) in str(fault.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "table", "column"),
-    [
-        ("yao-greedy-competitive", "summary.csv", "greedy_low"),
-        ("yao-grpo-n-entropy-ends-above-base", "stages.csv", "change_low"),
-    ],
-)
-def test_a_missing_column_is_what_is_missing(name: str, table: str, column: str, tmp_path: Path) -> None:
-    folder = World(**change(0, 0)).write(tmp_path)
-    path = folder / table
-    path.write_text(path.read_text().replace(column, "from"))
-    (found,) = judge([CLAIMS[name]], read_tables(folder)).claims
-    assert found.verdict == NOT_TESTABLE and found.findings[0].note == f"column {column} of {table}"
-
-
-# the published study
-
-
-@pytest.fixture(scope="module")
-def published() -> Ledger:
-    return ledger(PUBLISHED)
-
-
-def test_the_published_study_says_what_the_readme_says(published: Ledger) -> None:
-    assert {each.claim.id: str(each.verdict) for each in published.claims[:8]} == {
-        "yao-grpo-entropy-collapses": "supported",  # shown in direction, every seed
-        "yao-entropy-falls-then-rises": "undecided",  # not shown
-        "yao-grpo-n-entropy-ends-above-base": "contradicted",  # contradicted here
-        "yao-greedy-competitive": "undecided",  # cannot be told apart
-        "yao-exploitation-then-exploration": "undecided",  # not shown
-        "yao-negative-keeps-boundary": "undecided",  # not shown
-        "yue-above-at-1-below-at-large-k": "supported",  # shown for GRPO and GSPO
-        "yue-solved-is-a-subset": "undecided",  # not contradicted
-    }
-    yue = published.claims[6]
-    assert all(each.unit.algorithm in ("grpo", "gspo") for each in yue.findings if each.verdict == SUPPORTED)
-    assert yue.count(CONTRADICTED) == 0
-    negative = published.claims[5]
-    assert all("contradict" in each.note for each in negative.findings), "its numbers lean that way"
-
-
-def test_every_number_is_in_the_table_that_is_named(published: Ledger) -> None:
-    texts = {path.stem: path.read_text() for path in PUBLISHED.glob("*.csv")}
-    seen = 0
-    for judged in published.claims:
-        whole = [part.kind == "value" and not part.minus and not part.across_strata for part in judged.claim.parts]
-        for finding in judged.findings:
-            for each in (each for each, plain in zip(finding.evidence, whole, strict=False) if plain):
-                assert f",{each.estimate:g},{each.low:g},{each.high:g}," in texts[each.table]
-                seen += 1
-    assert seen > 50
-
-
-def test_the_ledger_of_a_decided_claim_shows_its_interval(published: Ledger) -> None:
-    """The corrected interval of every decided number excludes its threshold; of an undecided one part does not."""
-    for judged in published.claims:
-        if any(part.kind != "value" or part.side == "within" for part in judged.claim.parts):
-            continue
-        for each in (each for each in judged.findings if each.evidence):
-            outside = [
-                low > part.threshold or high < part.threshold
-                for part, (low, high) in zip(judged.claim.parts, each.corrected, strict=True)
-            ]
-            assert all(outside) == (each.verdict != UNDECIDED)
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    results = str(REPOSITORY / "results" / "published")
-    assert main(["claims", "quickstart-seeds", "--results", results]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"^  supported +yue-above-at-1-below-at-large-k +\d+ supported", out, re.MULTILINE)
-    assert "differences.csv: difference, k = 1 0.0884 [0.0276 to 0.149; " in out
-    assert "missing: algorithm nsr" in out
-    assert main(["claims", "quickstart-seeds", "--results", results, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert [each["id"] for each in found["claims"]] == list(CLAIMS)
-    first = found["claims"][6]["findings"][0]["evidence"][0]
-    assert first["corrected_low"] < first["low"] < first["estimate"] == 0.0883675
-
-
-def test_the_verdicts_as_a_table(published: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    results = str(REPOSITORY / "results" / "published")
-    assert main(["claims", "quickstart-seeds", "--results", results, "--markdown"]) == 0
-    head, _, labels, _, *body = capsys.readouterr().out.splitlines()
-    assert (head, labels.count("|")) == ("## Claims of the literature on study quickstart-seeds", 5)
-    rows = [line for line in body if line.startswith("| ")]
-    assert [row.split(" | ")[0][2:] for row in rows] == [str(judged.verdict) for judged in published.claims]
-    assert all(row.count("|") == 5 and "](https://arxiv.org/abs/" in row for row in rows)
-    assert body[-1].startswith(f"{published.tested} tests (claims x runs x benchmarks), {published.decided} decided")
-
-
-def test_hostile_words_stay_in_their_cell() -> None:
-    words = "[a](b) | <script>alert(1)</script> `x` *y* _z_ \\ & &amp;\n| c |"
-    source = {"paper": words, "arxiv": "2601.00001"}
-    claim = Claim.model_validate({"id": "x", "sentence": words, "source": source, "beyond": "it is a test"})
-    lines = ledger_text.markdown(
-        Ledger("study", "folder", 0.05, 0, 0, 0.95, [Judged(claim, Verdict.NOT_TESTABLE, [], [])])
-    ).splitlines()
-    (row,) = (line for line in lines if "script" in line)
-    assert row.count("|") == 5 and not set("<>*_`\\") & set(row)
-    assert row.count("](") == row.count("[") == 1, "the paper's link alone"
-
-
-def test_a_study_without_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["claims", "quickstart", "--results", str(tmp_path)]) == EXIT_USER_ERROR
-    assert "provenance.json is missing; run the stage that makes it" in capsys.readouterr().err
