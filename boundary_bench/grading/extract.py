@@ -9,6 +9,10 @@ from functools import lru_cache, partial
 from boundary_bench.grading import limits
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s?\{|\\.|[{}]", re.DOTALL)
+#: A box without braces, as in ``\boxed 2``: a number, a command with its arguments, or a letter.
+BARE_BOX = re.compile(
+    r"\\(?:boxed|fbox)\s{0,4}(?P<token>[-+]?(?:\d[\d,.]*(?:/\d+)?|\\[a-zA-Z]+(?:\{[^{}]*\}){0,2}|[a-zA-Z](?![a-zA-Z])))"
+)
 #: ``Final Answer: The final answer is X. I hope it is correct.`` (Minerva) and what looks like it.
 FINAL = re.compile(r"\banswer(?: is|[ *]{0,3}:)", re.IGNORECASE)
 FINAL_END = re.compile(r"\n|\.?\s?I hope it is correct|\.\s|$")
@@ -31,7 +35,12 @@ def boxed(response: str) -> str | None:
     if last < 0:
         return None
     # nearly always the last box is closed; where it is not, one pass over everything finds the last that is
-    return _last_box(response, last) or _last_box(response, 0)
+    return _bare_box(response, last) or _last_box(response, last) or _last_box(response, 0)
+
+
+def _bare_box(response: str, place: int) -> str | None:
+    match = BARE_BOX.match(response, place)
+    return match["token"].rstrip(".,") or None if match else None
 
 
 def _last_box(response: str, first: int) -> str | None:
