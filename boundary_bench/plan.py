@@ -28,7 +28,7 @@ from boundary_bench.study_file import find_study, load_study
 from boundary_bench.study_training import Training
 
 #: Raise a stage's number when its code changes a result: it and everything below it runs again.
-VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 2, "measure": 2, "compare": 3, "report": 4}
+VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 3, "measure": 3, "compare": 3, "report": 5}
 VERSIONS |= {"probe": 1, "openrlhf": 1, "trl": 2}
 
 

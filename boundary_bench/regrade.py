@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy
 from boundary_bench.provenance import fingerprint
@@ -68,6 +68,7 @@ def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: J
         graded = {
             "verdict": [str(grade.verdict) for grade in grades],
             "answer": pa.array([grade.answer for grade in grades], pa.string()),
+            "reason": pa.array([grade.reason for grade in grades], pa.string()),
         }
         tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **graded}))
     write_table(target, pa.concat_tables(tables), facts)
@@ -78,8 +79,9 @@ def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll)
     """Write ``graders.csv`` and ``disagreements.csv`` of a policy on a benchmark; returns the rows of the first.
 
     A grader's row of some k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
-    its interval, empty where a problem has fewer than k verdicts; the five verdicts; and how often it disagrees with
-    the grader that the samples were drawn with, where both have decided: mean over the problems, with its interval.
+    its interval, empty where a problem has fewer than k verdicts; the five verdicts, and the reasons for them, the most
+    frequent first; and how often it disagrees with the grader that the samples were drawn with, where both have
+    decided: mean over the problems, with its interval.
     """
     problems = read_problems(plan.problems(benchmark))
     blocks = sample_files(plan.samples(policy, benchmark), plan.design_settings)[1]
@@ -87,11 +89,12 @@ def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll)
     own_PN = read_verdicts(blocks, ids, plan.design.n_max)
     scored_PN = scored(plan.design, own_PN)
     first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < plan.design.rounds[0])
-    rows = _grader_rows(plan, own, own_PN, own_PN, first_PN)
+    rows = _grader_rows(plan, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
     cases: list[dict[str, Any]] = []
     for grader in others:
         file = regrade(plan, policy, benchmark, grader, judge)
-        rows += _grader_rows(plan, grader, own_PN, _verdicts(file, ids, own_PN), first_PN)
+        verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
+        rows += _grader_rows(plan, grader, own_PN, verdict_PN, first_PN, reasons)
         cases += _cases(blocks, file, grader)
     settings = fingerprint(plan.grader_settings(benchmark))
     whose, facts = {**identify(policy, benchmark), "stratum": ALL}, {"stopped_by": own.label, "settings": settings}
@@ -112,8 +115,22 @@ def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
     return verdict_PN
 
 
+def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) -> str:
+    """The reasons for the verdicts of the first round with their counts, as "12 no answer found; 3 ..."."""
+    found: Counter[str] = Counter()
+    for file in files:
+        rows = sample_rows(file, ["problem_id", "sample", "reason"])
+        place_S, sample_S = places(rows, ids, file), rows.column("sample").to_numpy()
+        in_S = sample_S < first_PN.shape[1]
+        in_S[in_S] = first_PN[place_S[in_S], sample_S[in_S]]
+        for each in rows.column("reason").filter(pa.array(in_S)).value_counts().to_pylist():
+            found[counted(each["values"])] += each["counts"]
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{count} {reason}" for reason, count in ordered)
+
+
 def _grader_rows(
-    plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray
+    plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
 ) -> list[dict[str, Any]]:
     """The rows of one grader, one for each k."""
     analysis, scored_PN = plan.study.analysis, first_PN & scored(plan.design, verdict_PN)
@@ -133,6 +150,7 @@ def _grader_rows(
         "problems": len(n_P),
         "samples": int(n_P.sum()),
         **{name: int((first_PN & (verdict_PN == code)).sum()) for code, name in enumerate(VERDICTS)},
+        "reasons": reasons,
         "compared": int(compared_P.sum()),
         "disagreements": int(differ_PN.sum()),
         **dict(zip(("disagreement", "disagreement_low", "disagreement_high"), disagreement, strict=True)),

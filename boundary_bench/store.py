@@ -46,6 +46,7 @@ SAMPLES = pa.schema(
         "entropy": pa.float32(),  # summed over the tokens
         "verdict": pa.dictionary(pa.int8(), pa.string()),
         "answer": pa.string(),
+        "reason": pa.dictionary(pa.int32(), pa.string()),
     }
 )
 
@@ -219,8 +220,8 @@ def sample_rows(path: Path, columns: list[str]) -> pa.Table:
 
 
 def decoded(table: pa.Table) -> pa.Table:
-    """The same samples with ids and verdicts as plain text."""
-    for name in ("problem_id", "verdict"):
+    """The same samples with ids, verdicts and reasons as plain text."""
+    for name in ("problem_id", "verdict", "reason"):
         if name in table.column_names:
             index = table.schema.get_field_index(name)
             table = table.set_column(index, name, table.column(name).cast(pa.string()))

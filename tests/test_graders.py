@@ -1,8 +1,7 @@
-"""Graders without their processes: what is extracted, what is refused, what counts as equal."""
+"""Graders without their processes: what counts as equal, what is beyond a limit, and hostile text."""
 
 from __future__ import annotations
 
-import random
 import time
 
 import pytest
@@ -10,7 +9,7 @@ from answers import GOLDEN, REFUSED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boundary_bench.grading import Grade, Verdict, extract, graders, limits
+from boundary_bench.grading import Grade, Nothing, Ruling, Verdict, extract, graders, limits
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.normal import normal
 
@@ -58,64 +57,15 @@ PIECES = st.lists(
 @pytest.mark.parametrize(("reference", "answer", "expected"), GOLDEN)
 def test_math_and_boxed_on_golden_answers(reference: str, answer: str, expected: str) -> None:
     assert extract.mathematics(f"So \\boxed{{{answer}}}.") == answer
-    assert graders.mathematics(reference, answer) is NAME[expected[0]]
-    assert graders.boxed(reference, answer) is NAME[expected[1]]
+    assert graders.mathematics(reference, answer).verdict is NAME[expected[0]]
+    assert graders.boxed(reference, answer).verdict is NAME[expected[1]]
 
 
 @pytest.mark.parametrize("reference", sorted({reference for reference, _, _ in GOLDEN}))
 def test_every_reference_answers_itself_and_its_normal_form_is_its_own(reference: str) -> None:
-    assert graders.mathematics(reference, reference) is Verdict.CORRECT
-    assert graders.boxed(reference, reference) is Verdict.CORRECT
+    assert graders.mathematics(reference, reference) == (Verdict.CORRECT, "equal text")
+    assert graders.boxed(reference, reference).verdict is Verdict.CORRECT
     assert normal(normal(reference)) == normal(reference)
-
-
-@pytest.mark.parametrize(
-    ("response", "expected"),
-    [
-        (r"\boxed{1}, no, \boxed{2}", "2"),
-        (r"\boxed{\frac{1}{\sqrt{2}}} and so on", r"\frac{1}{\sqrt{2}}"),
-        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
-        (r"\boxed{x = \boxed{3}}", "3"),
-        (r"\boxed {4}", "4"),
-        (r"\fbox{5}", "5"),
-        (r"\boxed{6} but maybe \boxed{7", "6"),
-        (r"}} stray } \boxed{8} }", "8"),
-        (r"\boxed{ }", None),
-        ("The final answer is $9$. I hope it is correct.", "9"),
-        ("Final Answer: The final answer is $\\frac{1}{2}$. I hope it is correct.", r"\frac{1}{2}"),
-        ("**Answer:** 3.5\nThat is all.", "3.5"),
-        ("The answer is 4. No, the answer is 5.", "5"),
-        ("The answer is \\(x+1\\).", "x+1"),
-        ("It is 12.", None),
-        ("", None),
-    ],
-)
-def test_where_a_math_answer_is(response: str, expected: str | None) -> None:
-    assert extract.mathematics(response) == expected
-
-
-@pytest.mark.parametrize(
-    ("response", "expected"),
-    [
-        ("The answer is (C).", "C"),
-        ("answer: B", "B"),
-        ("**Answer:** **D**", "D"),
-        ("\\boxed{\\text{E}}", "E"),
-        ("\\boxed{(F)}", "F"),
-        ("Final answer: option G", "G"),
-        ("So it must be this one:\n(H)", "H"),
-        ("J", "J"),
-        ("The answer is Apple.", None),
-        ("A dog has four legs.", None),
-        ("I do not know", None),
-        ("I think of many things, " * 400, None),
-        ("C" + "." * 9_000, "C"),
-        ("The answer is K.", None),
-        ("", None),
-    ],
-)
-def test_where_a_choice_is(response: str, expected: str | None) -> None:
-    assert extract.choice(response) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,7 +84,7 @@ def test_where_a_choice_is(response: str, expected: str | None) -> None:
         ("18", "#### 18.5", "wrong"),
         ("18", "18 of 20", "wrong"),
         ("18", "none", "unparsable"),
-        ("18", "#### " + "1" * 200, "unparsable"),
+        ("18", "#### " + "1" * 200, "wrong"),
     ],
 )
 def test_numbers(reference: str, response: str, expected: str) -> None:
@@ -143,22 +93,45 @@ def test_numbers(reference: str, response: str, expected: str) -> None:
 
 def test_exact_answers() -> None:
     exact = GRADERS["exact"]
-    assert exact.grade("abc", " abc\n") == Grade(Verdict.CORRECT, "abc")
+    assert exact.grade("abc", " abc\n") == Grade(Verdict.CORRECT, "abc", "equal text")
     assert exact.grade("abc", "Abc").verdict is Verdict.WRONG
     assert exact.grade("abc", " \n").verdict is Verdict.UNPARSABLE
 
 
 @pytest.mark.parametrize("answer", REFUSED.values(), ids=REFUSED)
-def test_answers_beyond_a_limit_are_none(answer: str) -> None:
-    assert not (limits.plain(answer) and limits.computable(answer))
+def test_answers_beyond_a_limit_never_meet_algebra_and_say_which_limit_it_is(answer: str) -> None:
     for response in (f"\\boxed{{{answer}}}", f"The answer is: {answer}"):
-        assert GRADERS["math"].extract(response) in (None, "1"), "nothing, or what stands in balanced braces"
+        found = extract.mathematics(response)
+        verdict, reason = (Verdict.UNPARSABLE, found.reason) if isinstance(found, Nothing) else ruled("2", found)
+        exactly = reason.startswith("unequal numbers")  # 101 digits are, or what stands in balanced braces
+        assert exactly or (verdict is Verdict.UNPARSABLE and reason.startswith(("limit: ", "no answer found"))), reason
+
+
+def ruled(reference: str, answer: str) -> Ruling:
+    """The ruling of ``math``, which needs no algebra."""
+    found = graders.quick(reference, answer)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("answer", [text for text in REFUSED.values() if text and not limits.unreadable(text)])
+def test_a_reference_beyond_a_limit_is_answered_by_its_own_text(answer: str) -> None:
+    assert ruled(answer, answer) == ruled(answer, f" {answer}. ") == (Verdict.CORRECT, "equal text")
+    verdict, reason = ruled(answer, "5")
+    assert verdict is Verdict.WRONG and ("the reference is beyond a limit: " in reason or "unequal numbers" in reason)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         "2^{100}",
+        "x^2y^2",
+        "2a^3b^4",
+        "x^ny^n",
+        "e^xe^y",
+        "2^3x^2",
+        "2018^{2018}",
+        "2013!",
         "x^{2^n}",
         "2^{2^{10}}",
         "e^{-x^2}",
@@ -173,24 +146,31 @@ def test_answers_beyond_a_limit_are_none(answer: str) -> None:
     ],
 )
 def test_honest_answers_are_within_the_limits(answer: str) -> None:
-    assert limits.plain(answer) and limits.computable(answer)
+    assert limits.unreadable(answer) is limits.incomputable(answer) is None
 
 
 def test_every_reference_is_within_the_limits() -> None:
-    assert all(limits.plain(text) and limits.computable(text) for pair in GOLDEN for text in pair[:2])
+    assert not any(limits.unreadable(text) or limits.incomputable(text) for pair in GOLDEN for text in pair[:2])
 
 
 @given(st.one_of(st.text(), PIECES))
 def test_no_text_breaks_an_extraction_and_what_it_finds_is_in_the_text(text: str) -> None:
-    for grader in GRADERS.values():
+    for name, grader in GRADERS.items():
         answer = grader.extract(text)
-        assert answer is None or (answer in text and limits.plain(answer))
+        if isinstance(answer, Nothing):
+            assert answer.reason
+        else:
+            assert answer and limits.unreadable(answer) is None
+            assert answer in "ABCDEFGHIJ" if name == "choice" else answer in text
 
 
 @given(st.one_of(st.text(), PIECES), st.one_of(st.text(), PIECES))
 def test_no_text_breaks_a_judge_in_this_process(reference: str, answer: str) -> None:
     for name in ("boxed", "exact", "choice", "numeric"):
-        assert GRADERS[name].judge(reference, answer[:1000]) in (Verdict.CORRECT, Verdict.WRONG)
+        verdict, reason = GRADERS[name].judge(reference, answer[:1000])
+        assert verdict in (Verdict.CORRECT, Verdict.WRONG) and reason
+    verdict, reason = graders.quick(reference, answer[:1000]) or (None, "")
+    assert verdict in (None, Verdict.CORRECT, Verdict.WRONG, Verdict.UNPARSABLE)
 
 
 @pytest.mark.parametrize(
@@ -232,31 +212,9 @@ def test_extraction_takes_time_linear_in_the_response(piece: str) -> None:
     assert time.process_time() - begun < 20
 
 
-def rational(rng: random.Random, above: int, below: int) -> str:
-    """One of the ways to write a fraction."""
-    sign, above = "-" if above < 0 else "", abs(above)
-    forms = [
-        f"{above}/{below}",
-        *(f"\\{name}{{{above}}}{{{below}}}" for name in ("frac", "dfrac", "tfrac")),
-        str(above),
-    ]
-    return sign + rng.choice(forms)
-
-
-def test_rational_numbers_are_compared_as_math_verify_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng, pairs = random.Random(0), []
-    for _ in range(200):
-        above, below, times = rng.randint(-30, 30), rng.randint(1, 9), rng.randint(1, 4)
-        other = rng.choice([(above * times, below * times), (rng.randint(-30, 30), rng.randint(1, 9))])
-        pairs.append((rational(rng, above, below), rational(rng, *other)))
-    quick = [graders.mathematics(*pair) for pair in pairs]
-    monkeypatch.setattr("boundary_bench.grading.graders._rational", lambda text: None)
-    assert quick == [graders.mathematics(*pair) for pair in pairs]
-    assert 60 < quick.count(Verdict.CORRECT) < 160
-
-
 @pytest.mark.parametrize("reference", ["1e999999999", "nan", "Infinity", "1/0", "", "1/2/3", "sNaN"])
 def test_a_reference_that_is_no_number_in_digits_is_right_for_nothing(reference: str) -> None:
     """References are data of others too: a billion digits are not written out."""
     started = time.perf_counter()
-    assert GRADERS["numeric"].judge(reference, "5") == Verdict.WRONG and time.perf_counter() - started < 1
+    assert GRADERS["numeric"].judge(reference, "5") == (Verdict.WRONG, "the reference is no number")
+    assert time.perf_counter() - started < 1

@@ -15,6 +15,7 @@ from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
 from boundary_bench.benchmarks.rows import read_problems
 from boundary_bench.benchmarks.sets import HUB_SETS
 from boundary_bench.errors import DataError, StudyError, did_you_mean
+from boundary_bench.grading import Nothing
 from boundary_bench.study_file import explain
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS)}
@@ -82,7 +83,7 @@ def problems_of(
     """
     problems = read_problems(kind, Path(data), split) if data else kind.generate(split, seed, options)
     for problem in problems if data or kind.source else []:
-        if kind.grader.extract(problem.solution) is None:
+        if isinstance(kind.grader.extract(problem.solution), Nothing):
             raise DataError(
                 f"problem {problem.id} ({problem.prompt[:60]!r}): the grader {kind.grader.name!r} finds no answer in "
                 f"its own solution, which ends in {problem.solution[-80:]!r}, so that no response could be correct; "

@@ -22,7 +22,7 @@ from pydantic import Field
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 #: Every character of prompts and responses, in the order of the tokenizer's ids.
 ALPHABET = "0123456789+-*=,:"
@@ -30,6 +30,7 @@ LARGEST_NUMBER = 9
 TARGETS = range(10, 200)
 LARGEST_STEP = 399  # of the generator's own solutions; the verifier accepts any value a chain of digits can reach
 LONGEST_RESPONSE = 256
+TOO_LONG = Nothing(f"limit: more than {LONGEST_RESPONSE} characters")
 STEP = re.compile(r"([0-9]{1,6})([+*-])([0-9]{1,6})=([0-9]{1,6})")
 
 
@@ -178,29 +179,29 @@ def solutions(seed: int, count: int, weights: dict[int, float]) -> Iterator[tupl
         yield prompt(drawn[0], drawn[1]), drawn[2]
 
 
-def extract(response: str) -> str | None:
-    """The chain of steps, the operands of + and * in ascending order; None where the response is no chain.
+def extract(response: str) -> str | Nothing:
+    """The chain of steps, the operands of + and * in ascending order, where the response is one.
 
     The last value alone, nearly always the target, would say nothing of how many solutions a policy knows. Anything
     beyond 256 characters or six digits a number is no chain, so that hostile text costs nothing.
     """
     if len(response) > LONGEST_RESPONSE:
-        return None
+        return TOO_LONG
     chain = []
     for step in response.split(","):
         match = STEP.fullmatch(step)
         if match is None:
-            return None
+            return NO_ANSWER
         a, operator, b, value = int(match[1]), match[2], int(match[3]), int(match[4])
         first, second = (a, b) if operator == "-" else sorted((a, b))
         chain.append(f"{first}{operator}{second}={value}")
     return ",".join(chain)
 
 
-def judge(reference: str, answer: str) -> Verdict:
+def judge(reference: str, answer: str) -> Ruling:
     """Correct only where every step is right and uses available numbers, and the last value is the target."""
     given = json.loads(reference)
-    pool, right = list(given["numbers"]), True
+    pool, faults = list(given["numbers"]), []
     for step in answer.split(","):
         match = STEP.fullmatch(step)
         assert match is not None  # extract lets nothing else through
@@ -209,11 +210,15 @@ def judge(reference: str, answer: str) -> Verdict:
             if number in pool:
                 pool.remove(number)
             else:
-                right = False
-        right &= value == (a + b if operator == "+" else a - b if operator == "-" else a * b)
+                faults.append("a number that is not there")
+        if value != (a + b if operator == "+" else a - b if operator == "-" else a * b):
+            faults.append("a step that is wrong")
         pool.append(value)
-    right &= pool == [given["target"]]
-    return Verdict.CORRECT if right else Verdict.WRONG
+    if len(pool) > 1:
+        faults.append("a number that is left over")
+    if value != given["target"]:
+        faults.append("another value than the target")
+    return Ruling(Verdict.WRONG if faults else Verdict.CORRECT, faults[0] if faults else "a chain to the target")
 
 
 GRADER = Grader("countdown", 2, extract, judge)

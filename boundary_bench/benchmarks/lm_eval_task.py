@@ -21,12 +21,13 @@ from pydantic import Field
 
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import DataError, StudyError
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 FILTERS = ("regex", "take_first", "remove_whitespace", "lowercase", "uppercase")
 #: What an unmatched regex of lm-eval yields.
 NO_MATCH = "[invalid]"
 LONGEST_RESPONSE = 50_000
+TOO_LONG = Nothing(f"limit: a response of more than {LONGEST_RESPONSE:,} characters")
 #: A stop string holds a line break or is a special token, ``</s>`` or ``<|im_end|>``: a word may stand in a solution.
 STOP = re.compile(r"(?s).*\n.*|</?[A-Za-z_]+>|<\|[^\s|]+\|>")
 #: How a target may have to be written so that the task's filter finds it.
@@ -155,17 +156,17 @@ def _filter(step: dict[str, Any]) -> Callable[..., Any]:
     return get_filter(step["function"])(**{key: value for key, value in step.items() if key != "function"})
 
 
-def extract(name: str, response: str) -> str | None:
-    """What the task's filter takes out of a response; None where it finds nothing."""
+def extract(name: str, response: str) -> str | Nothing:
+    """What the task's filter takes out of a response."""
     if len(response) > LONGEST_RESPONSE:
-        return None
+        return TOO_LONG
     found = [response]
     for each in definition(name).filters:
         found = next(iter(each.apply([found], [{}])))
-    return None if found[0] in (NO_MATCH, "") else found[0]
+    return NO_ANSWER if found[0] in (NO_MATCH, "") else found[0]
 
 
-def judge(name: str, reference: str, answer: str) -> Verdict:
+def judge(name: str, reference: str, answer: str) -> Ruling:
     """Correct where the task's metric says so of one of the targets."""
     from lm_eval.api.metrics import exact_match_fn
 
@@ -174,7 +175,8 @@ def judge(name: str, reference: str, answer: str) -> Verdict:
         exact_match_fn(references=[target], predictions=[answer], **settings)["exact_match"] == 1
         for target in json.loads(reference)
     )
-    return Verdict.CORRECT if any(right) else Verdict.WRONG
+    correct = any(right)
+    return Ruling(Verdict.CORRECT if correct else Verdict.WRONG, f"{'' if correct else 'no '}exact match")
 
 
 def load(name: str, grader: Grader, split: Split, seed: int, options: LmEvalOptions) -> list[Problem]:

@@ -113,7 +113,7 @@ def parse(row: dict[str, Any]) -> Problem:
 
 RANDOM_CALCULATION = Kind(
     "random-calculation",
-    1,
+    2,
     RandomCalculationOptions(),
     generate,
     parse,

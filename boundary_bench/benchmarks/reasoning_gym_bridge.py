@@ -18,10 +18,11 @@ from pydantic import Field
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 from boundary_bench.grading.extract import boxed
 
 LONGEST_ANSWER = 10_000
+TOO_LONG = Nothing(f"limit: more than {LONGEST_ANSWER:,} characters")
 CODE = re.compile(r"\beval\(|\bexec\(|\bcompile\(|parse_expr|parse_latex|sympify|sympy|simplify")
 TRIES = 40
 
@@ -127,23 +128,23 @@ def _problem(name: str, entry: dict[str, Any], settings: dict[str, Any]) -> Prob
             f"reasoning_gym:{name} cannot be used: its problems cannot be written as JSON: {fault}"
         ) from None
     solution = f"<answer>{answer}</answer>"
-    found = extract(solution) if isinstance(answer, str) else None
-    if found is None or judge(name, kept, found) is not Verdict.CORRECT:
+    found = extract(solution) if isinstance(answer, str) else NO_ANSWER
+    if not isinstance(found, str) or judge(name, kept, found).verdict is not Verdict.CORRECT:
         raise StudyError(
             f"reasoning_gym:{name} cannot be used: its scorer marks its own answer {answer!r:.80} as wrong"
         )
     return Problem(entry["question"], kept, solution)
 
 
-def extract(response: str) -> str | None:
-    """What the last answer tags hold, else the last box, else the response; None where that is empty or too long."""
+def extract(response: str) -> str | Nothing:
+    """What the last answer tags hold, else the last box, else the response."""
     _, opened, rest = response.rpartition("<answer>")
     inside, closed, _ = rest.partition("</answer>")
     found = inside if opened and closed else boxed(response) or response
-    return found.strip() if found.strip() and len(found) <= LONGEST_ANSWER else None
+    return (found.strip() or NO_ANSWER) if len(found) <= LONGEST_ANSWER else TOO_LONG
 
 
-def judge(name: str, reference: str, answer: str) -> Verdict:
+def judge(name: str, reference: str, answer: str) -> Ruling:
     """Correct where the generator's scorer gives the full point; a scorer that breaks down on an answer gives none."""
     try:
         given = json.loads(reference)
@@ -151,5 +152,6 @@ def judge(name: str, reference: str, answer: str) -> Verdict:
     except StudyError:
         raise
     except Exception:  # third-party scorers parse hostile text, each in its own way
-        return Verdict.WRONG
-    return Verdict.CORRECT if score == 1 else Verdict.WRONG
+        return Ruling(Verdict.WRONG, "the scorer breaks down on it")
+    correct = score == 1
+    return Ruling(Verdict.CORRECT if correct else Verdict.WRONG, "full points" if correct else "not the full points")

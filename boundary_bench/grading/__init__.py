@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib import metadata
+from typing import NamedTuple
 
 from boundary_bench.errors import GradingError
 
@@ -23,16 +25,41 @@ class Verdict(StrEnum):
 VERDICTS = tuple(str(verdict) for verdict in Verdict)
 
 
-@dataclass(frozen=True)
-class Grade:
-    """A verdict and the answer that was extracted, where there was one."""
+class Ruling(NamedTuple):
+    """A verdict and its reason: a few words that are counted, then after a colon what was read, which is not."""
 
     verdict: Verdict
-    answer: str | None = None
+    reason: str
 
 
-TRUNCATED = Grade(Verdict.TRUNCATED)
-UNPARSABLE = Grade(Verdict.UNPARSABLE)
+class Nothing(NamedTuple):
+    """There is no answer in a response, for this reason."""
+
+    reason: str
+
+
+NO_ANSWER = Nothing("no answer found")
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What a grader says of a response: a verdict, its reason, and the answer, where there is one."""
+
+    verdict: Verdict
+    answer: str | None
+    reason: str
+
+
+TRUNCATED = Grade(Verdict.TRUNCATED, None, "cut off at the token limit")
+
+
+def counted(reason: str) -> str:
+    """What is counted of a reason: the words before what was read.
+
+    >>> counted("unequal numbers: read as 3 against 4"), counted("limit: a tower of powers")
+    ('unequal numbers', 'limit: a tower of powers')
+    """
+    return reason.partition(": read as ")[0]
 
 
 #: A reference and an answer.
@@ -41,27 +68,28 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Grader:
-    """How a response becomes a verdict, in two steps: responses repeat, and their answers repeat still more.
+    """How a response becomes a grade, in two steps: responses repeat, and their answers repeat still more.
 
     Attributes:
         version: grows when a change can move a verdict.
-        extract: response -> the answer in it, as text; None where there is none. Pure, quick and safe on any text.
-        judge: (reference, answer) -> correct or wrong; timeout where the question could not be decided in time. Pure
-            and deterministic but for the time. Where ``isolated``, a function of a module, found there by its name.
+        extract: response -> the answer in it, as text, or why there is none. Pure, quick and safe on any text.
+        judge: (reference, answer) -> correct or wrong, unparsable where the answer is beyond a limit; timeout where the
+            question could not be decided in time. Pure and deterministic but for the time. Where ``isolated``, a
+            function of a module, found there by its name.
         isolated: judged in processes of their own (``boundary_bench.grading.judging``), since it may hang or crash.
         deadline: seconds an isolated judgement may take.
         libraries: distributions whose versions can move a verdict.
-        quick: (reference, answer) -> the verdict of ``judge`` where it can be had at once and safely, else None.
+        quick: (reference, answer) -> the ruling of ``judge`` where it can be had at once and safely, else None.
     """
 
     name: str
     version: int
-    extract: Callable[[str], str | None]
-    judge: Callable[[str, str], Verdict]
+    extract: Callable[[str], str | Nothing]
+    judge: Callable[[str, str], Ruling]
     isolated: bool = False
     deadline: float = 10.0
     libraries: tuple[str, ...] = ()
-    quick: Callable[[str, str], Verdict | None] = lambda reference, answer: None
+    quick: Callable[[str, str], Ruling | None] = lambda reference, answer: None
 
     @property
     def identity(self) -> list[str | int]:
@@ -76,11 +104,20 @@ class Grader:
     def grade(self, reference: str, response: str) -> Grade:
         """The grade of one response that ended by itself, judged here and now."""
         answer = self.extract(response)
-        if answer is None:
-            return UNPARSABLE
-        return Grade(self.judge(reference, answer), answer)
+        if isinstance(answer, Nothing):
+            return _without_answer(answer)
+        return _with_answer(answer, self.judge(reference, answer))
 
 
+def _without_answer(nothing: Nothing) -> Grade:
+    return Grade(Verdict.UNPARSABLE, None, nothing.reason)
+
+
+def _with_answer(answer: str, ruling: Ruling) -> Grade:
+    return Grade(ruling.verdict, answer, ruling.reason)
+
+
+@cache
 def _version(library: str) -> str:
     try:
         return metadata.version(library)
@@ -88,11 +125,11 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-#: The verdicts of distinct (reference, answer) pairs, in their order.
-JudgeAll = Callable[[Grader, Sequence[Pair]], list[Verdict]]
+#: The rulings on distinct (reference, answer) pairs, in their order.
+JudgeAll = Callable[[Grader, Sequence[Pair]], list[Ruling]]
 
 
-def judge_here(grader: Grader, pairs: Sequence[Pair]) -> list[Verdict]:
+def judge_here(grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
     """Judge in this process, one after the other.
 
     Raises:
@@ -123,17 +160,18 @@ def grade_many(
         GradingError: the grader is isolated and there is no ``judge``, or its processes do not start.
     """
     whole = dict.fromkeys(text for text, ended in zip(responses, finished, strict=True) if ended)
-    answer_of = {text: grader.extract(text) for text in whole}
-    pairs = dict.fromkeys(
-        (reference, answer)
-        for reference, text, ended in zip(references, responses, finished, strict=True)
-        if ended and (answer := answer_of[text]) is not None
-    )
-    verdicts = judge(grader, list(pairs))
-    grade_of = {pair: Grade(verdict, pair[1]) for pair, verdict in zip(pairs, verdicts, strict=True)}
+    found = {text: grader.extract(text) for text in whole}
+    grade_of: dict[Nothing | Pair, Grade] = {
+        answer: _without_answer(answer) for answer in found.values() if isinstance(answer, Nothing)
+    }
+    rows = list(zip(references, responses, finished, strict=True))
+    answered = [(reference, found[text]) for reference, text, ended in rows if ended]
+    pairs = dict.fromkeys((gold, answer) for gold, answer in answered if not isinstance(answer, Nothing))
+    for pair, ruling in zip(pairs, judge(grader, list(pairs)), strict=True):
+        grade_of[pair] = _with_answer(pair[1], ruling)
     return [
-        TRUNCATED if not ended else UNPARSABLE if (answer := answer_of[text]) is None else grade_of[reference, answer]
-        for reference, text, ended in zip(references, responses, finished, strict=True)
+        TRUNCATED if not ended else grade_of[answer if isinstance(answer := found[text], Nothing) else (gold, answer)]
+        for gold, text, ended in rows
     ]
 
 

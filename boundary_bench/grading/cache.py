@@ -1,7 +1,8 @@
 """Judgements that outlive a process: an answer is judged once, in whichever job it first appears.
 
 A folder a grader with its versions, in it one file a process that only this process appends to, so that no lock is
-needed on any file system. A line is a hash of (reference, answer) and the verdict; what a crash tore is judged anew.
+needed on any file system. A line is a hash of (reference, answer), the verdict and its reason; what a crash tore is
+judged anew.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import TextIO
 
 from boundary_bench.errors import StoreError
-from boundary_bench.grading import VERDICTS, Grader, Verdict
+from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict
 from boundary_bench.provenance import fingerprint
 
-LINE = re.compile(rf"^([0-9a-f]{{32}}) ({'|'.join(VERDICTS)})$", re.MULTILINE)
+LINE = re.compile(rf'^([0-9a-f]{{32}}) ({"|".join(VERDICTS)}) ("(?:[^"\\\n]|\\.)*")$', re.MULTILINE)
 
 
 def key(reference: str, answer: str) -> str:
@@ -37,7 +38,7 @@ class Cache:
 
     folder: Path
     grader: Grader
-    known: dict[str, Verdict] = field(default_factory=dict)
+    known: dict[str, Ruling] = field(default_factory=dict)
     file: TextIO | None = None
 
     @property
@@ -54,30 +55,30 @@ class Cache:
         try:
             for file in sorted(self.place.glob("*.txt")):
                 for found in LINE.finditer(file.read_text(encoding="ascii", errors="replace")):
-                    self.known[found[1]] = Verdict(found[2])
+                    self.known[found[1]] = Ruling(Verdict(found[2]), json.loads(found[3]))
         except OSError as fault:
             raise StoreError(f"cannot read the grades in {self.place}: {fault.strerror or fault}") from None
 
-    def get(self, reference: str, answer: str) -> Verdict | None:
-        """The verdict, where it is known."""
+    def get(self, reference: str, answer: str) -> Ruling | None:
+        """The ruling, where it is known."""
         return self.known.get(key(reference, answer))
 
-    def put(self, reference: str, answer: str, verdict: Verdict) -> None:
-        """Keep a verdict; a timeout in memory alone, since another day or machine may decide it.
+    def put(self, reference: str, answer: str, ruling: Ruling) -> None:
+        """Keep a ruling; a timeout in memory alone, since another day or machine may decide it.
 
         Raises:
             StoreError: the file cannot be written.
         """
         name = key(reference, answer)
-        self.known[name] = verdict
-        if verdict is Verdict.TIMEOUT:
+        self.known[name] = ruling
+        if ruling.verdict is Verdict.TIMEOUT:
             return
         try:
             if self.file is None:
                 self.place.mkdir(parents=True, exist_ok=True)
                 who = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}.txt"
                 self.file = open(self.place / who, "a", encoding="ascii", buffering=1)  # noqa: SIM115
-            self.file.write(f"{name} {verdict}\n")
+            self.file.write(f"{name} {ruling.verdict} {json.dumps(ruling.reason)}\n")
         except OSError as fault:
             raise StoreError(
                 f"cannot write grades to {self.place}: {fault.strerror or fault}; is the folder writable, is the disk "

@@ -3,119 +3,165 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from fractions import Fraction
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-from boundary_bench.grading import Grader, Verdict, extract
+from boundary_bench.grading import Grader, Ruling, Verdict, algebra, choices, extract, limits
 from boundary_bench.grading.normal import normal
+from boundary_bench.grading.readings import equal, is_list, readings
+from boundary_bench.grading.typography import dress, key
+from boundary_bench.grading.values import Value, equal_values, value_of
 
-#: A whole number or a fraction of two, as it is or in LaTeX.
-RATIONAL = re.compile(r"(-?)(?:(\d{1,15})(?:/(\d{1,15}))?|\\[dt]?frac\{(\d{1,15})\}\{(\d{1,15})\})", re.ASCII)
-DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
-SEPARATORS = re.compile(r"[\s,$\\%]")
-
-
-@lru_cache(maxsize=20_000)
-def _parsed(text: str) -> list[Any]:
-    """What math-verify reads in an answer: an expression, and the text itself where it found one."""
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
-
-    targets = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
-    return parse(f"\\boxed{{{text}}}", targets, parsing_timeout=None)
+LETTER = re.compile(r"\(?([A-Za-z])\)?")
+WORDS = re.compile(r"[A-Za-z][A-Za-z\s,.'!-]*")
+LONG_WORD = re.compile(r"[A-Za-z]{4}")
+SET_AS_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+ARTICLE = re.compile(r"\b(?:the|a|an)\b|[\s.'!-]")
+AND = re.compile(r",|\band\b|\bor\b")
 
 
-def mathematics(reference: str, answer: str) -> Verdict:
-    """Equal by math-verify, the reference first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
+def _ruling(correct: bool, of_what: str, detail: str = "") -> Ruling:
+    return Ruling(
+        Verdict.CORRECT if correct else Verdict.WRONG,
+        f"{'' if correct else 'un'}equal {of_what}{detail and f': {detail}'}",
+    )
 
-    Its own time-outs are off: they work in a main thread only, and end in "wrong".
 
-    Raises:
-        MemoryError: the comparison needs more than its process may have.
+def mathematics(reference: str, answer: str) -> Ruling:
+    """Equal as text, as numbers, lists or words, or by algebra, the reference first.
+
+    Of several boxes that make one answer all count where the reference is a list, and else the last.
     """
-    quick = rationals(reference, answer)
-    if quick is not None:
-        return quick
-    import logging
-
-    from math_verify import verify
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    for gold in _parsed(reference):
-        for given in _parsed(answer):
-            try:
-                if verify(gold, given, timeout_seconds=None, raise_on_error=True):
-                    return Verdict.CORRECT
-            except MemoryError:
-                raise
-            except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
-                continue
-    return Verdict.WRONG
+    return _any_of(_judged, reference, answer) or Ruling(Verdict.WRONG, "unequal")
 
 
-def rationals(reference: str, answer: str) -> Verdict | None:
-    """Whether two rational numbers, which most pairs are, are equal; None where one is something else."""
-    exact = _rational(reference), _rational(answer)
-    if None in exact:
+def quick(reference: str, answer: str) -> Ruling | None:
+    """The ruling of ``mathematics`` where no algebra is needed for it."""
+    return _any_of(_without_algebra, reference, answer)
+
+
+def _any_of(judge: Callable[[str, str], Ruling | None], reference: str, answer: str) -> Ruling | None:
+    """The first ruling that calls a reading of an answer correct, else the last; None where one is undecided."""
+    rulings = []
+    for text in _answers(reference, answer):
+        ruling = judge(reference, text)
+        if ruling is not None and ruling.verdict is Verdict.CORRECT:
+            return ruling
+        rulings.append(ruling)
+    return None if None in rulings else rulings[-1]
+
+
+def _answers(reference: str, answer: str) -> list[str]:
+    """An answer; of one that is several boxes the list of them, where a list is asked for, and the last."""
+    if "\\boxed" not in answer and "\\fbox" not in answer:
+        return [answer]
+    contents = [box.content for box in extract.boxes(answer)] or [answer]
+    listed = [", ".join(contents)] if len(contents) > 1 and is_list(dress(reference)) else []
+    return [*listed, contents[-1]]
+
+
+def _judged(reference: str, answer: str) -> Ruling:
+    return _without_algebra(reference, answer) or _by_algebra(reference, answer)
+
+
+def _by_algebra(reference: str, answer: str) -> Ruling:
+    found = algebra.compare(reference, answer)
+    if "nothing" in (found.gold, found.given):
+        what = "reference" if found.gold == "nothing" else "answer"
+        return Ruling(Verdict.WRONG, f"the {what} is no formula: read as {found.given} against {found.gold}")
+    return _ruling(found.equal, "by algebra", f"read as {found.given} against {found.gold}")
+
+
+def _without_algebra(reference: str, answer: str) -> Ruling | None:
+    if key(reference) == key(answer):
+        return _ruling(True, "text")
+    gold, given = dress(reference), dress(answer)
+    if (letters := [LETTER.fullmatch(text) for text in (gold, given)]) and None not in letters:
+        one, other = (match[1] for match in letters if match)
+        return _ruling(one.lower() == other.lower(), "letters", f"read as {other} against {one}")
+    return _numbers(gold, given) or _words(gold, given) or _limits(gold, given)
+
+
+def _numbers(gold: str, given: str) -> Ruling | None:
+    """The ruling on two answers that are made of numbers, which may be read in more than one way."""
+    pairs = [(one, other) for one in readings(gold) for other in readings(given)]
+    found = [(equal(one, other), one, other) for one, other in pairs]
+    if not found or all(same is None for same, *_ in found):
         return None
-    return Verdict.CORRECT if exact[0] == exact[1] else Verdict.WRONG
-
-
-def _rational(text: str) -> Fraction | None:
-    match = RATIONAL.fullmatch(text)
-    if match is None:
+    same, one, other = next((each for each in found if each[0]), next(each for each in found if each[0] is not None))
+    if not same and None in (each[0] for each in found):
         return None
-    above, below = int(match[2] or match[4]), int(match[3] or match[5] or 1)
-    return Fraction(-above if match[1] else above, below) if below else None
+    return _ruling(bool(same), "numbers", f"read as {other} against {one}")
 
 
-def boxed(reference: str, answer: str) -> Verdict:
+def _words(gold: str, given: str) -> Ruling | None:
+    """The ruling on two answers in words: case, articles and the order of a list do not count."""
+    plain = [SET_AS_TEXT.sub(r" \1 ", text).strip() for text in (gold, given)]
+    if not all(WORDS.fullmatch(text) for text in plain):
+        return None
+    if not any("\\text" in text for text in (gold, given)) and not all(map(LONG_WORD.search, plain)):
+        return None  # a product of variables
+    one, other = ({ARTICLE.sub("", part.lower()) for part in AND.split(text)} for text in plain)
+    return _ruling(one == other, "words")
+
+
+def _limits(gold: str, given: str) -> Ruling | None:
+    """What is said of an answer that no algebra is asked about, since it or its reference could hang it."""
+    if limit := limits.incomputable(given):
+        return Ruling(Verdict.UNPARSABLE, f"limit: {limit}")
+    if limit := limits.unreadable(gold) or limits.incomputable(gold):
+        return Ruling(Verdict.WRONG, f"unequal text, and the reference is beyond a limit: {limit}")
+    return None
+
+
+def boxed(reference: str, answer: str) -> Ruling:
     """Equal as normalised strings."""
-    return Verdict.CORRECT if normal(reference) == normal(answer) else Verdict.WRONG
+    pairs = [(normal(text), normal(reference)) for text in _answers(reference, answer)]
+    given, gold = next((pair for pair in pairs if pair[0] == pair[1]), pairs[-1])
+    return _ruling(given == gold, "strings", f"read as {given} against {gold}")
 
 
-def exact(reference: str, answer: str) -> Verdict:
+def exact(reference: str, answer: str) -> Ruling:
     """Equal strings, white space at the ends aside."""
-    return Verdict.CORRECT if reference.strip() == answer.strip() else Verdict.WRONG
+    return _ruling(reference.strip() == answer.strip(), "text")
 
 
-def numeric(reference: str, answer: str) -> Verdict:
-    """Equal numbers, exactly; commas, dollar and percent signs do not count."""
-    given = _number(answer)
-    return Verdict.CORRECT if given is not None and given == _number(reference) else Verdict.WRONG
+def letter(reference: str, answer: str) -> Ruling:
+    """The same letter."""
+    return _ruling(reference.strip() == answer, "letters", f"read as {answer} against {reference.strip()}")
 
 
-def _number(text: str) -> Fraction | None:
-    """The value of a number or a fraction of two, written in digits: an exponent would be written out."""
-    parts = SEPARATORS.sub("", text).rstrip(".").split("/")
-    if not all(DECIMAL.fullmatch(part) for part in parts):
-        return None
-    try:
-        values = [Fraction(Decimal(part)) for part in parts]
-        return values[0] if len(values) == 1 else values[0] / values[1] if len(values) == 2 else None
-    except ZeroDivisionError:
-        return None
+def numeric(reference: str, answer: str) -> Ruling:
+    """Equal numbers, exactly; a percent sign counts or not, and a unit where both have one."""
+    gold, given = (_exactly(value_of(dress(text))) for text in (reference, answer))
+    if gold is None or given is None:
+        what = "reference" if gold is None else "answer"
+        return Ruling(Verdict.WRONG, f"the {what} is no number")
+    return _ruling(equal_values(gold, given), "numbers", f"read as {given} against {gold}")
+
+
+def _exactly(value: Value | None) -> Value | None:
+    return value and replace(value, step=None, name="")
 
 
 MATH = Grader(
     "math",
-    1,
+    2,
     extract.mathematics,
     mathematics,
     isolated=True,
     libraries=("math-verify", "latex2sympy2_extended", "sympy"),
-    quick=rationals,
+    quick=quick,
 )
 
 GRADERS = {
     grader.name: grader
     for grader in (
         MATH,
-        Grader("boxed", 1, extract.mathematics, boxed),
+        Grader("boxed", 2, extract.mathematics, boxed),
         Grader("exact", 1, extract.exact, exact),
-        Grader("choice", 1, extract.choice, exact),
-        Grader("numeric", 1, extract.numeric, numeric),
+        Grader("choice", 2, choices.choice, letter),
+        Grader("numeric", 2, extract.numeric, numeric),
     )
 }
-"""``math`` is the field's standard; ``boxed``, independent of it, is its second opinion."""
+"""``math`` is the field's standard; ``boxed``, which knows no algebra, is its second opinion."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from boundary_bench.errors import GradingError
-from boundary_bench.grading import Grader, Pair, Verdict
+from boundary_bench.grading import Grader, Pair, Ruling, Verdict
 from boundary_bench.grading.worker import READY
 
 MEMORY = 4 << 30  # bytes of address space of a worker
@@ -98,8 +98,8 @@ class Pool:
     workers: list[Worker] = field(default_factory=list)
     failed: int = 0
 
-    def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Verdict]]:
-        """Every pair with its verdict, in the order in which they are done.
+    def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Ruling]]:
+        """Every pair with its ruling, in the order in which they are done.
 
         Raises:
             GradingError: a worker does not start.
@@ -115,7 +115,7 @@ class Pool:
                 yield from self._done()
                 busy = [worker for worker in self.workers if worker.pair is not None]
         finally:
-            # a caller that stops early leaves pairs behind, whose verdicts must not be taken for later ones
+            # a caller that stops early leaves pairs behind, whose rulings must not be taken for later ones
             for worker in [worker for worker in self.workers if worker.pair is not None]:
                 self._drop(worker)
 
@@ -126,41 +126,42 @@ class Pool:
         while len(self.workers) < wanted:
             self.workers.append(start(self.grader))
 
-    def _done(self) -> list[tuple[Pair, Verdict]]:
-        """Wait for whatever comes first: a verdict, a worker that is ready, a death, a deadline."""
+    def _done(self) -> list[tuple[Pair, Ruling]]:
+        """Wait for whatever comes first: a ruling, a worker that is ready, a death, a deadline."""
         at_work = [worker for worker in self.workers if not worker.free]
         patience = min(worker.due for worker in at_work) - time.monotonic()
         speaking = set(wait([worker.pipe for worker in at_work], max(0.0, patience)))
         done = []
         for worker in at_work:
             if worker.pipe in speaking:
-                verdict = self._heard(worker)
+                ruling = self._heard(worker)
             elif time.monotonic() >= worker.due:
-                verdict = self._lost(worker)
+                ruling = self._lost(worker, f"not decided in {self.grader.deadline:g} s")
             else:
                 continue
-            if verdict is not None and worker.pair is not None:
-                done.append((worker.pair, verdict))
+            if ruling is not None and worker.pair is not None:
+                done.append((worker.pair, ruling))
                 worker.pair = None
         return done
 
-    def _heard(self, worker: Worker) -> Verdict | None:
+    def _heard(self, worker: Worker) -> Ruling | None:
         try:
             said = worker.pipe.recv_bytes()
         except (EOFError, OSError):
-            return self._lost(worker)
+            return self._lost(worker, "its process died")
         if not worker.ready:
             worker.ready, self.failed = said == READY, 0
             return None
         worker.judged += 1
         if worker.judged >= RENEW_AFTER:
             self._drop(worker)
-        return Verdict(said.decode())
+        verdict, reason = json.loads(said)
+        return Ruling(Verdict(verdict), reason)
 
-    def _lost(self, worker: Worker) -> Verdict | None:
+    def _lost(self, worker: Worker, reason: str) -> Ruling | None:
         self._drop(worker)
         if worker.ready:
-            return Verdict.TIMEOUT
+            return Ruling(Verdict.TIMEOUT, reason)
         self.failed += 1
         if self.failed < MOST_FAILED_STARTS:
             return None

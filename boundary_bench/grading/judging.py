@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from boundary_bench.grading import Grader, Pair, Verdict, judge_here
+from boundary_bench.grading import Grader, Pair, Ruling, judge_here
 from boundary_bench.grading.cache import Cache
 from boundary_bench.grading.isolation import Pool
 
@@ -28,8 +28,8 @@ class Judge:
     pools: dict[str, Pool] = field(default_factory=dict)
     caches: dict[str, Cache] = field(default_factory=dict)
 
-    def __call__(self, grader: Grader, pairs: Sequence[Pair]) -> list[Verdict]:
-        """The verdicts of (reference, answer) pairs, in their order.
+    def __call__(self, grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
+        """The rulings on (reference, answer) pairs, in their order.
 
         Raises:
             GradingError: a worker does not start.
@@ -42,11 +42,11 @@ class Judge:
             self.caches[grader.name].load()
             self.pools[grader.name] = Pool(grader, self.workers)
         cache, pool = self.caches[grader.name], self.pools[grader.name]
-        verdict_of = {pair: grader.quick(*pair) or cache.get(*pair) for pair in dict.fromkeys(pairs)}
-        for pair, verdict in pool.judged([pair for pair, verdict in verdict_of.items() if verdict is None]):
-            cache.put(*pair, verdict)
-            verdict_of[pair] = verdict
-        return [verdict for pair in pairs if (verdict := verdict_of[pair]) is not None]
+        ruling_of = {pair: grader.quick(*pair) or cache.get(*pair) for pair in dict.fromkeys(pairs)}
+        for pair, ruling in pool.judged([pair for pair, ruling in ruling_of.items() if ruling is None]):
+            cache.put(*pair, ruling)
+            ruling_of[pair] = ruling
+        return [ruling for pair in pairs if (ruling := ruling_of[pair]) is not None]
 
     def __enter__(self) -> Judge:
         return self

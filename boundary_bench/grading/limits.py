@@ -1,7 +1,7 @@
 """What an answer may look like before a computer algebra system sees it.
 
 A sieve, not the guarantee: it costs microseconds and takes out what is sure to hang or to exhaust memory. What slips
-through meets the deadline and the memory limit of its process. An answer beyond a limit is none: unparsable.
+through meets the deadline and the memory limit of its process. An answer beyond a limit is compared as text alone.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 LONGEST = 1_000  # characters; the longest of MATH's 12,500 answers has fewer than 200
 DEEPEST = 12  # open brackets of any kind at one place
 LONGEST_NUMBER = 100  # digits in a row
-LARGEST_RESULT = 2_000  # digits of a power of two numbers
+LARGEST_RESULT = 10_000  # digits of a power of two numbers
 LARGEST_NESTED_RESULT = 5_000  # value of a power of two numbers that is itself an exponent
 MOST_NESTED_POWERS = 2
-LARGEST_FACTORIAL = 1_000
+LARGEST_FACTORIAL = 3_000
 MOST_FACTORIALS = 6
 
 #: Controls, surrogates, and marks that change the direction of text: what is read is not what is there.
@@ -25,26 +25,29 @@ UNPRINTABLE = re.compile(
 NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1}}}")
 SCIENTIFIC = re.compile(r"\d\.?[eE][+-]?\d{4,}")
 POWER_OF_NUMBERS = re.compile(r"(\d+)\s*[)}]*\s*(?:\^|\*\*)\s*(?=[({]*\s*(\d+))")
-CHAIN = re.compile(r"(?:\^|\*\*)\s*[\w.]+\s*(?:\^|\*\*)")
+#: ``x^2y^2`` is none: the exponent ends after a number or one letter.
+TOWER = re.compile(r"(?:\^|\*\*)\s*(?:[\d.]+|[A-Za-z])\s*(?:\^|\*\*)")
 FACTORIAL = re.compile(r"(\d+)\s*[)}]*\s*!")
 REPEATED_FACTORIAL = re.compile(r"![\s)}\]]*!")
 BRACKET = re.compile(r"\\.|[{}()\[\]]", re.DOTALL)
 
 
-def plain(answer: str) -> bool:
-    """Whether a text is short, printable and not empty: what any grader needs."""
-    return 0 < len(answer) <= LONGEST and UNPRINTABLE.search(answer) is None
+def unreadable(answer: str) -> str | None:
+    """Why a text is no answer for any grader; None where it is short and printable."""
+    if len(answer) > LONGEST:
+        return f"more than {LONGEST:,} characters"
+    return "a character that is not printed" if UNPRINTABLE.search(answer) else None
 
 
-def computable(answer: str) -> bool:
-    """Whether a plain answer may be given to a computer algebra system.
+def incomputable(answer: str) -> str | None:
+    """Why a readable answer is not given to a computer algebra system; None where it may be.
 
     Braces must be balanced; brackets of other kinds need not, since intervals are half open.
     """
-    return _shallow(answer) and _small_numbers(answer) and _small_powers(answer) and _small_factorials(answer)
+    return _too_deep(answer) or _too_long(answer) or _too_powerful(answer) or _too_factorial(answer)
 
 
-def _shallow(answer: str) -> bool:
+def _too_deep(answer: str) -> str | None:
     depth = braces = 0
     for match in BRACKET.finditer(answer):
         token = match[0]
@@ -54,27 +57,32 @@ def _shallow(answer: str) -> bool:
         elif token in "})]":
             depth -= 1
             braces -= token == "}"
-        if braces < 0 or depth > DEEPEST:
-            return False
-    return braces == 0
+        if depth > DEEPEST:
+            return f"brackets more than {DEEPEST} deep"
+        if braces < 0:
+            break
+    return "braces that do not pair" if braces else None
 
 
-def _small_numbers(answer: str) -> bool:
-    return NUMBER.search(answer) is None and SCIENTIFIC.search(answer) is None
+def _too_long(answer: str) -> str | None:
+    return (
+        f"a number of more than {LONGEST_NUMBER} digits" if NUMBER.search(answer) or SCIENTIFIC.search(answer) else None
+    )
 
 
-def _small_powers(answer: str) -> bool:
-    if CHAIN.search(answer):
-        return False
+def _too_powerful(answer: str) -> str | None:
+    if TOWER.search(answer):
+        return "a tower of powers"
     deepest, inside = _exponents(answer)
     if deepest > MOST_NESTED_POWERS:
-        return False
+        return f"powers more than {MOST_NESTED_POWERS} deep"
     for match in POWER_OF_NUMBERS.finditer(answer):
         digits = math.log10(max(2, int(match[1]))) * int(match[2])
-        nested = inside[match.start(1)]
-        if digits > (math.log10(LARGEST_NESTED_RESULT) if nested else LARGEST_RESULT):
-            return False
-    return True
+        if inside[match.start(1)] and digits > math.log10(LARGEST_NESTED_RESULT):
+            return f"an exponent of more than {LARGEST_NESTED_RESULT:,}"
+        if digits > LARGEST_RESULT:
+            return f"a power of more than {LARGEST_RESULT:,} digits"
+    return None
 
 
 def _exponents(answer: str) -> tuple[int, list[int]]:
@@ -94,9 +102,10 @@ def _exponents(answer: str) -> tuple[int, list[int]]:
     return deepest, inside
 
 
-def _small_factorials(answer: str) -> bool:
-    return (
-        answer.count("!") - answer.count("\\!") <= MOST_FACTORIALS
-        and REPEATED_FACTORIAL.search(answer.replace("\\!", "")) is None
-        and all(int(match[1]) <= LARGEST_FACTORIAL for match in FACTORIAL.finditer(answer))
-    )
+def _too_factorial(answer: str) -> str | None:
+    if answer.count("!") - answer.count("\\!") > MOST_FACTORIALS:
+        return f"more than {MOST_FACTORIALS} factorials"
+    if REPEATED_FACTORIAL.search(answer.replace("\\!", "")):
+        return "a factorial of a factorial"
+    large = any(int(match[1]) > LARGEST_FACTORIAL for match in FACTORIAL.finditer(answer))
+    return f"a factorial of more than {LARGEST_FACTORIAL:,}" if large else None

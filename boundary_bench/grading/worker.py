@@ -52,9 +52,9 @@ def main(descriptor: int, parent: int, memory: int, deadline: float) -> None:
         while True:
             reference, answer = json.loads(pipe.recv_bytes())
             signal.setitimer(signal.ITIMER_REAL, deadline)
-            verdict = judge(reference, answer)
+            ruling = judge(reference, answer)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            pipe.send_bytes(verdict.encode())
+            pipe.send_bytes(json.dumps(ruling).encode())
     except (EOFError, ConnectionError):
         return
     except MemoryError:

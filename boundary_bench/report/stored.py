@@ -28,7 +28,7 @@ from boundary_bench.tally import GREEDY, declared_files
 SAMPLES_EACH = 3
 #: What is unpacked at a time: a response can be a megabyte.
 BYTES_AT_A_TIME = 8_000_000
-COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "verdict", "answer"]
+COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "verdict", "answer", "reason"]
 CORRECT = VERDICTS.index(Verdict.CORRECT)
 
 
@@ -49,6 +49,7 @@ class Sample:
     entropy: float
     verdict: str
     answer: str | None
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def graded(
             "entropy": pa.array(responses.entropy_ST.sum(1), pa.float32()),
             "verdict": verdicts,
             "answer": pa.array([grade.answer for grade in grades], pa.string()),
+            "reason": pa.array([grade.reason for grade in grades], pa.string()),
         }
     )
     return table, verdicts

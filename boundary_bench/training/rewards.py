@@ -8,7 +8,7 @@ import numpy as np
 
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.grading import Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.grading import Grader, JudgeAll, Nothing, Verdict, grade_many
 from boundary_bench.study_training import RandomReward, Training
 
 
@@ -35,7 +35,7 @@ def rewards(
         return np.concatenate(drawn_P).tolist()
     if kind == "format":
         pairs = zip(responses, finished, strict=True)
-        return [float(bool(ended) and grader.extract(text) is not None) for text, ended in pairs]
+        return [float(bool(ended) and not isinstance(grader.extract(text), Nothing)) for text, ended in pairs]
     references = [problem.reference for problem in problems for _ in range(each)]
     grades = grade_many(grader, references, responses, finished, judge)
     return [float(grade.verdict is Verdict.CORRECT) for grade in grades]

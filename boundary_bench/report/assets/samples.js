@@ -74,7 +74,7 @@
     ));
   }
 
-  function sampleCard([index, verdict, tokens, logprob, entropy, answer, text, disputes]) {
+  function sampleCard([index, verdict, tokens, logprob, entropy, answer, text, disputes, reason]) {
     const name = index === null ? "greedy" : `sample ${index}`;
     const each = (sum) => (sum === null ? "unknown" : `${sum.toFixed(2)} (${(sum / Math.max(tokens, 1)).toFixed(3)} a token)`);
     const facts = [
@@ -84,7 +84,8 @@
     return element("article", { class: "sample" },
       element("h5", {}, name, element("span", { class: verdict === "correct" ? "verdict right" : "verdict" }, verdict)),
       box(`response, ${name}`, text),
-      answer === null ? "" : element("p", { class: "answer" }, "answer ", element("code", {}, ...nodes(answer))),
+      element("p", { class: "answer" }, answer === null ? "" : "answer ",
+        answer === null ? "" : element("code", {}, ...nodes(answer)), answer === null ? reason : `: ${reason}`),
       ...disputes.map(([grader, other, times]) =>
         element("p", { class: "answer" }, `${grader} says ${other}, of ${number(times)} such sample${times === 1 ? "" : "s"}`)),
       element("p", { class: "facts" }, facts.join(" · ")),

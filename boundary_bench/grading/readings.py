@@ -1,0 +1,244 @@
+r"""What an answer means where it is made of numbers: a number, a time of day, a numeral, or a list of such.
+
+Two answers that are read so are compared exactly and without algebra.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from boundary_bench.grading.values import EQUALS, TEXT, Value, equal_values, named, value_of
+
+LONGEST = 400  # characters
+DEEPEST = 3  # lists within each other
+CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+BASED = re.compile(
+    r"(-?)\s*(?P<open>\()?\s*([0-9A-Za-z]*\.?[0-9A-Za-z]+)\s*(?(open)\))\s*"
+    r"(?:_\s*\{?|,?\s*(?:in\s|\()?\s*base[\s-])\s*\(?\s*([a-z]+|\d{1,2})\s*\)?\}?\)?"
+)
+BASES = {
+    **{str(base): base for base in range(2, 37)},
+    **dict(zip(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), range(2, 11), strict=True)),
+    **{"eleven": 11, "twelve": 12, "sixteen": 16},
+}
+ZEROS = re.compile(r"0\d")  # the end of a number in groups, and no item of a list
+OPENING = {"(": ")]", "[": ")]", "\\{": ("\\}",)}
+TOKEN = re.compile(r"\\[{}]|\\text\{\s*,?\s*(?:and|or)\s*\}|\\[a-zA-Z]+|\b(?:and|or)\b|[(){}\[\],;]")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A time of day, or a ratio that is written like one.
+
+    Attributes:
+        seconds: after midnight; after noon too, where the half of the day is not said.
+        said: whether the half of the day is said.
+    """
+
+    seconds: int
+    said: bool
+
+    def __str__(self) -> str:
+        hours, seconds = divmod(self.seconds, 3600)
+        return f"{hours}:{seconds // 60:02}:{seconds % 60:02}"
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """Digits in a base."""
+
+    digits: str
+    base: int
+
+    def __str__(self) -> str:
+        return f"{self.digits} in base {self.base}"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Several answers, in some brackets or none; those in parentheses or square brackets have an order."""
+
+    brackets: str
+    items: tuple[Reading, ...]
+
+    def __str__(self) -> str:
+        opening, closing = self.brackets[:1], self.brackets[1:]
+        return f"{opening}{', '.join(map(str, self.items))}{closing}"
+
+
+Reading = Value | Clock | Numeral | Listing
+
+
+@lru_cache(maxsize=20_000)
+def readings(text: str, depth: int = 0) -> tuple[Reading, ...]:
+    """What a dressed answer may mean: ``70,110`` is one number, or two; empty where it is nothing of that."""
+    if len(text) > LONGEST or depth > DEEPEST:
+        return ()
+    found = (value_of(text), _clock(text), _numeral(text), _listing(text, depth))
+    return tuple(each for each in found if each is not None)
+
+
+def equal(reference: Reading, answer: Reading) -> bool | None:
+    """Whether two readings are equal; None where they are of kinds that are not compared here."""
+    if isinstance(reference, Value) and isinstance(answer, Value):
+        return equal_values(reference, answer)
+    if isinstance(reference, Clock) and isinstance(answer, Clock):
+        return _equal_clocks(reference, answer)
+    if isinstance(reference, Numeral) or isinstance(answer, Numeral):
+        return _equal_numerals(reference, answer)
+    if isinstance(reference, Listing) and isinstance(answer, Listing):
+        return _equal_lists(reference, answer)
+    if isinstance(reference, Listing) or isinstance(answer, Listing):
+        return _equal_to_list(reference, answer)
+    return None
+
+
+# times of day
+
+
+def _clock(text: str) -> Clock | None:
+    match = CLOCK.fullmatch(TEXT.sub(r"\1", text))
+    if match is None:
+        return None
+    hours, minutes, seconds = (int(match[place] or 0) for place in (1, 2, 3))
+    if hours > 24 or minutes > 59 or seconds > 59 or (match[4] and not 0 < hours < 13):
+        return None
+    if match[4]:
+        hours = hours % 12 + 12 * (match[4] in "pP")
+    return Clock(hours * 3600 + minutes * 60 + seconds, bool(match[4]))
+
+
+def _equal_clocks(reference: Clock, answer: Clock) -> bool | None:
+    """Two times of day; None where neither says its half of the day, as they may be ratios."""
+    if not reference.said and not answer.said:
+        return None
+    either_half = not (reference.said and answer.said) and min(reference.seconds, answer.seconds) < 13 * 3600
+    unsaid = answer if reference.said else reference
+    day = 12 * 3600 if either_half and unsaid.seconds < 13 * 3600 else 24 * 3600
+    return reference.seconds % day == answer.seconds % day
+
+
+# numerals
+
+
+def _numeral(text: str) -> Numeral | None:
+    """Digits with their base said, as ``1010_2``, ``1010_{\\text{two}}`` or ``1010 (base 2)``."""
+    match = BASED.fullmatch(TEXT.sub(r"\1", named(text)[1]))
+    if match is None or match[4] not in BASES or not any(map(str.isdigit, match[3])):
+        return None
+    return Numeral(match[1] + _digits(match[3]), BASES[match[4]])
+
+
+def _digits(written: str) -> str:
+    return written.upper().lstrip("0") or "0"
+
+
+def _equal_numerals(reference: Reading, answer: Reading) -> bool | None:
+    """The same digits; of the same base, unless one does not say its own."""
+    if isinstance(reference, Numeral) and isinstance(answer, Numeral):
+        return reference == answer
+    numeral, other = (reference, answer) if isinstance(reference, Numeral) else (answer, reference)
+    if not isinstance(other, Value) or not isinstance(numeral, Numeral) or not other.digits:
+        return None
+    return _digits(other.digits) == numeral.digits
+
+
+# lists
+
+
+def is_list(text: str) -> bool:
+    """Whether a dressed answer is several, in brackets or none."""
+    opening, closing = _brackets(text)
+    return len(_parts(text[len(opening) : len(text) - len(closing)])) > 1
+
+
+def brackets_of(text: str) -> str:
+    """The brackets around a dressed answer with a comma in it: ``()``, ``[)``, ``{}``; empty where there are none."""
+    opening, closing = _brackets(text)
+    return opening[-1:] + closing[-1:] if closing and "," in text else ""
+
+
+def _brackets(text: str) -> tuple[str, str]:
+    opening = next((mark for mark in OPENING if text.startswith(mark)), "")
+    closing = next((mark for mark in OPENING.get(opening, ()) if _closes(text, opening, mark)), "")
+    return (opening, closing) if closing else ("", "")
+
+
+def _listing(text: str, depth: int) -> Listing | None:
+    name, text = named(text) if len(EQUALS.findall(text)) == 1 and "," not in EQUALS.split(text)[0] else ("", text)
+    opening, closing = _brackets(text)
+    brackets = opening[-1:] + closing[-1:]
+    parts = _parts(text[len(opening) : len(text) - len(closing)])
+    if name is None or len(parts) < (1 if brackets == "{}" else 2) or any(map(ZEROS.match, parts)):
+        return None
+    items = [next(iter(readings(part, depth + 1)), None) for part in parts]
+    return None if None in items else Listing(brackets, tuple(each for each in items if each is not None))
+
+
+def _closes(text: str, opening: str, closing: str) -> bool:
+    """Whether the bracket that a text begins with is closed by its end."""
+    if not text.endswith(closing):
+        return False
+    depth = 0
+    for match in TOKEN.finditer(text):
+        depth += (match[0] in (*OPENING, "{")) - (match[0] in (")", "]", "}", "\\}"))
+        if depth == 0:
+            return match.end() == len(text)
+    return False
+
+
+def _parts(text: str) -> list[str]:
+    """A list's items: what stands between commas, semicolons, "and" and "or" outside of brackets.
+
+    Where commas with a space divide it, one without belongs to a number: ``1,000, 2,000``.
+    """
+    spaced = re.search(r",\s", text) is not None
+    parts, depth, done = [], 0, 0
+    for match in TOKEN.finditer(text):
+        token = match[0]
+        depth += (token in (*OPENING, "{")) - (token in (")", "]", "}", "\\}"))
+        divides = token in (",", ";", "and", "or") or token.startswith("\\text")
+        within = token == "," and spaced and re.match(r"\d{3}(?!\d)", text[match.end() :])
+        if divides and not within and depth == 0:
+            parts.append(text[done : match.start()].strip())
+            done = match.end()
+    parts.append(text[done:].strip())
+    return [part for part in parts if part] if len(parts) > 1 else parts
+
+
+def _equal_lists(reference: Listing, answer: Listing) -> bool | None:
+    """Tuples where either has an order, sets else; of brackets that mean different things none is equal to another."""
+    brackets = {reference.brackets, answer.brackets} - {""}
+    if len(brackets) > 1 and not (brackets == {"()", "[]"} and len(reference.items) > 2):
+        return False
+    if not brackets - {"{}"} or (not reference.brackets and answer.brackets == "[]"):
+        found = [_found(item, answer.items) for item in reference.items]
+        found += [_found(item, reference.items) for item in answer.items]
+        return None if None in found else all(found)
+    # an interval without its brackets is none
+    if not answer.brackets and reference.brackets != "()":
+        return None
+    return _all_equal(reference.items, answer.items)
+
+
+def _equal_to_list(reference: Reading, answer: Reading) -> bool | None:
+    """A set of one element, however often it is listed, may be given as the element."""
+    listing, other = (reference, answer) if isinstance(reference, Listing) else (answer, reference)
+    assert isinstance(listing, Listing)
+    found = [equal(item, other) for item in listing.items]
+    return False if listing.brackets not in ("", "{}") or False in found else None if None in found else True
+
+
+def _all_equal(one: Sequence[Reading], other: Sequence[Reading]) -> bool | None:
+    if len(one) != len(other):
+        return False
+    found = [equal(a, b) for a, b in zip(one, other, strict=True)]
+    return None if None in found else all(found)
+
+
+def _found(item: Reading, others: Sequence[Reading]) -> bool | None:
+    found = [equal(item, other) for other in others]
+    return True if True in found else None if None in found else False

@@ -1,0 +1,171 @@
+r"""Answers that are numbers: read exactly and compared without algebra.
+
+A number is an integer, decimal, fraction, mixed number or one in scientific notation, after ``x =`` or a currency or
+nothing, before a unit, a percent sign or a word like million, or nothing. It is a ``Fraction``; one that is written
+with a decimal point also carries its last decimal place, as it may be rounded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from boundary_bench.grading.units import CURRENCY, TEXT, Unit, is_unit, unit_of
+
+LARGEST_EXPONENT = 1_000
+#: A rounded number is equal to another that differs by so little of itself: six digits are.
+CLOSE = Fraction(1_000_001, 10**12)
+
+PLAIN = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
+POWER = r"10\s*\^\s*\{{\s*\+?(?P<{}>-?\d{{1,6}})\s*\}}"
+NUMBER = re.compile(
+    rf"""
+    (?P<sign>[+-]?)\s*(?P<money>{CURRENCY})?\s*(?P<inner>[+-]?)\s*
+    (?:
+        (?P<whole>\d+)\s*\\frac\{{\s*(?P<part>\d+)\s*\}}\{{\s*(?P<parts>\d+)\s*\}}
+      | \\frac\{{\s*(?P<above>[+-]?(?:{PLAIN}))\s*\}}\{{\s*(?P<below>[+-]?(?:{PLAIN}))\s*\}}
+      | (?P<over>{PLAIN})\s*/\s*(?P<under>{PLAIN})
+      | (?P<fixed>\d*\.\d*)\\overline\{{\s*(?P<period>\d+)\s*\}}
+      | (?P<mantissa>{PLAIN})\s*(?:\\times|\\cdot|\*)\s*{POWER.format("exponent")}
+      | {POWER.format("power")}
+      | (?P<number>{PLAIN})
+    )
+    """,
+    re.VERBOSE,
+)
+NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\(\w+\))?|\\angle[A-Za-z]+")
+EQUALS = re.compile(r"(?<![<>!:\\])=|\\approx(?![a-z])")
+
+SEPARATOR = re.compile(r"[,;]|\b(?:and|or)\b")
+SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALE = re.compile(rf"\s*(?:\\text\{{)?\s*({'|'.join(SCALES)})s?\b\s*")
+PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*(?:percent(?:age)?|pct)\b)\s*")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number.
+
+    Attributes:
+        step: its last decimal place, where it is written with a decimal point.
+        unit: what it is a number of, where that is said.
+        percent: whether a percent sign follows, which may count or not.
+        name: what it is said to be, as ``x`` in ``x = 3``.
+        digits: what is written, where it is nothing but digits and a point: they may be meant in another base.
+    """
+
+    number: Fraction
+    step: Fraction | None = None
+    unit: Unit | None = None
+    percent: bool = False
+    name: str = ""
+    digits: str = ""
+
+    def __str__(self) -> str:
+        plain = self.step is None and max(abs(self.number.numerator), self.number.denominator) < 10**30
+        rounded = Decimal(self.number.numerator) / self.number.denominator
+        return f"{self.number if plain else f'{rounded:.12g}'}{' %' if self.percent else ''}"
+
+
+def value_of(text: str) -> Value | None:
+    """The number that a dressed answer is; None where it is anything else."""
+    name, text = named(text)
+    if text.startswith("(") and text.endswith(")") and "(" not in text[1:] and ")" not in text[:-1]:
+        text = text[1:-1].strip()
+    match = NUMBER.match(text)
+    if match is None or name is None:
+        return None
+    number, step = _number(match)
+    if number is None:
+        return None
+    found = _followed(text[match.end() :], match["money"] or "")
+    if found is None:
+        return None
+    times, percent, unit = found
+    sign = -1 if (match["sign"] == "-") != (match["inner"] == "-") else 1
+    digits = text if text == match["number"] else ""
+    return Value(sign * number * times, step and step * times, unit, percent, name, digits)
+
+
+def named(text: str) -> tuple[str | None, str]:
+    """What a number is said to be, and the rest; None where that is more than a name."""
+    name, *others, last = EQUALS.split(text) if EQUALS.search(text) else ("", text)
+    name = re.sub(r"\s", "", name)
+    plain = (not name or NAME.fullmatch(name)) and not any(SEPARATOR.search(each) for each in others)
+    return (name if plain else None), last.strip()
+
+
+def _number(match: re.Match[str]) -> tuple[Fraction | None, Fraction | None]:
+    """The absolute value of what is written, and its last decimal place."""
+    found = match.groupdict()
+    if found["whole"]:
+        part, parts = int(found["part"]), int(found["parts"])
+        return (int(found["whole"]) + Fraction(part, parts), None) if part < parts else (None, None)
+    if found["above"] or found["over"]:
+        above, below = (_decimal(found[a] or found[b]) for a, b in (("above", "over"), ("below", "under")))
+        return (above / below if below else None), None
+    if found["period"]:
+        places, period = len(found["fixed"].partition(".")[2]), found["period"]
+        return _decimal(f"0{found['fixed']}") + Fraction(int(period), (10 ** len(period) - 1) * 10**places), None
+    exponent = int(found["exponent"] or found["power"] or 0)
+    if abs(exponent) > LARGEST_EXPONENT:
+        return None, None
+    digits = found["mantissa"] or found["number"] or "1"
+    scale = Fraction(10) ** exponent
+    _, point, decimals = digits.partition(".")
+    return _decimal(digits) * scale, (scale / 10 ** len(decimals) if point else None)
+
+
+def _decimal(digits: str) -> Fraction:
+    return Fraction(re.sub(r"[,\s]|\.$", "", digits))
+
+
+def _followed(rest: str, money: str) -> tuple[int, bool, Unit | None] | None:
+    """What follows a number: a factor, whether it is percent, its unit; None where that is more than a unit."""
+    rest = rest.replace("^\\circ", "\\text{ degree }")
+    times, percent = 1, False
+    if match := SCALE.match(rest):
+        times, rest = SCALES[match[1]], rest[match.end() :].removeprefix("}")
+    if match := PERCENT.match(rest):
+        percent, rest = True, rest[match.end() :].removeprefix("}")
+    if not rest.strip():
+        return times, percent, unit_of(money) if money else None
+    return (times, percent, unit_of(TEXT.sub(r" \1 ", rest))) if is_unit(rest) else None
+
+
+def equal_values(reference: Value, answer: Value) -> bool:
+    if reference.name and answer.name and reference.name != answer.name:
+        return False
+    a, b = reference.unit, answer.unit
+    if a and b and a.dimension and b.dimension:
+        if a.dimension != b.dimension:
+            return False
+        answer = _times(answer, b.size / a.size)
+    if reference.percent == answer.percent:
+        return _equal_numbers(reference, answer)
+    return any(_equal_numbers(one, other) for one in _worth(reference) for other in _worth(answer))
+
+
+def _times(value: Value, factor: Fraction) -> Value:
+    return replace(value, number=value.number * factor, step=value.step and value.step * factor)
+
+
+def _worth(value: Value) -> list[Value]:
+    """What a number may be worth: 10 % is 10 for one author and a tenth for another."""
+    return [value, _times(value, Fraction(1, 100))] if value.percent else [value]
+
+
+def _equal_numbers(one: Value, other: Value) -> bool:
+    steps = [each.step for each in (one, other) if each.step]
+    return one.number == other.number or (bool(steps) and close(one.number, other.number, max(steps)))
+
+
+def close(a: Fraction, b: Fraction, step: Fraction) -> bool:
+    """Whether two numbers are one, of which at least one is rounded to a decimal place.
+
+    They differ by at most half of that place and by a millionth of themselves: ``0.333333`` is 1/3, ``1234567.4`` is
+    not 1234567, and 2e-7 is not 1e-7.
+    """
+    return abs(a - b) <= min(step / 2, CLOSE * max(abs(a), abs(b)))
