@@ -12,7 +12,7 @@ import numpy as np
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Options, Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
-from boundary_bench.grading import VERDICTS, Grader, Verdict
+from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict
 from boundary_bench.provenance import file_sha256
 from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.sampling.engine import Engine, Responses, Work
@@ -32,11 +32,11 @@ Samples = dict[str, dict[int, dict[str, Any]]]
 def grader(unscored: float) -> Grader:
     """Right for the share of texts that the problem's reference says; no score for a share of them."""
 
-    def judge(reference: str, answer: str) -> Verdict:
+    def judge(reference: str, answer: str) -> Ruling:
         place = seeds.key(reference, answer) / 2**64
         if place >= 1 - unscored:
-            return Verdict.TIMEOUT
-        return Verdict.CORRECT if place < float(reference) else Verdict.WRONG
+            return Ruling(Verdict.TIMEOUT, "late")
+        return Ruling(Verdict.CORRECT if place < float(reference) else Verdict.WRONG, "drawn")
 
     return Grader("share", 1, str, judge)
 

@@ -23,6 +23,7 @@ from boundary_bench.report.tables import TRAINING_COLUMNS
 from boundary_bench.store import SAMPLES, SampleStore, write_problems, write_table
 
 FIRST, N, STOP_AFTER = 4, 8, 3
+REASONS = {"correct": "equal", "wrong": "unequal: read as wrong", "truncated": "cut off at the token limit"}
 BLOCKS = f"block-000000-{FIRST:06d}", f"block-{FIRST:06d}-{N:06d}"
 HOSTILE = "<script>alert(1)</script>|"
 STUDY = {
@@ -63,11 +64,12 @@ def write_samples(
     rows = []
     for problem, count in zip(problems, correct, strict=True):
         for i in range(timeouts):
-            rows.append((problem.id, i, "slow", [1, 2], -1.0, entropy, "timeout", None))
+            rows.append((problem.id, i, "slow", [1, 2], -1.0, entropy, "timeout", None, "not decided in 10 s"))
         for i in range(FIRST if min(count, FIRST) >= stop_after else N):
             verdict = "correct" if i < count else "truncated" if i == N - 1 else "wrong"
             answer = {"correct": "right", "wrong": f"wrong {i % 2}", "truncated": None}[verdict]
-            rows.append((problem.id, timeouts + i, f"text {answer}", [1, 2], -1.0, entropy, verdict, answer))
+            said = (f"text {answer}", [1, 2], -1.0, entropy, verdict, answer, REASONS[verdict])
+            rows.append((problem.id, timeouts + i, *said))
     files = {}
     spare = (f"block-{N:06d}-{2 * N:06d}", N, 2 * N)
     for name, first, stop in [("greedy", 0, 1), (BLOCKS[0], 0, FIRST), (BLOCKS[1], FIRST, N), spare]:

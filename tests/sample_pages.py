@@ -65,12 +65,13 @@ def host_page(data: dict[str, Any], path: Path) -> Path:
 ATTACK = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'></style><b>bold</b>"
 UNSEEN = "left\u202eright\x00null\x1b[31mred\u200bzero\u2028line\u0378\ufeff"
 SPACES = "a  b\n\n\tc"
+REASON = f"unequal numbers: read as {ATTACK} against 42"
 LONG = ["head " * 200, 1_000_000, "tail " * 200]
 KINDS = [str(kind) for kind in Kind]
 
 
 def sample(index: int | None, verdict: str, text: Any, disputes: Any = (), answer: Any = "42") -> list[Any]:
-    return [index, verdict, 100, -12.5, 30.0, answer, text, list(disputes)]
+    return [index, verdict, 100, -12.5, 30.0, answer, text, list(disputes), REASON]
 
 
 def group(benchmark: str, algorithm: str, kinds_of: dict[str, list[str]], seeds: int = 1) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from boundary_bench.benchmarks.base import Kind, Problem, Split
 from boundary_bench.benchmarks.battery import CHECKS, data_of, table
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.errors import StudyError
-from boundary_bench.grading import Grader, Verdict, grade_all
+from boundary_bench.grading import Grader, Ruling, Verdict, grade_all
 from boundary_bench.grading.judging import Judge
 from boundary_bench.store import read_problems, write_problems
 
@@ -106,7 +106,9 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 
 def test_the_battery_sees_what_it_is_there_for() -> None:
     kind, good = KINDS["random-calculation"], problems("random-calculation", "test")[0]
-    lax = replace(kind, grader=Grader("lax", 1, lambda text: text, lambda _reference, _answer: Verdict.CORRECT))
+    lax = replace(
+        kind, grader=Grader("lax", 1, lambda text: text, lambda _reference, _answer: Ruling(Verdict.CORRECT, ""))
+    )
     spoilt = Problem(good.prompt, "1/7777", good.solution)
     assert CHECKS["gold is correct"](kind, [spoilt]) == [spoilt.id]
     assert CHECKS["garbage is not"](lax, [good])

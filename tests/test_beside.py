@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {
     "top_p": 0.95,
     "max_tokens": 4096,
     "template": "qwen-boxed",
-    "grader": "math 1",
+    "grader": "math 2",
 }
 
 

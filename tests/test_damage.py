@@ -42,9 +42,10 @@ def forged(block: Path) -> None:
 
 
 def flipped(block: Path) -> None:
-    """One bit in the middle of the data."""
+    """One bit in the middle of the responses."""
+    column = pq.read_metadata(block).row_group(0).column(SAMPLES.names.index("response"))
     content = bytearray(block.read_bytes())
-    content[len(content) // 3] ^= 1
+    content[column.data_page_offset + column.total_compressed_size // 3] ^= 1
     block.write_bytes(bytes(content))
 
 

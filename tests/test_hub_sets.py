@@ -172,8 +172,8 @@ def test_a_set_of_the_hub_that_is_out_of_reach_says_what_to_write() -> None:
 
 
 def test_a_problem_that_no_response_could_solve_is_refused(tmp_path: Path) -> None:
-    """A reference beyond the grader's limits would make every answer unparsable."""
-    row = {"problem": "How many?", "solution": f"\\boxed{{{'7' * 200}}}", "level": "Level 1", "type": "Algebra"}
+    """An answer of more than a thousand characters is none for any grader."""
+    row = {"problem": "How many?", "solution": f"\\boxed{{{'7' * 2000}}}", "level": "Level 1", "type": "Algebra"}
     (tmp_path / "mine.jsonl").write_text(json.dumps(row) + "\n")
     kind = KINDS["math"]
     with pytest.raises(

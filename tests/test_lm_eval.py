@@ -58,7 +58,7 @@ def test_filter_and_metric_are_the_tasks_own(sums: Kind, response: str, verdict:
 
 
 def test_the_answer_is_what_the_filter_takes_out(sums: Kind) -> None:
-    assert sums.grader.grade('["5"]', "so #### 5.") == Grade(Verdict.CORRECT, "5.")
+    assert sums.grader.grade('["5"]', "so #### 5.") == Grade(Verdict.CORRECT, "5.", "exact match")
 
 
 def test_stop_strings_hold_no_ordinary_word(sums: Kind) -> None:

@@ -43,7 +43,7 @@ def place(slot: int = 0, step: int = 1) -> dict[str, Any]:
     return {"step": step, "slot": slot, "problem": "p"}
 
 
-RIGHT, WRONG = Grade(Verdict.CORRECT, "1"), Grade(Verdict.WRONG, "2")
+RIGHT, WRONG = Grade(Verdict.CORRECT, "1", ""), Grade(Verdict.WRONG, "2", "")
 
 
 def test_the_agents_file_has_what_the_prompts_name(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_control_rewards_know_nothing_of_correctness(tmp_path: Path) -> None:
     paid = [found._reward(place(), RIGHT, True)[0] for _ in range(4)]
     assert paid == random_rewards(0.5, found.seed, 1, 0, "p", 4).tolist()
     found = executor(tmp_path / "format", reward="format")
-    cases = [(RIGHT, True), (WRONG, True), (WRONG, False), (Grade(Verdict.UNPARSABLE), True)]
+    cases = [(RIGHT, True), (WRONG, True), (WRONG, False), (Grade(Verdict.UNPARSABLE, None, ""), True)]
     assert [found._reward(place(), *case)[0] for case in cases] == [1.0, 1.0, 0.0, 0.0]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from boundary_bench.cli import main
 from boundary_bench.files import read_json, write_json
-from boundary_bench.grading import Grader, JudgeAll, Verdict, judge_here
+from boundary_bench.grading import NO_ANSWER, Grader, JudgeAll, Pair, Ruling, Verdict, judge_here
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.regrade import CASES, regrade
@@ -22,8 +22,10 @@ from results import FIRST, PROBLEMS, STEP2, make_tree, write_samples
 LENIENT = Grader(
     "lenient",
     3,
-    lambda response: None if response.endswith("1") else response.removeprefix("text "),
-    lambda reference, answer: Verdict.CORRECT if answer != "None" else Verdict.WRONG,
+    lambda response: NO_ANSWER if response.endswith("1") else response.removeprefix("text "),
+    lambda reference, answer: Ruling(
+        Verdict.CORRECT if answer != "None" else Verdict.WRONG, f"leniently: read as {answer}"
+    ),
 )
 
 
@@ -66,6 +68,7 @@ def test_graders_are_compared_on_the_first_round(plan: Plan) -> None:
         "0",
     ]
     assert [other[name] for name in ("correct", "wrong", "unparsable")] == ["12", "0", "4"]
+    assert (own["reasons"], other["reasons"]) == ("8 equal; 8 unequal", "12 leniently; 4 no answer found")
     assert (other["compared"], other["disagreements"], float(other["disagreement"])) == ("16", "4", 0.25)
     assert own["disagreement"] == own["disagreement_high"] == "" and own["samples"] == other["samples"] == str(
         4 * FIRST
@@ -97,8 +100,9 @@ def test_the_cases_do_not_depend_on_the_order_in_which_manifests_declare_files(p
 
 
 def test_truncated_stays_truncated_and_timeouts_are_left_out(plan: Plan) -> None:
-    def judge(grader: Grader, pairs: list[tuple[str, str]]) -> list[Verdict]:
-        return [Verdict.TIMEOUT if reference == "0" else grader.judge(reference, a) for reference, a in pairs]
+    def judge(grader: Grader, pairs: list[Pair]) -> list[Ruling]:
+        late = Ruling(Verdict.TIMEOUT, "late")
+        return [late if reference == "0" else grader.judge(reference, a) for reference, a in pairs]
 
     other = rows_of(plan, judge)["lenient 3", "1"]
     assert (other["timeout"], other["samples"], other["compared"]) == ("2", str(4 * FIRST - 2), str(4 * FIRST - 2))
@@ -110,7 +114,7 @@ def test_truncated_stays_truncated_and_timeouts_are_left_out(plan: Plan) -> None
 def test_what_was_graded_is_graded_again_only_where_samples_or_grader_changed(plan: Plan) -> None:
     policy, asked = plan.policy(STEP2), []
 
-    def judge(grader: Grader, pairs: list[tuple[str, str]]) -> list[Verdict]:
+    def judge(grader: Grader, pairs: list[Pair]) -> list[Ruling]:
         asked.append(len(pairs))
         return judge_here(grader, pairs)
 

@@ -21,7 +21,7 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json, write_json
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy
@@ -168,10 +168,8 @@ def test_the_first_samples_of_either_side_and_the_greedy_one_are_shown(made: Pla
     assert set(shown) == {"base-model/countdown", f"{LAST}/countdown"}
     found = sorted((str(row[0]), row[1]) for row in shown["base-model/countdown"][PROBLEMS[3].id])
     assert found == [("0", "correct"), ("1", "wrong"), ("2", "wrong"), ("3", "wrong"), ("None", "correct")]
-    index, verdict, tokens, logprob, entropy, answer, text, disputes = shown["base-model/countdown"][PROBLEMS[1].id][0]
-    assert (index, verdict, tokens, logprob, entropy, answer, text, disputes) == (
-        0, "correct", 2, -1.0, 0.5, "right", "text right", [],
-    )  # fmt: skip
+    first = shown["base-model/countdown"][PROBLEMS[1].id][0]
+    assert first == [0, "correct", 2, -1.0, 0.5, "right", "text right", [], "equal"]
     assert PROBLEMS[2].id not in shown["base-model/countdown"], "a problem that nothing happened to"
 
 
@@ -186,6 +184,7 @@ def stored(folder: Path, ids: list[str], rows: list[tuple[str, int, str, str]]) 
         "entropy": [1.0] * len(rows),
         "verdict": [row[3] for row in rows],
         "answer": [None] * len(rows),
+        "reason": ["a reason"] * len(rows),
     }
     file = SampleStore(folder).new_block(0, max(row[1] for row in rows) + 1)
     write_table(file, pa.table(table).cast(SAMPLES), {})
@@ -242,8 +241,8 @@ def test_disputed_samples_are_shown_with_what_the_other_grader_says(
 ) -> None:
     """The other one calls every "wrong 0" correct: samples of problem 2, which nothing else has happened to, too."""
     lenient = Grader(
-        "lenient", 1, lambda text: text.removeprefix("text "), lambda _, answer: Verdict(
-            "wrong" if answer == "wrong 1" else "correct"
+        "lenient", 1, lambda text: text.removeprefix("text "), lambda _, answer: Ruling(
+            Verdict("wrong" if answer == "wrong 1" else "correct"), "leniently"
         )
     )  # fmt: skip
     plan = tree(tmp_path, correct={"base-model": [0, 8, 2, 1], LAST: [8, 0, 2, 0]})
@@ -358,7 +357,8 @@ def test_the_archive_holds_what_is_shown_and_has_the_same_bytes_again(fresh: Pla
         row for row in rows if (row["problem_id"], row["sample"]) == (PROBLEMS[1].id, 0) and row["policy"] == LAST
     )
     assert row == {"policy": LAST, "problem_id": PROBLEMS[1].id, "sample": 0, "response": "text wrong 0", "tokens": 2,
-                   "logprob": -1.0, "entropy": 0.5, "verdict": "wrong", "answer": "wrong 0"}  # fmt: skip
+                   "logprob": -1.0, "entropy": 0.5, "verdict": "wrong", "answer": "wrong 0",
+                   "reason": "unequal: read as wrong"}  # fmt: skip
 
 
 def test_a_report_of_deleted_samples_is_made_and_says_which(fresh: Plan) -> None:

@@ -14,7 +14,7 @@ from training import job, quiet, same_weights, steps
 
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.errors import ModelError
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.models import load_tokenizer, load_weights
 from boundary_bench.training import state
 from boundary_bench.training.reference import train
@@ -47,8 +47,8 @@ def test_training_changes_the_weights_and_writes_a_log_and_a_model_folder(
 def test_hub_models_train_and_resume_the_same(tiny_gpt2: Path, tmp_path: Path) -> None:
     """A model type that the fast decoder does not know; any text of even length is right, so that rewards differ."""
 
-    def even(reference: str, response: str) -> Verdict:
-        return Verdict.WRONG if len(response) % 2 else Verdict.CORRECT
+    def even(reference: str, response: str) -> Ruling:
+        return Ruling(Verdict.WRONG if len(response) % 2 else Verdict.CORRECT, "by its length")
 
     settings: dict[str, Any] = {"prompts": 2, "rollouts": 4, "max_tokens": 8, "state_every": 1}
     chosen = replace(job(**settings), kind=replace(KINDS["countdown"], grader=Grader("even", 1, str, even)))

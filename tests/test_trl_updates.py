@@ -22,7 +22,7 @@ from boundary_bench.algorithms import ALGORITHMS
 from boundary_bench.algorithms.loss import advantages, normalizer, policy_loss
 from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks import KINDS
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.training import trl
 from boundary_bench.training.rollouts import Job, prompts_of_step
 from boundary_bench.training.trl import train
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.openrlhf
 job = partial(training.job, backend="trl", warmup=5)
 
 
-def even(reference: str, response: str) -> Verdict:
+def even(reference: str, response: str) -> Ruling:
     """Any text of even length is right, so that rewards of a model that knows nothing differ."""
-    return Verdict.WRONG if len(response) % 2 else Verdict.CORRECT
+    return Ruling(Verdict.WRONG if len(response) % 2 else Verdict.CORRECT, "by its length")
 
 
 def on_even_texts(chosen: Job) -> Job:

@@ -208,7 +208,7 @@ from pathlib import Path
 
 from boundary_bench.benchmarks.base import Options, Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
-from boundary_bench.grading import Grader, Verdict
+from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.sampling import vllm_engine
 from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.statistics.design import Design
@@ -218,7 +218,7 @@ from boundary_bench.study import Sampling
 folder, store, settings = sys.argv[1:]
 # whether a problem is solved depends on the problem alone: which samples there must be is known beforehand
 problems = [Problem(f"{i}{i + 1}={3 * i}:", str(i % 2), "") for i in range(1, 9)]
-judge = lambda reference, answer: Verdict.CORRECT if reference == "1" else Verdict.WRONG
+judge = lambda reference, answer: Ruling(Verdict.CORRECT if reference == "1" else Verdict.WRONG, "by the problem")
 kind = replace(COUNTDOWN, options=Options(), grader=Grader("reference", 1, str, judge))
 campaign = Campaign(kind, problems, Sampling.model_validate_json(settings), Design((32, 128), 4), ("p", "b"))
 say = lambda line: print(line, flush=True)
