@@ -68,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="Print the JSON schema of study files.")
     check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
+    explained = commands.add_parser("explain", help="Say why a response gets its grade, step by step.")
+    explained.add_argument("gold", help="the reference answer")
+    explained.add_argument("response", help="the response, or - to read it from standard input")
+    explained.add_argument("--grader", default="math", help="its grader; all others are asked too (math)")
     new = commands.add_parser("new", help="Write a small file to start a benchmark or a model's study from.")
     new.add_argument("what", choices=["benchmark", "model"])
     new.add_argument("name")
@@ -233,6 +237,18 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DataError("check: a benchmark failed; what is wrong stands in its line of the table")
 
 
+def _explain(arguments: argparse.Namespace) -> None:
+    from tempfile import TemporaryDirectory
+
+    from boundary_bench.grading.explain import explain
+    from boundary_bench.grading.graders import grader_of
+    from boundary_bench.grading.judging import Judge
+
+    response = sys.stdin.read() if arguments.response == "-" else arguments.response
+    with TemporaryDirectory() as folder, Judge(Path(folder), workers=1) as judge:
+        print(explain(arguments.gold, response, grader_of(arguments.grader, "explain --grader"), judge))
+
+
 def _new(arguments: argparse.Namespace) -> None:
     from boundary_bench import scaffold
 
@@ -260,6 +276,7 @@ COMMANDS = {
     "publish": _publish,
     "schema": _schema,
     "check": _check,
+    "explain": _explain,
     "new": _new,
     "env": _environment,
 }

@@ -17,7 +17,7 @@ from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
-from boundary_bench.grading.graders import GRADERS
+from boundary_bench.grading.graders import grader_of
 from boundary_bench.policies import Policy, Run, one_of
 from boundary_bench.problem_sets import TRAINING_SET, ProblemSet, problem_sets
 from boundary_bench.provenance import file_sha256, fingerprint
@@ -90,9 +90,7 @@ class Plan:
         if kind.second:
             found[kind.second.name] = kind.second
         for name in chosen.entry.graders:
-            if name not in GRADERS:
-                raise StudyError(f"benchmarks.{benchmark}.graders: no grader {name!r}; {did_you_mean(name, GRADERS)}")
-            found.setdefault(name, GRADERS[name])
+            found.setdefault(name, grader_of(name, f"benchmarks.{benchmark}.graders"))
         return list(found.values())
 
     def grader_settings(self, benchmark: str) -> dict[str, Any]:

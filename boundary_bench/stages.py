@@ -229,18 +229,17 @@ def measure(plan: Plan, arguments: argparse.Namespace) -> None:
 
 def grade(plan: Plan, arguments: argparse.Namespace) -> None:
     """Grade stored samples by another grader, beside the verdicts that they have."""
-    from boundary_bench.grading.graders import GRADERS
+    from boundary_bench.grading.graders import grader_of
     from boundary_bench.grading.judging import Judge
     from boundary_bench.regrade import regrade
 
-    if arguments.grader not in GRADERS:
-        raise StudyError(f"no grader {arguments.grader!r}; {did_you_mean(arguments.grader, GRADERS)}")
+    grader = grader_of(arguments.grader, "grade --grader")
     policy, benchmark = plan.policy(arguments.policy), arguments.benchmark
     plan.check_benchmark(benchmark)
     with Judge(plan.judgements) as judge:
-        file = regrade(plan, policy, benchmark, GRADERS[arguments.grader], judge)
+        file = regrade(plan, policy, benchmark, grader, judge)
     logger(f"grade {policy.name} {benchmark}")(
-        f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{arguments.grader}] into the study"
+        f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{grader.name}] into the study"
     )
 
 

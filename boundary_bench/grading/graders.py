@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.grading import Grader, Ruling, Verdict, algebra, choices, extract, limits
 from boundary_bench.grading.normal import normal
 from boundary_bench.grading.readings import equal, is_list, readings
@@ -165,3 +166,14 @@ GRADERS = {
     )
 }
 """``math`` is the field's standard; ``boxed``, which knows no algebra, is its second opinion."""
+
+
+def grader_of(name: str, where: str) -> Grader:
+    """The grader of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if name not in GRADERS:
+        raise StudyError(f"{where}: no grader {name!r}; {did_you_mean(name, GRADERS)}")
+    return GRADERS[name]

@@ -26,7 +26,7 @@ NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1}}}")
 SCIENTIFIC = re.compile(r"\d\.?[eE][+-]?\d{4,}")
 POWER_OF_NUMBERS = re.compile(r"(\d+)\s*[)}]*\s*(?:\^|\*\*)\s*(?=[({]*\s*(\d+))")
 #: ``x^2y^2`` is none: the exponent ends after a number or one letter.
-TOWER = re.compile(r"(?:\^|\*\*)\s*(?:[\d.]+|[A-Za-z])\s*(?:\^|\*\*)")
+TOWER = re.compile(r"(?:\^|\*\*)\s*(?:[\d.]+|[A-Za-z]|\{[^{}]*\})\s*(?:\^|\*\*)")
 FACTORIAL = re.compile(r"(\d+)\s*[)}]*\s*!")
 REPEATED_FACTORIAL = re.compile(r"![\s)}\]]*!")
 BRACKET = re.compile(r"\\.|[{}()\[\]]", re.DOTALL)

@@ -65,7 +65,7 @@ class Value:
 
     def __str__(self) -> str:
         plain = self.step is None and max(abs(self.number.numerator), self.number.denominator) < 10**30
-        rounded = Decimal(self.number.numerator) / self.number.denominator
+        rounded = (Decimal(self.number.numerator) / self.number.denominator).normalize()
         return f"{self.number if plain else f'{rounded:.12g}'}{' %' if self.percent else ''}"
 
 
