@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from expected import CORRECT, ONE_RUN
+from expected import CORRECT, ONE_RUN, analysed
 from workflow import REPOSITORY
 
 from boundary_bench.claims import Verdict, ledger
@@ -66,11 +66,11 @@ def page_data(plan: Plan, block: str) -> Any:
     return json.loads(found)
 
 
-def read_by_others(plan: Plan, whole: Plan, folder: Path) -> None:
+def read_by_others(plan: Plan, whole: Plan) -> None:
     """Every command that reads tables, step logs or measures."""
     place = [str(plan.path), "--results", str(plan.results)]
     assert main(["status", *place]) == main(["claims", *place]) == main(["export", *place]) == 0
-    assert not re.search(r"\bnan\b|\bNone\b", "".join(path.read_text() for path in folder.rglob("export/**/*.json")))
+    assert not re.search(r"\bnan\b|\bNone\b", "".join(path.read_text() for path in plan.root.rglob("export/**/*.*")))
     for other in (plan, whole):
         assert main(["compare", str(plan.root), str(other.root), "--fail-on", "numbers"]) == 0
 
@@ -106,7 +106,7 @@ def test_a_step_log_that_lacks_a_number(
     assert not re.search(r"\bnan\b|\bNone\b", texts(plan))
     drawn = (plan.root / "figures/dynamics.svg").read_text()
     assert drawn.count("<!-- unknown -->") == (len(gone) == 4)
-    read_by_others(plan, whole[0], tmp_path)
+    read_by_others(plan, whole[0])
     capsys.readouterr()
 
 
@@ -140,15 +140,13 @@ def test_what_is_no_number_in_a_step_log_is_a_message(name: str, found: str, tmp
 
 def forget_samples(plan: Plan, names: set[str], one: bool) -> None:
     """Samples do not say these numbers: all of them, or of every policy the first one of a problem."""
+
+    def forgotten(row: dict[str, Any]) -> dict[str, Any]:
+        chosen = not one or (row["problem_id"], row["sample"]) == (PROBLEMS[0].id, 0)
+        return row | (dict.fromkeys(names) if chosen else {})
+
     for policy in plan.policies:
-        rewrite(
-            plan,
-            policy,
-            lambda row: (
-                row
-                | (dict.fromkeys(names) if not one or (row["problem_id"], row["sample"]) == (PROBLEMS[1].id, 0) else {})
-            ),
-        )
+        rewrite(plan, policy, forgotten)
 
 
 def differing(row: Row, before: Row) -> set[str]:
@@ -156,15 +154,15 @@ def differing(row: Row, before: Row) -> set[str]:
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["of all samples", "of one sample"])
-@pytest.mark.parametrize(
-    "names", [{"tokens"}, {"logprob"}, {"entropy"}, set(EMPTY)], ids=lambda names: "+".join(sorted(names))
-)
-def test_samples_that_lack_a_number(
-    names: set[str], one: bool, tmp_path: Path, whole: tuple[Plan, Tables], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("names", [*({name} for name in EMPTY), set(EMPTY)], ids=lambda names: "+".join(sorted(names)))
+def test_tables_of_samples_that_lack_a_number(
+    names: set[str], one: bool, tmp_path: Path, whole: tuple[Plan, Tables]
 ) -> None:
     plan = made(tmp_path / "tree")
     forget_samples(plan, names, one)
-    tables = finish(plan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tables = analysed(plan)
     empty = set().union(*(EMPTY[name] for name in names))
     for row, before in zip(tables.summary, whole[1].summary, strict=True):
         # the sample is of a problem of this stratum
@@ -180,29 +178,43 @@ def test_samples_that_lack_a_number(
             assert (row["course"], row["problems"], row["first"], row["change"]) == ("unknown", "0", "", "")
     for name in ("pass_at_k", "cover", "differences", "boundary", "coverage", "graders", "training"):
         assert getattr(tables, name) == getattr(whole[1], name)
-    assert not re.search(r"\bnan\b|\bNone\b|-?2\.?1\d*e\+?0?9", texts(plan))
-    read_by_others(plan, whole[0], tmp_path)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["of all samples", "of one sample"])
+def silent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, bool]:
+    """A finished tree whose samples say nothing but text and verdict."""
+    plan = made(tmp_path_factory.mktemp("silent") / "tree")
+    forget_samples(plan, set(EMPTY), request.param)
+    finish(plan)
+    return plan, request.param
+
+
+def test_no_reader_takes_what_is_missing_for_a_number(
+    silent: tuple[Plan, bool], whole: tuple[Plan, Tables], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not re.search(r"\bnan\b|\bNone\b|-?2\.?1\d*e\+?0?9", texts(silent[0]))
+    read_by_others(silent[0], whole[0])
     capsys.readouterr()
 
 
-def test_a_claim_that_needs_what_is_missing_is_not_testable(tmp_path: Path, whole: tuple[Plan, Tables]) -> None:
-    plan = made(tmp_path / "tree")
-    forget_samples(plan, {"entropy"}, one=False)
-    finish(plan)
-    found = {each.claim.id: each for each in ledger(plan.root / "tables").claims}
-    assert found["yao-grpo-entropy-collapses"].verdict == Verdict.NOT_TESTABLE
-    before = {each.claim.id: each for each in ledger(whole[0].root / "tables").claims}
-    others = found.keys() - {"yao-grpo-entropy-collapses", "leash-token-entropy-up-answer-entropy-down"}
-    assert {name: found[name].verdict for name in others} == {name: before[name].verdict for name in others}
-    assert before["yao-grpo-entropy-collapses"].verdict != Verdict.NOT_TESTABLE
+def test_a_claim_that_needs_what_is_missing_is_not_testable(
+    silent: tuple[Plan, bool], whole: tuple[Plan, Tables]
+) -> None:
+    found, before = (
+        {each.claim.id: each.verdict for each in ledger(plan.root / "tables").claims} for plan in (silent[0], whole[0])
+    )
+    needing = {"yao-grpo-entropy-collapses", "leash-token-entropy-up-answer-entropy-down"}
+    assert {name: found[name] for name in found.keys() - needing} == {
+        name: before[name] for name in found.keys() - needing
+    }
+    assert before["yao-grpo-entropy-collapses"] != Verdict.NOT_TESTABLE
+    assert silent[1] or found["yao-grpo-entropy-collapses"] == Verdict.NOT_TESTABLE
 
 
-def test_the_sample_browser_says_that_a_number_is_unknown(tmp_path: Path) -> None:
-    plan = made(tmp_path / "tree")
-    forget_samples(plan, set(EMPTY), one=False)
-    finish(plan)
+def test_the_sample_browser_says_that_a_number_is_unknown(silent: tuple[Plan, bool]) -> None:
+    plan, one = silent
     rows = [row for of in page_data(plan, "data-samples")["samples"].values() for each in of.values() for row in each]
-    assert rows and {tuple(row[2:5]) for row in rows} == {(None, None, None)}
+    assert {tuple(row[2:5]) for row in rows} == {(None, None, None), *([(2, -1.0, 0.5)] if one else [])}
     with zipfile.ZipFile(plan.root / "samples.zip") as archive:
-        lines = archive.read("countdown/samples.jsonl").decode().splitlines()
-    assert {json.loads(line)[name] for line in lines for name in EMPTY} == {None}
+        lines = [json.loads(line) for line in archive.read("countdown/samples.jsonl").decode().splitlines()]
+    assert {tuple(line[name] for name in EMPTY) for line in lines} == {tuple(row[2:5]) for row in rows}
