@@ -13,7 +13,7 @@ from typing import Any, Literal
 from boundary_bench import doctor_python, forecast, launcher
 from boundary_bench.benchmarks.base import Source
 from boundary_bench.environment import has_gpu
-from boundary_bench.errors import BoundaryBenchError, EngineError, ModelError, StudyError
+from boundary_bench.errors import BoundaryBenchError, DataError, EngineError, ModelError, StudyError
 from boundary_bench.forecast_table import number
 from boundary_bench.grading import Grader
 from boundary_bench.models import weight_files
@@ -165,18 +165,17 @@ def problems(plan: Plan) -> Iterator[Finding]:
 
 def _model(plan: Plan, name: str) -> Finding:
     model, what = plan.study.models[name], f"model {name}"
+    if not model.path and not model.hub:
+        return Finding("ok", what, "made by pretrain")
     try:
-        if model.path:
-            weight_files(Path(model.path))
-            return Finding("ok", what, model.path)
-        if model.hub:
-            weight_files(base.cached(model.hub, str(model.revision)))
-            return Finding("ok", what, f"{model.hub} in the cache of the hub ({_cache()})")
-    except ModelError as fault:
-        if model.path:
-            return Finding("missing", what, str(fault))
+        folder = Path(model.path) if model.path else base.cached(str(model.hub), str(model.revision))
+    except ModelError:
         return _from_network(what, f"{model.hub} at {model.revision}", "write {path: FOLDER}")
-    return Finding("ok", what, "made by pretrain")
+    try:
+        weight_files(folder)
+    except (ModelError, DataError) as fault:
+        return Finding("missing", what, str(fault))
+    return Finding("ok", what, model.path or f"{model.hub} in the cache of the hub ({_cache()})")
 
 
 def _problems(plan: Plan, name: str) -> Finding:
