@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from boundary_bench import doctor_python, forecast, launcher
@@ -240,7 +241,7 @@ def results(plan: Plan) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free
     needed = forecast.total(*(forecast.total(*model.disk.values()) for model in forecasts))
-    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {plan.path})"
+    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {quote(str(plan.path))})"
     if needed is None or free >= needed:
         yield Finding("remark" if needed is None else "ok", "disk", said)
     elif plan.root.exists():
