@@ -137,6 +137,13 @@ NAMED = list(PLAN.named.values())
 # not in a dry run, nor in a job
 onstart:
     try:
+        # to the jobs of an executor Snakemake hands the command line in the quotes of Python, not of a shell
+        for key, given in config.items() if workflow.non_local_exec else ():
+            if "'" in str(given) or "\\" in str(given):
+                raise StudyError(
+                    f"{key}: found a quote or backslash in {given!r}, which Snakemake does not carry to jobs on other "
+                    "machines; rename it or name another"
+                )
         shared.announce(PLAN.results)
     except BoundaryBenchError as fault:
         raise WorkflowError(str(fault)) from None
