@@ -6,13 +6,13 @@ import json
 import re
 import warnings
 import zipfile
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from expected import CORRECT, ONE_RUN, analysed
+from expected import analysed
+from missing import EMPTY, UNTOLD, forget_samples, forget_steps, made
 from workflow import REPOSITORY
 
 from boundary_bench.claims import Verdict, ledger
@@ -21,22 +21,7 @@ from boundary_bench.errors import DataError
 from boundary_bench.plan import Plan
 from boundary_bench.report.dynamics import running_mean
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, collect
-from boundary_bench.training.step_log import StepRow
-from results import PROBLEMS, RUN, make_tree, rewrite, run_stages
-
-#: What a line of the step log may leave open.
-UNTOLD = [field.name for field in fields(StepRow) if "None" in str(field.type)]
-#: What a sample may leave open, and the cells of ``summary.csv`` that are empty then.
-EMPTY = {
-    "tokens": {"mean_tokens", "token_entropy", "nll"},
-    "logprob": {"nll", "sequence_entropy"},
-    "entropy": {"token_entropy"},
-}
-
-
-def made(folder: Path) -> Plan:
-    folder.mkdir()
-    return make_tree(folder, CORRECT, **ONE_RUN)
+from results import RUN, run_stages
 
 
 def finish(plan: Plan) -> Tables:
@@ -73,14 +58,6 @@ def read_by_others(plan: Plan, whole: Plan) -> None:
     assert not re.search(r"\bnan\b|\bNone\b", "".join(path.read_text() for path in plan.root.rglob("export/**/*.*")))
     for other in (plan, whole):
         assert main(["compare", str(plan.root), str(other.root), "--fail-on", "numbers"]) == 0
-
-
-def forget_steps(plan: Plan, gone: list[int]) -> None:
-    for stop in plan.study.training.segments:
-        log = plan.checkpoint(plan.run(RUN), stop).parent / "log.jsonl"
-        rows = [json.loads(line) for line in log.read_text().splitlines()]
-        rows = [row | (dict.fromkeys(UNTOLD) if row["step"] in gone else {}) for row in rows]
-        log.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 @pytest.mark.parametrize("gone", [[1, 2, 3, 4], [3]], ids=["at every step", "at one step"])
@@ -136,17 +113,6 @@ def test_what_is_no_number_in_a_step_log_is_a_message(name: str, found: str, tmp
     log.write_text(json.dumps(row).replace('"FOUND"', found) + "\n" + log.read_text().splitlines()[1] + "\n")
     with pytest.raises(DataError, match=r"log\.jsonl is no step log"):
         finish(plan)
-
-
-def forget_samples(plan: Plan, names: set[str], one: bool) -> None:
-    """Samples do not say these numbers: all of them, or of every policy the first one of a problem."""
-
-    def forgotten(row: dict[str, Any]) -> dict[str, Any]:
-        chosen = not one or (row["problem_id"], row["sample"]) == (PROBLEMS[0].id, 0)
-        return row | (dict.fromkeys(names) if chosen else {})
-
-    for policy in plan.policies:
-        rewrite(plan, policy, forgotten)
 
 
 def differing(row: Row, before: Row) -> set[str]:
