@@ -108,7 +108,8 @@ def write_samples(plan: Any, policy: Any, benchmark: str, ids: list[str], rate_P
 
     from boundary_bench.files import write_json
     from boundary_bench.provenance import file_sha256, fingerprint
-    from boundary_bench.store import SAMPLES, SampleStore, list_column, write_table
+    from boundary_bench.sampling.block import list_column
+    from boundary_bench.store import SAMPLES, SampleStore, write_table
 
     rng = np.random.default_rng([policy.step, *benchmark.encode()])
     store, files = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", {})), {}

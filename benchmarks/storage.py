@@ -32,8 +32,9 @@ import pyarrow.parquet as pq
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.grading import VERDICTS
 from boundary_bench.sampling import load_engine
+from boundary_bench.sampling.block import list_column
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import SAMPLES, SampleStore, list_column, read_verdicts, sample_rows, write_table
+from boundary_bench.store import SAMPLES, SampleStore, read_verdicts, sample_rows, write_table
 from boundary_bench.study import Sampling
 
 SIZES = (1024, 4096, 16384)

@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from boundary_bench import doctor_python, forecast, launcher
 from boundary_bench.benchmarks.base import Source
 from boundary_bench.environment import has_gpu
-from boundary_bench.errors import BoundaryBenchError, EngineError, ModelError, StudyError
+from boundary_bench.errors import BoundaryBenchError, DataError, EngineError, ModelError, StudyError
 from boundary_bench.forecast_table import number
 from boundary_bench.grading import Grader
 from boundary_bench.models import weight_files
@@ -165,18 +166,17 @@ def problems(plan: Plan) -> Iterator[Finding]:
 
 def _model(plan: Plan, name: str) -> Finding:
     model, what = plan.study.models[name], f"model {name}"
+    if not model.path and not model.hub:
+        return Finding("ok", what, "made by pretrain")
     try:
-        if model.path:
-            weight_files(Path(model.path))
-            return Finding("ok", what, model.path)
-        if model.hub:
-            weight_files(base.cached(model.hub, str(model.revision)))
-            return Finding("ok", what, f"{model.hub} in the cache of the hub ({_cache()})")
-    except ModelError as fault:
-        if model.path:
-            return Finding("missing", what, str(fault))
+        folder = Path(model.path) if model.path else base.cached(str(model.hub), str(model.revision))
+    except ModelError:
         return _from_network(what, f"{model.hub} at {model.revision}", "write {path: FOLDER}")
-    return Finding("ok", what, "made by pretrain")
+    try:
+        weight_files(folder)
+    except (ModelError, DataError) as fault:
+        return Finding("missing", what, str(fault))
+    return Finding("ok", what, model.path or f"{model.hub} in the cache of the hub ({_cache()})")
 
 
 def _problems(plan: Plan, name: str) -> Finding:
@@ -241,7 +241,7 @@ def results(plan: Plan) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free
     needed = forecast.total(*(forecast.total(*model.disk.values()) for model in forecasts))
-    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {plan.path})"
+    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {quote(str(plan.path))})"
     if needed is None or free >= needed:
         yield Finding("remark" if needed is None else "ok", "disk", said)
     elif plan.root.exists():

@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 from boundary_bench.errors import StudyError
 from boundary_bench.files import read_json
@@ -200,7 +201,7 @@ def problems(plan: Plan, name: str) -> Figure:
             return Figure(min(rows, asked or rows), "rows of the set, before repeats and long ones are left out")
         if asked:
             return Figure(asked, "at most, as its options say")
-    return Figure(None, f"run: boundary-bench prepare {plan.path} --benchmark {name}")
+    return Figure(None, f"run: boundary-bench prepare {quote(str(plan.path))} --benchmark {name}")
 
 
 def parameters(plan: Plan, name: str) -> Figure:
@@ -221,7 +222,7 @@ def parameters(plan: Plan, name: str) -> Figure:
         return Figure(model.pretrain.parameters, "its settings")
     if model.hub and (named := re.search(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![A-Za-z])", model.hub)):
         return Figure(float(named[1]) * 1e9, "its name, right to a tenth")
-    return Figure(None, f"run: boundary-bench pretrain {plan.path} --model {name}")
+    return Figure(None, f"run: boundary-bench pretrain {quote(str(plan.path))} --model {name}")
 
 
 def _product(*factors: float | None) -> float | None:

@@ -6,8 +6,10 @@ safetensors only: a pickle is never opened. transformers is imported only where 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,8 @@ from boundary_bench.files import read_json, write_json
 
 #: The file in a checkpoint's folder that says which code and machine trained it.
 RECORD = "boundary_bench.json"
+#: In a config, a repository of the hub whose code computes the attention.
+KERNEL = re.compile(r'"_?attn_implementation": (?:\{[^}]*)?"[^"]*/')
 
 
 def check_device(device: str) -> None:
@@ -41,12 +45,13 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a model folder.
 
     Raises:
-        ModelError: the folder or its config.json is missing, or there are no safetensors.
+        ModelError: the folder or its config.json is missing, there are no safetensors, or the model needs code.
     """
     if not folder.is_dir():
         raise ModelError(f"no model folder at {folder}; expected config.json, tokenizer.json and *.safetensors there")
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json; expected a folder in Hugging Face format")
+    _check_code(folder)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickles = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
@@ -56,6 +61,27 @@ def weight_files(folder: Path) -> list[Path]:
             "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., safe_serialization=True)"
         )
     return files
+
+
+def _check_code(folder: Path) -> None:
+    """Refuse a model that only code of its folder, or of a repository that it names, can load: none is ever run.
+
+    Where transformers has a class of its own for the model_type, that one is taken, whatever ``auto_map`` names.
+    """
+    config = read_json(folder / "config.json")
+    named, kind = config.get("auto_map"), str(config.get("model_type"))
+    if named:
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
+
+        named = kind not in KNOWN and f"auto_map {json.dumps(named)}"
+    if not named and KERNEL.search(json.dumps(config)):
+        named = "attn_implementation, a kernel of the hub"
+    if named:
+        raise ModelError(
+            f"{folder} needs code that it brings or names, which is never run: config.json has model_type {kind!r} and "
+            f"{named}; expected a model that transformers knows by itself: take another one, or a version of "
+            "transformers that knows this one; an entry that is not needed can be dropped from a copy of the folder"
+        )
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -127,9 +153,9 @@ def load_model(folder: Path, device: str, dtype: torch.dtype | Literal["auto"] =
 
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
-    except (ValueError, KeyError, RuntimeError, OSError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, OSError) as fault:
         raise ModelError(f"{folder} cannot be loaded as a causal language model: {fault}") from None
     if found["missing_keys"]:
         raise ModelError(

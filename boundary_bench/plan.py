@@ -361,9 +361,17 @@ def make_plan(name: str, results: Path = Path("results")) -> Plan:
     """The plan of a study given by path or shipped name.
 
     Raises:
-        StudyError: the study has a fault, or a file stands where results belong; nothing has been done then.
+        StudyError: the study has a fault, a file stands where results belong, or a path is none that Snakemake can
+            carry; nothing has been done then.
     """
     path = find_study(name)
     if results.exists() and not results.is_dir():
         raise StudyError(f"results: found the file {results}, expected a folder, or nothing there yet; name another")
-    return Plan(load_study(path), path, results)
+    plan = Plan(load_study(path), path, results)
+    for what, given in {"the path of the study": path, "results": results, **plan.named}.items():
+        if odd := [character for character in str(given) if character in "{}" or character < " "]:
+            raise StudyError(
+                f"{what}: found {odd[0]!r} in the path {str(given)!r}, expected neither braces nor line breaks, which "
+                "Snakemake takes for something else; rename it or name another"
+            )
+    return plan

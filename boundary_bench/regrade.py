@@ -9,7 +9,7 @@ Axes: P problems, N sample indices, K values of k.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,30 +165,30 @@ def _grader_rows(
 
 def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str, Any]]:
     """Answers on which another grader disagrees, the most frequent first; ``end`` is how one such response ends."""
-    columns = ["problem_id", "sample", "response", "verdict", "answer"]
-    own = pa.concat_tables([sample_rows(block, columns) for block in blocks])
-    other = read_table(file)[0]
-    verdicts = zip(own.column("verdict").to_pylist(), other.column("verdict").to_pylist(), strict=True)
-    decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
-    differing = [
-        place
-        for place, (a, b) in enumerate(verdicts)
-        if {a, b} <= decided and (a == Verdict.CORRECT) != (b == Verdict.CORRECT)
-    ]
-    chosen = pa.array(differing, pa.int64())
-    found = zip(own.take(chosen).to_pylist(), other.take(chosen).to_pylist(), strict=True)
     counted: Counter[tuple[Any, ...]] = Counter()
-    example: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for a, b in found:
+    example: dict[tuple[Any, ...], tuple[int, str]] = {}
+    for a, b in _differing(blocks, read_table(file)[0]):
         key = a["problem_id"], a["answer"], a["verdict"], b["answer"], b["verdict"]
         counted[key] += 1
-        example.setdefault(key, a)
+        example.setdefault(key, (a["sample"], a["response"][-LONGEST_END:]))
     rows = [
-        (key[0], example[key]["sample"], count, *key[1:3], grader.label, *key[3:], _end(example[key]))
+        (key[0], example[key][0], count, *key[1:3], grader.label, *key[3:], example[key][1])
         for key, count in counted.most_common(MOST_CASES)
     ]
     return [dict(zip(CASES, row, strict=True)) for row in rows]
 
 
-def _end(row: dict[str, Any]) -> str:
-    return str(row["response"])[-LONGEST_END:]
+def _differing(blocks: Sequence[Path], other: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The samples that one grader calls correct and the other not; the responses of one file at a time are in memory.
+
+    Rows are chosen by a mask: by their places, texts beyond 2 GiB would have to go into one array first.
+    """
+    decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
+    first = 0
+    for block in blocks:
+        own = sample_rows(block, ["problem_id", "sample", "response", "verdict", "answer"])
+        beside = other.slice(first, len(own))
+        first += len(own)
+        verdicts = zip(own.column("verdict").to_pylist(), beside.column("verdict").to_pylist(), strict=True)
+        differs = [{a, b} <= decided and (a == Verdict.CORRECT) != (b == Verdict.CORRECT) for a, b in verdicts]
+        yield from zip(*(rows.filter(pa.array(differs, pa.bool_())).to_pylist() for rows in (own, beside)), strict=True)

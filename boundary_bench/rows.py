@@ -90,11 +90,13 @@ def mean_interval(value_P: np.ndarray, resamples: Resamples, level: float) -> tu
 
 
 def number(value: Any) -> str:
-    """A table cell: floats with six significant digits, empty for NaN, and 0 for what is only rounding error.
+    """A table cell: floats with six significant digits, empty for NaN and None, and 0 for what is only rounding error.
 
-    >>> [number(x) for x in (0.1 + 0.2, float("nan"), -1e-17, 3, "x")]
-    ['0.3', '', '0', '3', 'x']
+    >>> [number(x) for x in (0.1 + 0.2, float("nan"), None, -1e-17, 3, "x")]
+    ['0.3', '', '', '0', '3', 'x']
     """
+    if value is None:
+        return ""
     if not isinstance(value, float | np.floating):
         # a lone carriage return ends a row for readers, and is not quoted by writers
         return str(value).replace("\r\n", "\n").replace("\r", "\n")

@@ -56,11 +56,19 @@ def content_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
     plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
     digest = hashlib.sha256(json.dumps([facts, plain.names], sort_keys=True).encode())
     # of as many rows at a time whatever the chunks are, which a text column beyond 2 GiB has even when combined
-    whole = table.cast(plain).combine_chunks()
+    whole = pa.table([_defined(column) for column in table.cast(plain).columns], plain).combine_chunks()
     for first in range(0, len(whole), HASHED_ROWS):
         for batch in whole.slice(first, HASHED_ROWS).combine_chunks().to_batches():
             digest.update(batch.serialize())
     return digest.hexdigest()
+
+
+def _defined(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """The column with zeros under its nulls, where memory holds one thing before writing and another after reading."""
+    if not column.null_count or not pa.types.is_primitive(column.type):
+        return column
+    filled = pc.fill_null(column, pa.scalar(0).cast(column.type)).to_numpy()
+    return pa.array(filled, column.type, pc.is_null(column).to_numpy(), from_pandas=False)
 
 
 def write_table(path: Path, table: pa.Table, facts: dict[str, Any]) -> None:
@@ -387,10 +395,3 @@ def verdict_codes(rows: pa.Table, file: Path) -> np.ndarray:
         found = rows.column("verdict").filter(pc.is_null(code))[0].as_py()
         raise DataError(f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again")
     return code.to_numpy().astype(np.int8)
-
-
-def list_column(rows: np.ndarray, length_S: np.ndarray) -> pa.Array:
-    """A ragged column from padded rows."""
-    offsets = np.concatenate([[0], np.cumsum(length_S)]).astype(np.int32)
-    values = rows[np.arange(rows.shape[1])[None] < length_S[:, None]]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.int32()))

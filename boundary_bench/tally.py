@@ -47,7 +47,8 @@ GREEDY = "greedy"
 class FirstRound:
     """The scored samples of every problem's first round, in the order of their indices; texts as 64-bit keys.
 
-    Every problem has as many, whatever its later rounds brought: stopping cannot bias what is made of them.
+    Every problem has as many, whatever its later rounds brought: stopping cannot bias what is made of them. Tokens,
+    log-probabilities and entropies are NaN where a block does not say them.
     """
 
     correct_PF: np.ndarray
@@ -179,7 +180,7 @@ def _first_round(blocks: list[Path], ids: list[str], verdict_PN: np.ndarray, des
     correct_PF = np.zeros((len(ids), size), bool)
     place_R, sample_R = np.nonzero(slot_PN < size)
     correct_PF[place_R, slot_PN[place_R, sample_R]] = (verdict_PN == VERDICTS.index(Verdict.CORRECT))[place_R, sample_R]
-    kinds = (np.int32, np.float32, np.float32, np.uint64, bool, np.uint64)
+    kinds = (np.float64, np.float32, np.float32, np.uint64, bool, np.uint64)
     first = FirstRound(correct_PF, *(np.zeros((len(ids), size), kind) for kind in kinds))
     for file in blocks:
         if block_range(file)[0] >= end:
@@ -222,7 +223,7 @@ def _first_columns(first: FirstRound, ks: list[int]) -> dict[str, Any]:
     ]
     return {
         "first": np.full(total, size),
-        "tokens": first.tokens_PF.sum(1, dtype=np.int64),
+        "tokens": pa.array(first.tokens_PF.sum(1), pa.int64(), from_pandas=True),
         "entropy": first.entropy_PF.sum(1, dtype=np.float64),
         "logprob": first.logprob_PF.sum(1, dtype=np.float64),
         "distinct_responses": np.array([len(np.unique(response_F)) for response_F in first.response_PF]),

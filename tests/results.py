@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import yaml
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
-from boundary_bench.files import write_json, write_text
+from boundary_bench.files import read_json, write_json, write_text
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.policies import Policy
 from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS
-from boundary_bench.store import SAMPLES, SampleStore, write_problems, write_table
+from boundary_bench.store import SAMPLES, SampleStore, read_table, write_problems, write_table
 
 FIRST, N, STOP_AFTER = 4, 8, 3
 REASONS = {"correct": "equal", "wrong": "unequal: read as wrong", "truncated": "cut off at the token limit"}
@@ -128,6 +128,18 @@ def run_stages(plan: Plan) -> None:
         for run in plan.runs:
             compare(plan, run, benchmark)
     report(plan)
+
+
+def rewrite(plan: Plan, policy: Policy, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change every stored row of a policy, and what its manifest declares."""
+    (manifest,) = plan.samples(policy, "countdown")
+    declared = read_json(manifest)
+    for name in declared["files"]:
+        file = manifest.parent / declared["folder"] / name
+        table, _ = read_table(file)
+        write_table(file, pa.Table.from_pylist([change(row) for row in table.to_pylist()], SAMPLES), {})
+        declared["files"][name] = file_sha256(file)
+    write_json(manifest, declared)
 
 
 RUN = "base-model--grpo--seed0"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hostile import HOSTILE, hostile_page
+from missing import EMPTY, forget_samples, forget_steps, made
 
 from boundary_bench.plan import Plan
 from boundary_bench.report.page import PANELS
@@ -79,6 +80,22 @@ def test_every_panel_has_marks_and_asks_for_nothing(tab: Tab) -> None:
         assert tab.page.locator(f"#{panel} .keys").inner_text().strip(), panel
     tab.look("first-screen")
     tab.look("page", full_page=True)
+
+
+def test_what_is_not_known_is_no_line_and_says_so(chromium: Any, tmp_path: Path) -> None:
+    plan = made(tmp_path / "tree")
+    forget_samples(plan, set(EMPTY), one=False)
+    forget_steps(plan, [1, 2, 3, 4])
+    run_stages(plan)
+    tab = Tab(chromium, plan.root / "report.html")
+    titles = tab.page.locator("#dynamics figcaption").all_inner_texts()
+    assert [title for title in titles if title.endswith(": unknown")] == [
+        "token entropy of rollouts (nats): unknown",
+        "sampled-token entropy (nats), countdown: unknown",
+    ]
+    assert "NaN" not in tab.page.inner_html("#dynamics")
+    tab.page.close()
+    assert tab.complaints == []
 
 
 def test_the_first_screen_holds_answer_ledger_map_and_limits(tab: Tab) -> None:

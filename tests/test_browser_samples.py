@@ -92,6 +92,29 @@ def test_the_verdict_filter_keeps_samples_of_that_verdict(page: Any) -> None:
     assert len(listed(page)) == 1 and "cut off" in page.locator(".facts").first.inner_text()
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (
+            [100, -12.5, 30.0],
+            "100 tokens, ended by itself · log-probability -12.50 (-0.125 a token) · entropy 30.00 (0.3",
+        ),
+        ([None, None, None], "unknown tokens, ended by itself · log-probability unknown · entropy unknown"),
+        ([None, -12.5, None], "unknown tokens, ended by itself · log-probability -12.50 · entropy unknown"),
+        ([100, None, None], "100 tokens, ended by itself · log-probability unknown · entropy unknown"),
+    ],
+)
+def test_what_the_store_does_not_say_is_unknown(
+    numbers: list[float | None], said: str, chromium: Any, tmp_path: Path
+) -> None:
+    data = made_up()
+    data["samples"]["base/sums"]["aa"][1][2:5] = numbers
+    opened = chromium.new_page()
+    opened.goto(host_page(data, tmp_path / "page.html").as_uri())
+    assert opened.locator(".facts").first.inner_text().startswith(said)
+    opened.close()
+
+
 def test_search_looks_at_ids_prompts_and_responses(page: Any) -> None:
     search = page.get_by_label("Search")
     for words, problems in (

@@ -6,19 +6,21 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from campaigns import FACTS, PROBLEMS, Shuffling, Store, interrupted_after, same
+from memory import counted
 
 from boundary_bench.errors import EngineError, Interrupted, StoreError
 from boundary_bench.sampling.duplicates import Sequences, sequence_keys
 from boundary_bench.sampling.engine import Responses, Work
 from boundary_bench.sampling.torch_engine import TorchEngine
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import SAMPLES, content_sha256, read_table, write_table
+from boundary_bench.store import SAMPLES, content_sha256, read_table, read_verified, write_table
 
 
 def torn(block: Path) -> None:
@@ -128,6 +130,14 @@ def test_a_checksum_knows_nothing_of_chunks_and_dictionaries() -> None:
     assert content_sha256(parts, {}) == expected
     assert content_sha256(parts.set_column(0, "a", parts.column("a").dictionary_encode()), {}) == expected
     assert content_sha256(whole.slice(1), {}) != expected
+
+
+@pytest.mark.parametrize("values", [[None, 8, 8, 8], [None, 0.5, 0.75], [None, True, True], [[1], None, [2]]])
+def test_a_checksum_knows_nothing_of_what_lies_under_nulls(values: list[Any], tmp_path: Path) -> None:
+    write_table(tmp_path / "it.parquet", pa.table({"a": values}), {})
+    assert read_verified(tmp_path / "it.parquet")[0].column("a").to_pylist() == values
+    undefined = pa.array(np.array([7.0, 0.5]), mask=np.array([True, False]))
+    assert content_sha256(pa.table({"a": undefined}), {}) == content_sha256(pa.table({"a": [None, 0.5]}), {})
 
 
 # shards
@@ -243,6 +253,21 @@ def test_one_sample_in_ten_that_is_drawn_twice_is_found(steepness: float) -> Non
     sequences.check(rows_of(key_PS[:, 26:], np.log(share_X[key_PS[:, 26:]])), "block")
     with pytest.raises(EngineError, match="the 5120 samples of its 20 problems so far"):
         sequences.check(rows_of(key_PS[:, :26], np.log(share_X[key_PS[:, :26]])), "block")
+
+
+def test_the_sequences_of_a_file_are_read_chunk_by_chunk() -> None:
+    """An array holds 2^31 tokens at most, a file in its chunks any number."""
+    chunk = rows_of(np.zeros((5, 200), np.int64) + np.arange(200), np.full((5, 200), -5.0))
+    chunk = chunk.set_column(1, "tokens", pa.array([list(range(1000))] * len(chunk), pa.list_(pa.int32())))
+    chunked, whole = Sequences(), Sequences()
+    with counted() as pool:
+        chunked.add(pa.concat_tables([chunk] * 20))
+    assert pool.max_memory() < 2 * chunk.nbytes
+    whole.add(pa.concat_tables([chunk] * 20).combine_chunks())
+    assert chunked.by_problem.keys() == whole.by_problem.keys() != set()
+    for name, (key_S, probability_S) in chunked.by_problem.items():
+        assert np.array_equal(key_S, whole.by_problem[name][0])
+        assert np.array_equal(probability_S, whole.by_problem[name][1])
 
 
 def test_sequences_have_equal_keys_where_they_are_equal() -> None:

@@ -159,6 +159,10 @@ def test_models_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(folder, tmp_path / f"hub/models--someone--thing/snapshots/{COMMIT}")
     cached = model(tmp_path, hub="someone/thing", revision=COMMIT)
     assert cached.state == "ok" and str(tmp_path / "hub") in cached.found
+    for text, said in (('{"model_type": "x", "auto_map": {"AutoConfig": "a.B"}}', "never run"), ("{", "is torn")):
+        (tmp_path / f"hub/models--someone--thing/snapshots/{COMMIT}/config.json").write_text(text)
+        unusable = model(tmp_path, hub="someone/thing", revision=COMMIT)
+        assert unusable.state == "missing" and said in unusable.found
 
 
 def test_problems_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

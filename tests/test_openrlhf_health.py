@@ -293,8 +293,14 @@ def test_a_base_with_code_of_its_own_is_refused(
     monkeypatch.setattr(trainer, "PINS", {})
     shutil.copytree(tiny_model, tmp_path / "base")
     config = json.loads((tmp_path / "base" / name).read_text())
-    (tmp_path / "base" / name).write_text(json.dumps({**config, "auto_map": {"AutoModelForCausalLM": "evil.Model"}}))
-    with pytest.raises(ModelError, match=rf"{name} names code .*auto_map.*which OpenRLHF would run"):
+    text = json.dumps({**config, "auto_map": {"AutoModelForCausalLM": "evil.Model"}})
+    for written in (text, text.replace("auto_map", "auto\\u005fmap")):
+        (tmp_path / "base" / name).write_text(written)
+        with pytest.raises(ModelError, match=rf"{name} names code .*auto_map.*which OpenRLHF would run"):
+            trainer.train(trained_with(), tmp_path / "base", tmp_path / "store", 2, quiet)
+    (tmp_path / "base" / name).write_text(json.dumps(config))
+    (tmp_path / "base/custom_generate").mkdir()
+    with pytest.raises(ModelError, match=r"custom_generate is code .*which OpenRLHF would run"):
         trainer.train(trained_with(), tmp_path / "base", tmp_path / "store", 2, quiet)
 
 

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from memory import counted
 
 from boundary_bench.cli import main
 from boundary_bench.files import read_json, write_json
 from boundary_bench.grading import NO_ANSWER, Grader, JudgeAll, Pair, Ruling, Verdict, judge_here
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
-from boundary_bench.regrade import CASES, regrade
+from boundary_bench.regrade import CASES, _cases, regrade
+from boundary_bench.store import SAMPLES, write_table
 from results import FIRST, PROBLEMS, STEP2, make_tree, write_samples
 
 #: Right is what ends in t, so that "wrong 0" is wrong and "right" is right; "wrong 1" has no answer.
@@ -97,6 +100,25 @@ def test_the_cases_do_not_depend_on_the_order_in_which_manifests_declare_files(p
     write_json(manifest, declared | {"files": dict(reversed(declared["files"].items()))})
     rows_of(plan)
     assert read(plan.measures(policy, "countdown") / "disagreements.csv") == cases != []
+
+
+def test_the_responses_of_one_file_at_a_time_are_in_memory(plan: Plan) -> None:
+    """Those of all files together can be more than the 2 GiB of text that an array holds."""
+    files, size = 24, 2**20
+    columns = {"problem_id": PROBLEMS[0].id, "tokens": [1], "logprob": -1.0, "entropy": 0.5}
+    blocks = []
+    for i in range(files):
+        rows = [columns | {"sample": i, "response": "x" * size + " 0", "verdict": "wrong", "answer": f"wrong {i % 5}"}]
+        blocks.append(plan.root / f"block-{i:06d}-{i + 1:06d}.parquet")
+        write_table(blocks[-1], pa.Table.from_pylist(rows, SAMPLES), {})
+    verdicts = {"problem_id": [PROBLEMS[0].id] * files, "sample": range(files), "answer": ["0"] * files}
+    write_table(plan.root / "other.parquet", pa.table(verdicts | {"verdict": ["correct"] * files}), {})
+    with counted() as pool:
+        cases = _cases(blocks, plan.root / "other.parquet", LENIENT)
+    assert [(case["sample"], case["samples"], len(case["end"])) for case in cases] == [
+        (i, 5 - (i > 3), 200) for i in range(5)
+    ]
+    assert size < pool.max_memory() < files / 3 * size
 
 
 def test_truncated_stays_truncated_and_timeouts_are_left_out(plan: Plan) -> None:

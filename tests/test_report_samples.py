@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,17 @@ from sample_pages import made_up
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.compare import compare
 from boundary_bench.errors import DataError
-from boundary_bench.files import read_json, write_json
 from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.measure import measure
 from boundary_bench.plan import Plan
-from boundary_bench.policies import Policy
-from boundary_bench.provenance import file_sha256
 from boundary_bench.report import samples
 from boundary_bench.report.cases import MOST_CASES, MOST_OF_KIND, Change, Kind, choose, most_of_kind, success_interval
 from boundary_bench.report.samples import EXCERPTS, Excerpt, fitted
 from boundary_bench.report.stored import SAMPLES_EACH, files_here, read_shown
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.posterior import Counts
-from boundary_bench.store import GROUP_ROWS, SAMPLES, SampleStore, read_table, write_table
-from results import FIRST, PROBLEMS, N, copied, make_tree
+from boundary_bench.store import GROUP_ROWS, SAMPLES, SampleStore, write_table
+from results import FIRST, PROBLEMS, N, copied, make_tree, rewrite
 
 RUN = "base-model--grpo--seed0"
 LAST = f"{RUN}--step4"
@@ -54,18 +50,6 @@ def run_measures(plan: Plan) -> None:
         measure(plan, policy, "countdown")
     for run in plan.runs:
         compare(plan, run, "countdown")
-
-
-def rewrite(plan: Plan, policy: Policy, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Change every stored row of a policy, and what its manifest declares."""
-    (manifest,) = plan.samples(policy, "countdown")
-    declared = read_json(manifest)
-    for name in declared["files"]:
-        file = manifest.parent / declared["folder"] / name
-        table, _ = read_table(file)
-        write_table(file, pa.Table.from_pylist([change(row) for row in table.to_pylist()], SAMPLES), {})
-        declared["files"][name] = file_sha256(file)
-    write_json(manifest, declared)
 
 
 @pytest.fixture(scope="module")

@@ -66,17 +66,19 @@ def test_versions_after_the_faulty_one_are_left_alone(version: str, mended: bool
     assert done.returncode == 0, done.stderr
 
 
-def profile(folder: Path, study: str = "smoke", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Dry run of a study with the profile."""
+def profile(
+    folder: Path, study: str = "smoke", *, mode: str = "-n", results: str = "results", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A study with the profile, by default a dry run."""
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--profile"]
-    command += [str(REPOSITORY / "slurm"), "-n", "-q", "--config", f"study={study}", "--", "all"]
+    command += [str(REPOSITORY / "slurm"), mode, "-q", "--config", f"study={study}", f"results={results}", "--", "all"]
     everything = {**ENVIRONMENT, **environment}
     return subprocess.run(command, cwd=folder, env=everything, capture_output=True, text=True, check=False)
 
 
 def programs(folder: Path, **scripts: str) -> str:
-    """A PATH with programs that are these scripts."""
-    for name, script in scripts.items():
+    """A PATH with programs that are these scripts, and with a squeue: beside sinfo alone the plugin is not imported."""
+    for name, script in {"squeue": "exit 1", **scripts}.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     return f"{folder}:{Path(sys.executable).parent}:/bin"
@@ -107,6 +109,16 @@ def test_an_unknown_partition(tmp_path: Path) -> None:
     done = profile(tmp_path, PATH=path, BOUNDARY_BENCH_GPU_PARTITION="gpus")
     assert done.returncode == 2
     assert "BOUNDARY_BENCH_GPU_PARTITION=gpus: this cluster has no such partition; it has cpu, gpu, old" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["it's $(touch pwned)", "a\\b"])
+def test_a_name_that_reaches_no_job_whole_is_refused(name: str, tmp_path: Path) -> None:
+    """Snakemake quotes a job's command line as Python does, and a shell reads it."""
+    (tmp_path / "bin").mkdir()
+    path = programs(tmp_path / "bin", sbatch=f'echo "$@" >> {tmp_path}/submitted; exit 1', sinfo=SINFO)
+    done = profile(tmp_path, mode="--nolock", results=name, PATH=path)
+    assert done.returncode == 1 and "results: found a quote or backslash in" in done.stderr, done.stderr
+    assert not (tmp_path / "submitted").exists() and not (tmp_path / "pwned").exists()
 
 
 def test_gpus_of_the_largest_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,14 +90,15 @@ def test_the_forecast_holds_for_what_ran(smoke: Path, rows: dict[str, list[dict[
     assert policy.expected * len(whole) == pytest.approx(drawn, rel=0.1)
     assert model.sampled_tokens == pytest.approx(drawn * tokens, rel=0.1)
     store = smoke / "results/smoke/store"
-    for name, pattern in [
-        ("checkpoints", "runs/*/step-*/*"),
-        ("trainer states", "runs/*/state/*/*"),
-        ("base model", "models/*/*/**/*"),
-        ("samples", "samples/*/*.parquet"),
+    for name, pattern, within in [
+        ("checkpoints", "runs/*/step-*/*", 0.25),
+        ("trainer states", "runs/*/state/*/*", 0.25),
+        ("base model", "models/*/*/**/*", 0.25),
+        # how alike the responses are, and so how small their files, is a matter of how a machine rounds in training
+        ("samples", "samples/*/*.parquet", 0.4),
     ]:
         taken = sum(path.stat().st_size for path in store.glob(pattern) if path.is_file())
-        assert model.disk[name] == pytest.approx(taken, rel=0.25), name
+        assert model.disk[name] == pytest.approx(taken, rel=within), name
 
 
 def test_pass_at_k_is_a_curve(rows: dict[str, list[dict[str, str]]]) -> None:

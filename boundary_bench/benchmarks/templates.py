@@ -74,7 +74,13 @@ def load_chat_tokenizer(folder: Path) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as fault:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as fault:
+        if "trust_remote_code" in str(fault):
+            raise ModelError(
+                f"{folder}: the tokenizer needs code that tokenizer_config.json names (auto_map), which is never run; "
+                "expected a tokenizer_class of transformers: save it as a PreTrainedTokenizerFast, or choose another "
+                "template than chat"
+            ) from None
         raise ModelError(f"{folder}: the tokenizer cannot be loaded ({fault}); save it beside the model") from None
     if not tokenizer.chat_template:
         raise ModelError(

@@ -99,7 +99,7 @@ class Side:
 def _column(table: pa.Table, name: str) -> np.ndarray:
     column = table.column(name)
     sound = pa.types.is_integer(column.type) if name in ("n", "correct") else pa.types.is_primitive(column.type)
-    if not sound or column.null_count:
+    if not sound or (name in ("n", "correct") and column.null_count):
         raise ValueError(f"{name} holds {column.type}, {column.null_count} of them empty")
     return column.to_numpy()
 

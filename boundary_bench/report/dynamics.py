@@ -107,3 +107,6 @@ def _lines(plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray,
                 )
         shown = running_mean(mean, window(plan)) if smooth else mean
         axis.plot(steps, shown, color=color, lw=2.2, marker=marker, ms=5, label=algorithm)
+    if all(np.isnan(line.get_ydata()).all() for line in axis.lines):
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "unknown", ha="center", va="center", transform=axis.transAxes)

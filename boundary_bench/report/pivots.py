@@ -210,7 +210,7 @@ def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
         for stop in plan.study.training.segments:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
-            means = [str(np.mean([float(row[name] or "nan") for row in part])) for name in names]
+            means = [_mean([row[name] for row in part]) for name in names]
             body.append([*_run_key(run), f"{first}-{stop}", *(_short(mean, 4) for mean in means)])
     header = ["model", "algorithm", "seed", "steps", *(name.replace("_", " ") for name in names)]
     return Pivot("Training, means over the steps of each segment", header, body, 4)
@@ -218,6 +218,11 @@ def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
 
 def _run_key(run: Run) -> list[str]:
     return [run.model, run.algorithm, str(run.seed)]
+
+
+def _mean(cells: list[str]) -> str:
+    """Their mean; empty where one of them is."""
+    return str(np.mean([float(cell) for cell in cells])) if all(cells) else ""
 
 
 def _short(value: str, digits: int = 2) -> str:

@@ -41,7 +41,7 @@ README = """The samples of report.html's sample browser, whole; the page shows e
 BENCHMARK/problems.jsonl   one problem a line: id, question, reference answer, a solution, stratum, chance of guessing
 BENCHMARK/samples.jsonl    one response a line: policy, problem_id, sample (its index in the sample store; null: the
                            greedy response), response, tokens, logprob and entropy (sums over the tokens, in nats),
-                           verdict, answer (what the grader extracted), reason (why the verdict)
+                           verdict, answer (what the grader extracted), reason (why the verdict); null is unknown
 
 They are text that models wrote: do not run it, and do not put it on a web page unescaped.
 """

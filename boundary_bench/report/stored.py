@@ -38,15 +38,15 @@ class Sample:
 
     Attributes:
         sample: its index in the store; None for the greedy response.
-        tokens: how many; ``logprob`` and ``entropy`` are summed over them.
+        tokens: how many; ``logprob`` and ``entropy`` are summed over them. None where the store does not say it.
     """
 
     problem_id: str
     sample: int | None
     response: str
-    tokens: int
-    logprob: float
-    entropy: float
+    tokens: int | None
+    logprob: float | None
+    entropy: float | None
     verdict: str
     answer: str | None
     reason: str
@@ -184,7 +184,7 @@ def _in_group(file: pq.ParquetFile, group: int, row_S: np.ndarray, greedy: bool)
         here_S = row_S[(row_S >= first) & (row_S < first + len(batch))] - first
         if len(here_S):
             for row in decoded(pa.Table.from_batches([batch]).take(here_S)).to_pylist():
-                tokens = len(row.pop("tokens"))
+                tokens = None if row["tokens"] is None else len(row["tokens"])
                 yield Sample(**row | {"tokens": tokens, "sample": None if greedy else row["sample"]})
         first += len(batch)
         if first > row_S[-1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -262,10 +263,10 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
         try:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             steps = [row["step"] for row in rows]
-            cells = [{name: row[name] for name in TRAINING_COLUMNS} for row in rows]
+            cells = [{name: _cell(name, row[name]) for name in TRAINING_COLUMNS} for row in rows]
         except FileNotFoundError:
             raise DataError(f"{path} is missing; run the train stage again (snakemake does)") from None
-        except (ValueError, KeyError, TypeError) as fault:
+        except (ValueError, KeyError, TypeError, OverflowError) as fault:
             raise DataError(f"{path} is no step log ({fault!r}); delete it and run the train stage again") from None
         expected = list(range(plan.previous(stop) + 1, stop + 1))
         if steps != expected:
@@ -275,7 +276,19 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
                 f"order (differing: {odd}); delete it and run the train stage again"
             )
         whose = {"model": run.model, "algorithm": run.algorithm, "seed": str(run.seed)}
-        yield from ({**whose, **{name: number(value) for name, value in row.items()}} for row in cells)
+        yield from ({**whose, **row} for row in cells)
+
+
+def _cell(name: str, found: Any) -> str:
+    """A number of a step log as a cell, empty where the backend could not tell.
+
+    Raises:
+        ValueError: it is no finite number, or a step that is unknown.
+    """
+    known = isinstance(found, int | float) and math.isfinite(found)
+    if not known and (found is not None or name == "step"):
+        raise ValueError(f"{name}: {found!r}")
+    return number(found)
 
 
 def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:

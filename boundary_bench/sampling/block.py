@@ -18,7 +18,6 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.grading import Grader, JudgeAll, grade_many
 from boundary_bench.sampling.engine import Responses
 from boundary_bench.sampling.stops import cut
-from boundary_bench.store import list_column
 
 
 @dataclass(frozen=True)
@@ -100,3 +99,10 @@ def texts(tokenizer: Any, responses: Responses) -> list[str]:
     rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct]
     text_of = dict(zip(distinct, tokenizer.decode_batch(rows, skip_special_tokens=True), strict=True))
     return [text_of[key] for key in keys]
+
+
+def list_column(rows: np.ndarray, length_S: np.ndarray) -> pa.Array:
+    """A ragged column from padded rows."""
+    offsets = np.concatenate([[0], np.cumsum(length_S)]).astype(np.int32)
+    values = rows[np.arange(rows.shape[1])[None] < length_S[:, None]]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.int32()))

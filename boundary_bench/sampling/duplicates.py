@@ -94,8 +94,8 @@ class Sequences:
 
     def _with(self, rows: pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Keys and probabilities of a file's problems, those of its samples at the end."""
-        rows = rows.select(COLUMNS).combine_chunks()
-        key_S = sequence_keys(rows.column("tokens").combine_chunks())
+        # chunk by chunk: an array holds 2^31 tokens at most
+        key_S = np.concatenate([sequence_keys(chunk) for chunk in rows.column("tokens").chunks])
         probability_S = np.exp(rows.column("logprob").to_numpy().astype(np.float64)).clip(max=1)
         coded = rows.column("problem_id").combine_chunks().dictionary_encode()
         code_S, found = coded.indices.to_numpy(), {}

@@ -206,6 +206,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
     try:
         return LLM(
             str(folder),
+            trust_remote_code=False,
             skip_tokenizer_init=True,
             load_format="safetensors",
             generation_config="vllm",

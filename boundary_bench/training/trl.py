@@ -124,6 +124,7 @@ def arguments(job: Job, steps: int, ends: tuple[int, ...], context: int, scratch
         generation = {"ignore_eos": True, "stop_token_ids": list(ends)}
     return GRPOConfig(
         output_dir=scratch,
+        trust_remote_code=False,
         max_steps=steps * settings.updates_per_rollout * settings.epochs,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=settings.per_update // micro,

@@ -17,10 +17,25 @@ from boundary_bench.provenance import file_sha256, fingerprint
 
 STARTED = time.time()
 
+
+def asked(key, default):
+    """A name that the command line gives; Snakemake takes it for YAML."""
+    if not isinstance(found := config.get(key, default), str):
+        raise StudyError(
+            f"{key}: Snakemake reads {found!r}, expected a name; write ./ before it, as in {key}=./NAME"
+        )
+    return found
+
+
+def word(path):
+    """A path as a word of a command line, which no program takes for an option."""
+    return quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
 # a study with a fault stops here, before any rule: Snakemake would answer an error in an input
 # function with "Nothing to be done" where the tables exist
 try:
-    PLAN = make_plan(config.get("study", "quickstart"), Path(config.get("results", "results")))
+    PLAN = make_plan(asked("study", "quickstart"), Path(asked("results", "results")))
     if not workflow.is_main_process:
         shared.check(PLAN.results)
     most = max(PLAN.study.training.gpus_each, PLAN.study.sampling.gpus)
@@ -30,7 +45,15 @@ try:
             f"the study asks for {most} GPU(s) on one machine, and the largest that jobs may go to has {there}; "
             "lower training.openrlhf.gpus or sampling.vllm.tensor_parallel, or choose another partition"
         )
-    TRAIN, SAMPLE = (" ".join(map(quote, PLAN.command(part))) for part in ("training", "sampling"))
+    # Snakemake formats the text that they come to stand in
+    TRAIN, SAMPLE, PROGRAMS = (
+        " ".join(map(quote, words)).replace("{", "{{").replace("}", "}}")
+        for words in (
+            PLAN.command("training"),
+            PLAN.command("sampling"),
+            [os.path.dirname(sys.executable)],
+        )
+    )
 except BoundaryBenchError as fault:
     raise WorkflowError(str(fault)) from None
 
@@ -41,11 +64,11 @@ except BoundaryBenchError as fault:
 # has saved. Snakemake deletes the log of an attempt before the next; all of them are in the file beside it
 shell.prefix(
     "set -euo pipefail; trap : TERM; record() {{ trap '' INT TERM; local all=\"${{1%.log}}.history\";"
-    ' echo "== $(date -u +%FT%TZ) on $HOSTNAME" >> "$all"; exec tee -a "$1" "$all"; }}; '
-    f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH OMP_NUM_THREADS=1"
+    ' echo "== $(date -u +%FT%TZ) on $HOSTNAME" >> "$all"; exec tee -a -- "$1" "$all"; }}; '
+    f"export PATH={PROGRAMS}:$PATH OMP_NUM_THREADS=1"
     # freed memory is kept: returning it to the system and faulting it in again costs 6 % of sampling
     " MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000;"
-    f" STUDY={quote(str(PLAN.path))} RESULTS={quote(str(PLAN.results))} TRAIN=({TRAIN}) SAMPLE=({SAMPLE}); "
+    f" STUDY={word(PLAN.path)} RESULTS={word(PLAN.results)} TRAIN=({TRAIN}) SAMPLE=({SAMPLE}); "
 )
 
 LOGS = f"{PLAN.root}/logs"
@@ -114,6 +137,13 @@ NAMED = list(PLAN.named.values())
 # not in a dry run, nor in a job
 onstart:
     try:
+        # to the jobs of an executor Snakemake hands the command line in the quotes of Python, not of a shell
+        for key, given in config.items() if workflow.non_local_exec else ():
+            if "'" in str(given) or "\\" in str(given):
+                raise StudyError(
+                    f"{key}: found a quote or backslash in {given!r}, which Snakemake does not carry to jobs on other "
+                    "machines; rename it or name another"
+                )
         shared.announce(PLAN.results)
     except BoundaryBenchError as fault:
         raise WorkflowError(str(fault)) from None
@@ -124,5 +154,5 @@ onsuccess:
 
 
 onerror:
-    print(f"\nboundary-bench status {quote(str(PLAN.path))} --results {quote(str(PLAN.results))}")
+    print(f"\nboundary-bench status {word(PLAN.path)} --results {word(PLAN.results)}")
     print(status_table.text(status.status(PLAN)))

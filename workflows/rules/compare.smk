@@ -8,5 +8,5 @@ rule compare:
     params:
         settings=PLAN.analysis_settings("compare"),
     shell:
-        'boundary-bench compare "$STUDY" --results "$RESULTS" --run {wildcards.run} --benchmark {wildcards.benchmark}'
-        " 2>&1 | record {log}"
+        'boundary-bench compare "$STUDY" --results "$RESULTS" --run {wildcards.run:q} --benchmark {wildcards.benchmark:q}'
+        " 2>&1 | record {log:q}"

@@ -9,5 +9,5 @@ rule measure:
     params:
         settings=lambda wildcards: PLAN.grader_settings(wildcards.benchmark),
     shell:
-        'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy} --benchmark {wildcards.benchmark}'
-        " 2>&1 | record {log}"
+        'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy:q} --benchmark {wildcards.benchmark:q}'
+        " 2>&1 | record {log:q}"

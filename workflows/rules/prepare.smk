@@ -13,8 +13,8 @@ rule prepare:
     params:
         settings=lambda wildcards: settings_of(PLAN.problem_settings, wildcards.benchmark),
     shell:
-        'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
-        " --settings {params.settings} 2>&1 | record {log}"
+        'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark:q}'
+        " --settings {params.settings:q} 2>&1 | record {log:q}"
 
 
 rule overlap:
@@ -28,5 +28,5 @@ rule overlap:
     params:
         settings=lambda wildcards: settings_of(PLAN.overlap_settings, wildcards.benchmark),
     shell:
-        'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark}'
-        " --settings {params.settings} 2>&1 | record {log}"
+        'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark:q}'
+        " --settings {params.settings:q} 2>&1 | record {log:q}"

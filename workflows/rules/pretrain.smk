@@ -11,5 +11,5 @@ rule pretrain:
     params:
         settings=lambda wildcards: settings_of(PLAN.model_settings, wildcards.model),
     shell:
-        'OMP_NUM_THREADS=2 GOMP_SPINCOUNT=5000 boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model}'
-        " --settings {params.settings} 2>&1 | record {log}"
+        'OMP_NUM_THREADS=2 GOMP_SPINCOUNT=5000 boundary-bench pretrain "$STUDY" --results "$RESULTS" --model {wildcards.model:q}'
+        " --settings {params.settings:q} 2>&1 | record {log:q}"

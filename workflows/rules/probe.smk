@@ -15,5 +15,5 @@ rule probe:
         fractions=PLAN.study.probe.fractions if PLAN.study.probe else [],
         analysis=PLAN.analysis_settings("probe"),
     shell:
-        '"${{SAMPLE[@]}}" probe "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
-        " --benchmark {wildcards.benchmark} --settings {params.settings} 2>&1 | record {log}"
+        '"${{SAMPLE[@]}}" probe "$STUDY" --results "$RESULTS" --policy {wildcards.policy:q}'
+        " --benchmark {wildcards.benchmark:q} --settings {params.settings:q} 2>&1 | record {log:q}"

@@ -13,4 +13,4 @@ rule report:
         settings=PLAN.analysis_settings("report"),
         literature=[file_sha256(path) for path in jobs.LITERATURE.values()],
     shell:
-        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log}'
+        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log:q}'

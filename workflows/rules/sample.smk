@@ -16,5 +16,5 @@ rule sample:
         ),
         design=PLAN.design_settings,
     shell:
-        '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy}'
-        " --benchmark {wildcards.benchmark} --shard {wildcards.shard} --settings {params.settings} 2>&1 | record {log}"
+        '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy:q}'
+        " --benchmark {wildcards.benchmark:q} --shard {wildcards.shard:q} --settings {params.settings:q} 2>&1 | record {log:q}"

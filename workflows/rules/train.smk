@@ -15,5 +15,5 @@ rule train:
     params:
         settings=lambda wildcards: settings_of(PLAN.train_settings, PLAN.run(wildcards.run)),
     shell:
-        '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run} --step {wildcards.step}'
-        " --settings {params.settings} 2>&1 | record {log}"
+        '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run:q} --step {wildcards.step:q}'
+        " --settings {params.settings:q} 2>&1 | record {log:q}"

@@ -91,7 +91,7 @@ function trainingChart(training, name, title) {
   });
   const all = series.flatMap(({ mean }) => mean).filter(({ value }) => value !== null);
   const draw = (width) => coursePlot(width, [...seriesMarks(series), tip(all, "step", "value", "said")]);
-  return { title, label: `${title} over training, one line an algorithm.`, draw };
+  return { title: all.length ? title : `${title}: unknown`, label: `${title} over training, one line an algorithm.`, draw };
 }
 
 function evaluatedChart(rows, name, title) {
@@ -140,7 +140,7 @@ function evaluatedChart(rows, name, title) {
       tip(all, "step", "value", "said"),
     ]);
   return {
-    title: `${title}, ${chosen.benchmark}`,
+    title: `${title}, ${chosen.benchmark}${all.length ? "" : ": unknown"}`,
     label: `${title} of the evaluated checkpoints on ${chosen.benchmark}, one line an algorithm.`,
     draw,
   };

@@ -76,9 +76,10 @@
 
   function sampleCard([index, verdict, tokens, logprob, entropy, answer, text, disputes, reason]) {
     const name = index === null ? "greedy" : `sample ${index}`;
-    const each = (sum) => (sum === null ? "unknown" : `${sum.toFixed(2)} (${(sum / Math.max(tokens, 1)).toFixed(3)} a token)`);
+    const mean = (sum) => (tokens === null ? "" : ` (${(sum / Math.max(tokens, 1)).toFixed(3)} a token)`);
+    const each = (sum) => (sum === null ? "unknown" : `${sum.toFixed(2)}${mean(sum)}`);
     const facts = [
-      `${number(tokens)} tokens, ${verdict === "truncated" ? "cut off" : "ended by itself"}`,
+      `${tokens === null ? "unknown" : number(tokens)} tokens, ${verdict === "truncated" ? "cut off" : "ended by itself"}`,
       `log-probability ${each(logprob)}`, `entropy ${each(entropy)}`,
     ];
     return element("article", { class: "sample" },

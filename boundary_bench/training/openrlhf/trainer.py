@@ -6,6 +6,7 @@ the last step becomes a checkpoint like any other. Ray, vLLM and DeepSpeed run b
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -94,12 +95,15 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
 
 def _check_names(base: Path, store: Path) -> None:
     """Refuse a base that brings code, and a path that OpenRLHF would read as something else."""
-    for file in base.glob("*config.json"):
-        if '"auto_map"' in file.read_text(errors="replace"):
-            raise ModelError(
-                f"{file} names code of its own (auto_map), which OpenRLHF would run; take a model that transformers "
-                "knows, or drop that entry from a copy of the folder"
-            )
+    # written anew, since JSON can write a name with escapes
+    configs = {file: json.dumps(read_json(file)) for file in base.glob("*config.json")}
+    code = {file: "names code of its own (auto_map)" for file, text in configs.items() if '"auto_map"' in text}
+    code |= {folder: "is code of its own" for folder in base.glob("custom_generate")}
+    for place, what in code.items():
+        raise ModelError(
+            f"{place} {what}, which OpenRLHF would run; take a model that transformers knows, or drop it from a copy "
+            "of the folder"
+        )
     if (found := re.search(r"[,@*?\[\]]", str(store.absolute()))) is not None:
         raise TrainingError(
             f"{store.absolute()}: OpenRLHF takes {found[0]!r} in a path for a list or a pattern; choose another "
