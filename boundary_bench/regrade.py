@@ -37,8 +37,8 @@ from boundary_bench.store import (
 from boundary_bench.tally import files_of, sample_files
 
 MOST_CASES = 200
-CASES = ["problem_id", "sample", "samples", "answer", "verdict"]
-CASES += ["grader", "answer_of_grader", "verdict_of_grader", "end"]
+CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
+CASES += ["grader", "answer_of_grader", "verdict_of_grader", "reason_of_grader", "end"]
 LONGEST_END = 200
 #: Verdicts that say nothing of an answer.
 UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.TIMEOUT)]
@@ -165,15 +165,15 @@ def _grader_rows(
 
 def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str, Any]]:
     """Answers on which another grader disagrees, the most frequent first; ``end`` is how one such response ends."""
-    counted: Counter[tuple[Any, ...]] = Counter()
+    times: Counter[tuple[Any, ...]] = Counter()
     example: dict[tuple[Any, ...], tuple[int, str]] = {}
     for a, b in _differing(blocks, read_table(file)[0]):
-        key = a["problem_id"], a["answer"], a["verdict"], b["answer"], b["verdict"]
-        counted[key] += 1
+        key = a["problem_id"], *(each[name] for each in (a, b) for name in ("answer", "verdict", "reason"))
+        times[key] += 1
         example.setdefault(key, (a["sample"], a["response"][-LONGEST_END:]))
     rows = [
-        (key[0], example[key][0], count, *key[1:3], grader.label, *key[3:], example[key][1])
-        for key, count in counted.most_common(MOST_CASES)
+        (key[0], example[key][0], count, *key[1:4], grader.label, *key[4:], example[key][1])
+        for key, count in times.most_common(MOST_CASES)
     ]
     return [dict(zip(CASES, row, strict=True)) for row in rows]
 
@@ -186,7 +186,7 @@ def _differing(blocks: Sequence[Path], other: pa.Table) -> Iterator[tuple[dict[s
     decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
     first = 0
     for block in blocks:
-        own = sample_rows(block, ["problem_id", "sample", "response", "verdict", "answer"])
+        own = sample_rows(block, ["problem_id", "sample", "response", "verdict", "answer", "reason"])
         beside = other.slice(first, len(own))
         first += len(own)
         verdicts = zip(own.column("verdict").to_pylist(), beside.column("verdict").to_pylist(), strict=True)

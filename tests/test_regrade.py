@@ -88,6 +88,8 @@ def test_the_cases_are_listed_by_answer_with_how_often(plan: Plan) -> None:
         (c["problem_id"], c["answer"], c["verdict"], c["answer_of_grader"], c["verdict_of_grader"]) for c in cases
     } == {(PROBLEMS[place].id, "wrong 0", "wrong", "wrong 0", "correct") for place in (0, 3)}
     assert {(c["samples"], c["sample"], c["end"]) for c in cases} == {("4", "0", "text wrong 0")}
+    read_as = {("unequal: read as wrong", "leniently: read as wrong 0")}
+    assert {(c["reason"], c["reason_of_grader"]) for c in cases} == read_as
 
 
 def test_the_cases_do_not_depend_on_the_order_in_which_manifests_declare_files(plan: Plan) -> None:
@@ -112,7 +114,8 @@ def test_the_responses_of_one_file_at_a_time_are_in_memory(plan: Plan) -> None:
         blocks.append(plan.root / f"block-{i:06d}-{i + 1:06d}.parquet")
         write_table(blocks[-1], pa.Table.from_pylist(rows, SAMPLES), {})
     verdicts = {"problem_id": [PROBLEMS[0].id] * files, "sample": range(files), "answer": ["0"] * files}
-    write_table(plan.root / "other.parquet", pa.table(verdicts | {"verdict": ["correct"] * files}), {})
+    verdicts |= {"verdict": ["correct"] * files, "reason": ["leniently"] * files}
+    write_table(plan.root / "other.parquet", pa.table(verdicts), {})
     with counted() as pool:
         cases = _cases(blocks, plan.root / "other.parquet", LENIENT)
     assert [(case["sample"], case["samples"], len(case["end"])) for case in cases] == [
