@@ -17,7 +17,7 @@ from pathlib import Path
 
 from boundary_bench.benchmarks import KINDS, problems_of
 from boundary_bench.benchmarks.overlap import overlap
-from boundary_bench.store import read_problems, write_problems
+from boundary_bench.benchmarks.problem_file import read_problems, write_problems
 
 TRAINING, TEST = 7_500, 5_000
 LIMIT_S = 30

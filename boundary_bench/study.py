@@ -51,7 +51,11 @@ class Benchmark(Block):
     options: dict[str, Any] = Field({}, description="settings of the benchmark kind")
     data: str | None = Field(
         None,
-        description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
+        description="a local file (JSON lines or array, Parquet, CSV) or folder with the problems, not the kind's own",
+    )
+    columns: str | dict[str, str] | None = Field(
+        None,
+        description="where a row has the kind's columns: {question: problem, answer: reward_model.gt}, or verl",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
     graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")

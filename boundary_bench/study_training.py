@@ -128,6 +128,7 @@ class Training(Launched):
     benchmark: KindName = Field(description="benchmark kind whose train split supplies the prompts and rewards")
     options: dict[str, Any] = Field({}, description="options of the train split, as in benchmarks.<name>.options")
     data: str | None = Field(None, description="a local file or folder with the problems, as in benchmarks.<name>.data")
+    columns: str | dict[str, str] | None = Field(None, description="as in benchmarks.<name>.columns")
     template: Name | None = Field(None, description="prompt template; by default the kind's")
     segments: Steps = Field(min_length=1, description="steps at which a checkpoint is kept; one job trains one segment")
     prompts: int = Field(16, ge=1, description="prompts per rollout step")

@@ -17,10 +17,10 @@ from boundary_bench.benchmarks import KINDS, kind_of, options_of, problems_of
 from boundary_bench.benchmarks.base import Kind, Problem, Split
 from boundary_bench.benchmarks.battery import CHECKS, data_of, table
 from boundary_bench.benchmarks.overlap import normal
+from boundary_bench.benchmarks.problem_file import read_problems, write_problems
 from boundary_bench.errors import StudyError
 from boundary_bench.grading import Grader, Verdict, grade_all
 from boundary_bench.grading.judging import Judge
-from boundary_bench.store import read_problems, write_problems
 
 HUB = Path(__file__).parent / "data" / "hub"
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")

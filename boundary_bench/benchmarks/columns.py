@@ -1,0 +1,226 @@
+"""Where a row holds the columns of a kind: under their own names, where a study says, or as a known layout has them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from boundary_bench.benchmarks.answers import SOLUTION, Row, listed
+from boundary_bench.benchmarks.base import Kind
+from boundary_bench.errors import StudyError, did_you_mean
+from boundary_bench.records.paths import find, flow, places
+
+#: What others call the same thing, the likeliest first.
+QUESTIONS = ("question", "problem", "prompt", "query", "input", "instruction", "task", "statement")
+ANSWERS = ("answer", "final_answer", "ground_truth", "gt", "gold", "target", "reference", "expected_answer")
+ANSWERS += ("reference_answer", "correct_answer", "answerkey", "answer_key", "answer_index", "answer_idx", "correct")
+ANSWERS += ("label", "answers", "output", SOLUTION)
+OPTIONS = ("options", "choices", "candidates", "endings")
+SYNONYMS = (QUESTIONS, ANSWERS, OPTIONS, ("numbers", "nums"), ("expression", *QUESTIONS))
+LOOKED_AT = 20  # rows, to say what there is
+NAMED = 40  # places that a message lists
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the columns of a kind are taken out of a row.
+
+    Attributes:
+        given: as the study says it.
+        ways: row -> what stands in a column; KeyError where nothing does.
+        hidden: columns of the row's own that are not meant.
+    """
+
+    given: str | dict[str, str] | None = None
+    ways: tuple[tuple[str, Callable[[Row], Any]], ...] = ()
+    hidden: frozenset[str] = frozenset()
+
+    def of(self, row: Row) -> Row:
+        """A row in the kind's columns, as far as they are there, and with its others.
+
+        Raises:
+            ValueError: a layout is not what its name says.
+        """
+        found = {name: value for name, value in row.items() if name not in self.hidden} if self.hidden else row
+        for name, way in self.ways:
+            try:
+                found[name] = way(row)
+            except KeyError:
+                continue
+        return found
+
+
+#: Every column under its own name.
+OWN = Columns()
+
+
+def columns_of(kind: Kind, given: str | dict[str, str] | None, where: str) -> Columns:
+    """What a study says of the columns, checked against the kind.
+
+    Raises:
+        StudyError: a name is no column of the kind or no layout, a path is empty, or two columns have one.
+    """
+    if given is None:
+        return OWN
+    where = f"{where}.columns"
+    if kind.parse is None:
+        raise StudyError(f"{where}: problems of {kind.name} are not read from rows; drop columns")
+    if isinstance(given, str):
+        if given not in LAYOUTS:
+            raise StudyError(f"{where}: {given!r} is no known layout; {did_you_mean(given, LAYOUTS)}; or name columns")
+        if not kind.reference:
+            raise StudyError(f"{where}: {kind.name} has no column of answers for {given}; name its columns one by one")
+        names = (next(iter(kind.columns)), kind.reference[0])
+        return Columns(given, tuple(zip(names, LAYOUTS[given], strict=True)), frozenset(names))
+    unknown = [name for name in given if name not in kind.columns]
+    if unknown:
+        raise StudyError(
+            f"{where}: {unknown[0]!r} is no column of {kind.name}; {did_you_mean(unknown[0], kind.columns)}; write "
+            "{COLUMN OF THE KIND: place in a row}"
+        )
+    for name, path in given.items():
+        if not all(part.strip() for part in path.split(".")):
+            raise StudyError(
+                f"{where}.{name}: found {path!r}, expected a column, or a path as reward_model.ground_truth"
+            )
+    twice = [name for name, path in given.items() if list(given.values()).count(path) > 1]
+    if twice:
+        raise StudyError(f"{where}: {' and '.join(twice)} are both {given[twice[0]]!r}, expected a place for each")
+    ways = ((_meant(kind, name, path), partial(find, path=path)) for name, path in given.items())
+    return Columns(given, tuple(ways), frozenset(given))
+
+
+def _meant(kind: Kind, name: str, path: str) -> str:
+    """The column that is meant: an answer that stands in a column called solution is a worked solution."""
+    worked = SOLUTION in kind.reference and name in kind.reference and path.rpartition(".")[2] == SOLUTION
+    return SOLUTION if worked else name
+
+
+# layouts
+
+
+def _last_question(row: Row) -> Any:
+    """What the user says last; a prompt that is text is the question."""
+    prompt = row["prompt"]
+    messages = listed(prompt)
+    if messages is None:
+        return prompt
+    said = [each for each in messages if isinstance(each, dict) and each.get("role") == "user"]
+    if not said:
+        raise ValueError(f"prompt: found {prompt!r:.80}, expected messages, one of them of the user")
+    return said[-1].get("content")
+
+
+def _ground_truth(row: Row) -> Any:
+    """The answer: as it is, or the target of an object, or the one in a list."""
+    found = find(row, "reward_model.ground_truth")
+    if isinstance(found, dict):
+        if "target" not in found:
+            raise ValueError(f"reward_model.ground_truth: found {found!r:.80}, expected an answer, or one in target")
+        found = found["target"]
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
+
+
+#: Of every known layout, where the question and the answer are.
+LAYOUTS: dict[str, tuple[Callable[[Row], Any], Callable[[Row], Any]]] = {"verl": (_last_question, _ground_truth)}
+
+
+# what to write
+
+
+def named(rows: Iterable[Row]) -> str:
+    """The places that some rows have, as a message lists them."""
+    found = [place for place, value in _places(rows).items() if not isinstance(value, dict)]
+    names = [name if name.isprintable() and len(name) <= 60 else repr(name)[:60] for name in found]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more if names else "none"
+
+
+def likely(kind: Kind, columns: Columns, rows: list[Row], wanted: list[str]) -> str:
+    """The line of a study that likely names the wanted columns of some rows; empty where it would change nothing."""
+    there = _places(rows)
+    messages = isinstance(there.get("prompt"), list) and "reward_model.ground_truth" in there
+    if messages and kind.reference and columns.given != "verl":
+        return "columns: verl"
+    before = columns.given if isinstance(columns.given, dict) else {}
+    given = {name: path for name, path in before.items() if name not in wanted}
+    used = {*given.values(), *(name for name in kind.columns if name not in wanted and name not in given)}
+    for name in wanted:
+        place = _likeliest(name, {place: value for place, value in there.items() if place not in used})
+        given[name] = place or f"NAME-OF-THE-{name.upper()}"
+        used.add(given[name])
+    changed = any(before.get(name, name) != given[name] for name in wanted)
+    return f"columns: {flow(given)}" if changed else ""
+
+
+def overlooked(kind: Kind, columns: Columns, rows: list[Row]) -> bool:
+    """Whether rows hold options under a name that was not read, which their questions do not hold."""
+    name = next((name for name in kind.uniform if name in OPTIONS), None)
+    place = _known(name, _places(rows)) if name else None
+    if place is None or any(columns.of(row).get(name) for row in rows):
+        return False
+    value = next(found for row in rows if (found := places(row).get(place)))
+    question = str(columns.of(rows[0]).get(next(iter(kind.columns))))
+    return not all(str(each) in question for each in listed(value) or [*value.values()])
+
+
+def nested(path: Path, rows: list[Row]) -> str:
+    """The command that takes the rows out of a file that holds one object around them; empty where there is none."""
+    for name, value in rows[0].items() if len(rows) == 1 and path.is_file() else ():
+        first = value[0] if isinstance(value, list) and value else None
+        if isinstance(first, dict) and _known("question", places(first)):
+            rows_in = quote(f".[{json.dumps(name)}][]")
+            return f"its rows are in {name!r:.80}; run: jq -c {rows_in} {quote(str(path))} > rows.jsonl"
+    return ""
+
+
+def _places(rows: Iterable[Row]) -> dict[str, Any]:
+    """Every place of some rows, with something that stands there, if anything does."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        for place, value in places(row).items():
+            if found.get(place) in (None, "", [], {}):
+                found[place] = value
+    return found
+
+
+def _likeliest(name: str, there: dict[str, Any]) -> str | None:
+    """The place that is likeliest to be a column: one of its names, else the nearest, else what it could be."""
+    if known := _known(name, there):
+        return known
+    fitting = [place for place, value in there.items() if _fits(name, value)]
+    if near := difflib.get_close_matches(name, fitting, n=1):
+        return near[0]
+    if name.lower() in QUESTIONS:
+        return max(fitting, key=lambda place: len(there[place]), default=None)
+    return fitting[-1] if fitting and name.lower() in ANSWERS else None
+
+
+def _known(name: str, there: dict[str, Any]) -> str | None:
+    """The place that has one of the names of a column, the likeliest first."""
+    group = next((names for names in SYNONYMS if name.lower() in names), (name.lower(),))
+    found = [place for place, value in there.items() if _last(place) in group and _fits(name, value)]
+    return min(found, key=lambda place: (group.index(_last(place)), place.count(".")), default=None)
+
+
+def _last(place: str) -> str:
+    """The name that a place goes by; of the last of some messages, theirs."""
+    parts = place.removesuffix(".-1.content").split(".")
+    return parts[-1].lower()
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value may be what a column holds."""
+    if name.lower() in QUESTIONS:
+        return isinstance(value, str) and bool(value.strip())
+    if name.lower() in OPTIONS:
+        return isinstance(value, dict) or listed(value) is not None
+    if isinstance(value, list) and name != "final_answer":
+        return False
+    return value not in (None, "", [], {}) and not isinstance(value, dict | bool)
