@@ -61,4 +61,4 @@ def _problem_set(name: str, entry: Benchmark, where: str) -> ProblemSet:
     options = options_of(kind, entry.options, where)
     check(kind, entry.split, options, entry.data, where)
     template = template_of(entry.template or kind.template, f"{where}.template")
-    return ProblemSet(name, kind, entry, options, template, columns_of(kind, entry.columns, where))
+    return ProblemSet(name, kind, entry, options, template, columns_of(kind, entry.columns, entry.data, where))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from boundary_bench.study_blocks import Block, KindName, Launched, Name, Steps, ascending
+from boundary_bench.study_blocks import Block, Columns, KindName, Launched, Name, Steps, ascending
 from boundary_bench.study_training import Pretrain, Training
 
 
@@ -53,7 +53,7 @@ class Benchmark(Block):
         None,
         description="a local file (JSON lines or array, Parquet, CSV) or folder with the problems, not the kind's own",
     )
-    columns: str | dict[str, str] | None = Field(
+    columns: Columns | None = Field(
         None,
         description="where a row has the kind's columns: {question: problem, answer: reward_model.gt}, or verl",
     )

@@ -32,10 +32,12 @@ def text(row: Row, name: str) -> str:
         KeyError: there is no such column.
         ValueError: it holds something else, or nothing.
     """
-    found = written(row[name])
-    if not found:
-        raise ValueError(f"{name}: found {row[name]!r:.80}, expected text")
-    return found
+    try:
+        if found := written(row[name]):
+            return found
+        raise ValueError(f"found {row[name]!r:.80}, expected text")
+    except ValueError as fault:
+        raise ValueError(f"{name}: {fault}") from None
 
 
 def written(value: Any) -> str:
@@ -93,13 +95,13 @@ def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeri
         value = row.get(name)
         if name == SOLUTION and not isinstance(value, str):
             continue
-        answers = listed(value) if several and name != SOLUTION else None
+        answers = _answers(value) if several and name != SOLUTION else None
         try:
-            if answers is not None and all(isinstance(each, str | int | float) for each in answers):
-                found = worked = ", ".join(filter(None, (undressed(written(each)) for each in answers)))
-            else:
+            if answers is None:
                 worked = written(value)
                 found = _answer(worked, name)
+            else:
+                found = worked = ", ".join(filter(None, (undressed(written(each)) for each in answers)))
         except ValueError as fault:
             raise ValueError(f"{name}: {fault}{_places(name, value)}") from None
         if not found:
@@ -112,6 +114,12 @@ def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeri
         return found, worked if holds else f"\\boxed{{{found}}}"
     held = ", ".join(f"{name}: {row[name]!r:.80}" for name in names if name in row)
     raise NoReference(f"found {held}" if held else f"no column {' or '.join(names)}")
+
+
+def _answers(value: Any) -> list[Any] | None:
+    """A list of answers; text is one where it is a JSON list of texts, since [2,3] is an interval."""
+    found = listed(value)
+    return found if isinstance(value, list) or (found and all(isinstance(each, str) for each in found)) else None
 
 
 def _answer(worked: str, name: str) -> str:

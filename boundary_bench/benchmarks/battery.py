@@ -81,7 +81,7 @@ CHECKS: dict[str, Callable[[Kind, list[Problem]], list[str]]] = {
 
 
 def data_of(folder: Path, kind: Kind) -> Path | None:
-    """The file or folder of a kind in a folder of sets: ``NAME``, or ``NAME.jsonl`` and what else rows are read from."""
+    """The file or folder of a kind in a folder of sets: ``NAME``, ``NAME.jsonl`` or another form that is read."""
     places = [folder / f"{kind.name}{suffix}" for suffix in ("", *SUFFIXES)]
     return next((place for place in places if place.exists()), None)
 

@@ -10,7 +10,7 @@ from boundary_bench.benchmarks.answers import Row, listed, written
 from boundary_bench.benchmarks.base import NoReference
 
 LETTERS = "ABCDEFGHIJ"  # those that the grader of choices knows
-LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
+LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
 INDEX = re.compile(r"[0-9]{1,3}(?:\.0+)?")
 
 
@@ -90,12 +90,10 @@ def letter(row: Row, names: tuple[str, ...], options: Options | None) -> str:
         if options is None:
             match = LETTER.fullmatch(written(value)) if isinstance(value, str) else None
             if match is None or match[1].upper() not in LETTERS:
-                raise ValueError(
-                    f"{name}: found {value!r:.80} and no options, expected a letter from A to {LETTERS[-1]}"
-                )
+                raise ValueError(f"{name}: found {value!r:.80} and no options, expected a letter, or options")
             return match[1].upper()
-        places = _places(value, options, by_index="index" in name)
-        if len(places) != 1 or places[0] not in options.there:
+        places = [place for place in _places(value, options, by_index="index" in name) if place in options.there]
+        if len(places) != 1:
             known = ", ".join(options.labels or LETTERS[: len(options.texts)])
             found = "meant by it: " + (", ".join(f"option {place + 1}" for place in places) or "none of the options")
             raise ValueError(

@@ -17,7 +17,7 @@ from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.records.paths import find, flow, places
 
 #: What others call the same thing, the likeliest first.
-QUESTIONS = ("question", "problem", "prompt", "query", "input", "instruction", "task", "statement")
+QUESTIONS = ("question", "problem", "prompt", "query", "input", "instruction", "task", "statement", "stem")
 ANSWERS = ("answer", "final_answer", "ground_truth", "gt", "gold", "target", "reference", "expected_answer")
 ANSWERS += ("reference_answer", "correct_answer", "answerkey", "answer_key", "answer_index", "answer_idx", "correct")
 ANSWERS += ("label", "answers", "output", SOLUTION)
@@ -41,6 +41,21 @@ class Columns:
     ways: tuple[tuple[str, Callable[[Row], Any]], ...] = ()
     hidden: frozenset[str] = frozenset()
 
+    def called(self, name: str) -> str:
+        """What a message calls a column."""
+        if isinstance(self.given, dict) and name in self.given:
+            return f"{self.given[name]!r} (columns.{name})"
+        return f"{name!r} as {self.given} has it" if name in self.hidden else repr(name)
+
+    def lost(self, seen: set[str]) -> list[str]:
+        """The columns whose place is in no row.
+
+        Args:
+            seen: the columns that any row has.
+        """
+        names = self.given if isinstance(self.given, dict) else ()
+        return [name for name, (meant, _) in zip(names, self.ways, strict=False) if meant not in seen]
+
     def of(self, row: Row) -> Row:
         """A row in the kind's columns, as far as they are there, and with its others.
 
@@ -60,17 +75,18 @@ class Columns:
 OWN = Columns()
 
 
-def columns_of(kind: Kind, given: str | dict[str, str] | None, where: str) -> Columns:
+def columns_of(kind: Kind, given: str | dict[str, str] | None, data: str | None, where: str) -> Columns:
     """What a study says of the columns, checked against the kind.
 
     Raises:
-        StudyError: a name is no column of the kind or no layout, a path is empty, or two columns have one.
+        StudyError: no rows are read, a name is no column of the kind or no layout, a path is empty, or two columns have
+            one.
     """
     if given is None:
         return OWN
     where = f"{where}.columns"
-    if kind.parse is None:
-        raise StudyError(f"{where}: problems of {kind.name} are not read from rows; drop columns")
+    if kind.parse is None or not (data or kind.source):
+        raise StudyError(f"{where}: problems of {kind.name} are not read from rows here; drop columns, or name data")
     if isinstance(given, str):
         if given not in LAYOUTS:
             raise StudyError(f"{where}: {given!r} is no known layout; {did_you_mean(given, LAYOUTS)}; or name columns")
@@ -92,8 +108,8 @@ def columns_of(kind: Kind, given: str | dict[str, str] | None, where: str) -> Co
     twice = [name for name, path in given.items() if list(given.values()).count(path) > 1]
     if twice:
         raise StudyError(f"{where}: {' and '.join(twice)} are both {given[twice[0]]!r}, expected a place for each")
-    ways = ((_meant(kind, name, path), partial(find, path=path)) for name, path in given.items())
-    return Columns(given, tuple(ways), frozenset(given))
+    ways = tuple((_meant(kind, name, path), partial(find, path=path)) for name, path in given.items())
+    return Columns(given, ways, frozenset({*given, *(name for name, _ in ways)}))
 
 
 def _meant(kind: Kind, name: str, path: str) -> str:
@@ -142,21 +158,28 @@ def named(rows: Iterable[Row]) -> str:
     return ", ".join(names[:NAMED]) + more if names else "none"
 
 
-def likely(kind: Kind, columns: Columns, rows: list[Row], wanted: list[str]) -> str:
-    """The line of a study that likely names the wanted columns of some rows; empty where it would change nothing."""
+def likely(kind: Kind, columns: Columns, rows: list[Row], wanted: list[str], *, guess: bool) -> str:
+    """The line of a study that likely names the wanted columns of some rows; empty where none is known.
+
+    Args:
+        guess: write one in any case.
+    """
     there = _places(rows)
     messages = isinstance(there.get("prompt"), list) and "reward_model.ground_truth" in there
     if messages and kind.reference and columns.given != "verl":
         return "columns: verl"
     before = columns.given if isinstance(columns.given, dict) else {}
     given = {name: path for name, path in before.items() if name not in wanted}
-    used = {*given.values(), *(name for name in kind.columns if name not in wanted and name not in given)}
+    others = set(kind.columns) - {*wanted, *given, *kind.reference}
+    used = {*given.values(), *others}
     for name in wanted:
-        place = _likeliest(name, {place: value for place, value in there.items() if place not in used})
-        given[name] = place or f"NAME-OF-THE-{name.upper()}"
-        used.add(given[name])
-    changed = any(before.get(name, name) != given[name] for name in wanted)
-    return f"columns: {flow(given)}" if changed else ""
+        left = {place: value for place, value in there.items() if place not in used}
+        near = difflib.get_close_matches(before[name], left, n=1) if name in before else []
+        place = next(iter(near), None) or _known(name, left) or (_guessed(name, left) if guess else None)
+        if place and place != before.get(name, name):
+            given[name] = place
+            used.add(place)
+    return f"columns: {flow(given)}" if given.keys() & wanted else ""
 
 
 def overlooked(kind: Kind, columns: Columns, rows: list[Row]) -> bool:
@@ -166,8 +189,10 @@ def overlooked(kind: Kind, columns: Columns, rows: list[Row]) -> bool:
     if place is None or any(columns.of(row).get(name) for row in rows):
         return False
     value = next(found for row in rows if (found := places(row).get(place)))
-    question = str(columns.of(rows[0]).get(next(iter(kind.columns))))
-    return not all(str(each) in question for each in listed(value) or [*value.values()])
+    question = columns.of(rows[0]).get(next(iter(kind.columns)))
+    return not isinstance(question, str) or not all(
+        str(each) in question for each in listed(value) or [*value.values()]
+    )
 
 
 def nested(path: Path, rows: list[Row]) -> str:
@@ -190,16 +215,14 @@ def _places(rows: Iterable[Row]) -> dict[str, Any]:
     return found
 
 
-def _likeliest(name: str, there: dict[str, Any]) -> str | None:
-    """The place that is likeliest to be a column: one of its names, else the nearest, else what it could be."""
-    if known := _known(name, there):
-        return known
+def _guessed(name: str, there: dict[str, Any]) -> str:
+    """A place that could be a column: the nearest name, else by what stands there."""
     fitting = [place for place, value in there.items() if _fits(name, value)]
     if near := difflib.get_close_matches(name, fitting, n=1):
         return near[0]
-    if name.lower() in QUESTIONS:
-        return max(fitting, key=lambda place: len(there[place]), default=None)
-    return fitting[-1] if fitting and name.lower() in ANSWERS else None
+    if fitting and name.lower() in QUESTIONS:
+        return max(fitting, key=lambda place: len(there[place]))
+    return fitting[-1] if fitting and name.lower() in ANSWERS else f"NAME-OF-THE-{name.upper()}"
 
 
 def _known(name: str, there: dict[str, Any]) -> str | None:
@@ -221,6 +244,6 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, str) and bool(value.strip())
     if name.lower() in OPTIONS:
         return isinstance(value, dict) or listed(value) is not None
-    if isinstance(value, list) and name != "final_answer":
+    if isinstance(value, list) and name != "final_answer" and name.lower() in ANSWERS:
         return False
     return value not in (None, "", [], {}) and not isinstance(value, dict | bool)

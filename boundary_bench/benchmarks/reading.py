@@ -76,7 +76,7 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
             f"options.skip: found {skip[-1]}, which is no row of {what}; expected numbers from 1 to {rows.count:,}, as "
             "messages give them; take it out"
         )
-    if rows.faults or not rows.usable or overlooked(kind, columns, rows.first):
+    if rows.faults or not rows.usable or columns.lost(rows.seen) or overlooked(kind, columns, rows.first):
         raise DataError(_refusal(kind, columns, skip, rows))
     return rows
 
@@ -120,7 +120,8 @@ def expected(kind: Kind) -> str:
 def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
     """Why rows cannot be used: every one of them, and a line to write."""
     faults = sorted(rows.faults, key=lambda fault: fault[0].number)
-    if rows.usable and faults:
+    absent = _absent(kind, columns, rows)
+    if rows.usable and faults and not absent:
         numbers = sorted({*skip, *(record.number for record, _ in faults)})
         lines = [f"{rows.what}: {len(faults):,} of {rows.count:,} rows cannot be used", *_listed(faults, SHOWN)]
         lines.append(f"expected {expected(kind)}; mend them")
@@ -128,10 +129,9 @@ def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
         return "\n".join(lines)
     if not (faults or rows.without or rows.usable):
         return f"{rows.what} holds no row{' that is not skipped' if skip else ''}; expected {expected(kind)}"
-    absent = _absent(kind, columns, rows)
     why = f"none of its {rows.count:,} rows {'can be used' if faults else 'has a reference'}"
     if absent:
-        why = f"no row has {' and '.join(map(repr, absent))}; the columns are: {named(rows.first)}"
+        why = f"no row has {' and '.join(map(columns.called, absent))}; the columns are: {named(rows.first)}"
     lines = [f"{rows.what}: {why}", *_listed(faults or rows.without, SHOWN)]
     if absent or not faults:
         lines[1:] = [f"  row: {row!r:.200}" for row in rows.first[:SHOWN_ROWS]]
@@ -139,17 +139,22 @@ def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
     if inside := isinstance(rows.what, Path) and nested(rows.what, rows.first):
         return "\n".join([*lines, inside])
     named_in = [name for name in kind.columns if any(said.startswith(f"{name}:") for _, said in faults)]
-    wanted = absent or named_in or ([] if faults else [kind.reference[0]])
-    line = likely(kind, columns, rows.first, wanted) if wanted and rows.first else ""
+    wanted = [*absent, *named_in] or ([] if faults else [kind.reference[0]])
+    line = likely(kind, columns, rows.first, wanted, guess=wanted != named_in) if rows.first else ""
     return "\n".join([*lines, f"write into the study: {line}"] if line else lines)
 
 
 def _absent(kind: Kind, columns: Columns, rows: Rows) -> list[str]:
-    """The columns that rows must have, and none has."""
+    """The columns that rows must have, and none has, where there are rows at all."""
+    if not rows.first:
+        return []
     absent = [name for name in kind.columns if name not in {*kind.uniform, *kind.reference, *rows.seen}]
+    absent = list(dict.fromkeys([*absent, *columns.lost(rows.seen)]))
     if overlooked(kind, columns, rows.first):
         absent += [name for name in kind.uniform if name not in rows.seen][-1:]
-    return absent if rows.seen.intersection(kind.reference) else [*absent, *kind.reference[:1]]
+    if not rows.seen.intersection(kind.reference):
+        absent = list(dict.fromkeys([*absent, *kind.reference[:1]]))
+    return absent
 
 
 def _listed(said: list[Said], most: int) -> list[str]:

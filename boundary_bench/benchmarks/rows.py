@@ -87,6 +87,12 @@ def _saved(path: Path, parts: list[str]) -> Iterator[Record]:
 
 def _repository(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator[Record]:
     """The rows of a clone of a repository of the hub."""
+    loose = sorted(file.name for file in path.iterdir() if file.name.endswith(SUFFIXES))
+    if loose and not (path / "README.md").exists() and not any(part in name for name in loose for part in parts):
+        raise DataError(
+            f"the folder {path} has no file of the split {parts[0]}, but {', '.join(loose[:5])}; name one: "
+            f"data: {path / loose[0]}, or call it {parts[-1]}.jsonl"
+        )
     library = _library(f"the folder {path}")
     laid_out = (path / "README.md").exists() or any((path / config).is_dir() for config in configs)
     pieces = []

@@ -20,9 +20,8 @@ SUBJECTS = (
     "precalculus",
 )
 BOXED = "LaTeX in \\boxed{}"
-ANSWER = "text, number, or a worked solution with a \\boxed{} or ####"
-#: What a row without an answer may hold it in.
-WORKED = {SOLUTION: "where there is no other answer: a worked solution with a \\boxed{} or ####"}
+ANSWER = "text, number, or worked solution with \\boxed{} or ####"
+WORKED = {SOLUTION: "worked solution, where there is no answer"}
 RIGHT = "letter or label of the right option, its place from 0, or its text"
 OPTIONS = "list of texts, of {label, text}, {text: list, label: list}, or letter: text"
 
@@ -96,7 +95,7 @@ OLYMPIADBENCH = row_kind(
 GSM8K = row_kind(
     "gsm8k",
     Fields(
-        {"question": "text", "answer": "number, or a worked solution that ends in #### and a number", **WORKED},
+        {"question": "text", "answer": "number, or worked solution with #### and a number", **WORKED},
         ("answer", SOLUTION),
     ),
     grader="numeric",

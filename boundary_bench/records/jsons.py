@@ -119,7 +119,7 @@ def _begins(path: Path) -> bytes:
 
 
 def _goes_over_lines(path: Path) -> bool:
-    """Whether the first value of a file ends in another line than it begins in."""
+    """Whether the first value of a file ends in another line than it begins in, or, where it is torn, would."""
     with unpacked(path) as content:
         text = _Text(path, content)
         try:
@@ -127,7 +127,7 @@ def _goes_over_lines(path: Path) -> bool:
             text.more()  # from here on what is held begins with the value
             text.value()
         except ValueError:
-            return False
+            return text.text.partition("\n")[0].rstrip().endswith(("{", "[", ",", ":"))
         return "\n" in text.text[: text.place]
 
 
@@ -144,8 +144,11 @@ def _line(parser: Parser, path: Path, line: bytes, number: int, place: str) -> R
                     f"; run: sed 's/,[[:space:]]*$//' {quote(str(path))} > {quote('rows-' + path.name)}",
                 )
             raise ValueError(f"found {found} after the row, expected one row a line{then}")
+    except json.JSONDecodeError as fault:
+        hint = "; CSV files must end in .csv, tab-separated ones in .tsv" if fault.pos == 0 else ""
+        return Record(number, None, place, _words(fault) + hint)
     except ValueError as fault:
-        return Record(number, None, place, _words(fault))
+        return Record(number, None, place, str(fault))
     return _record(parser, number, value, place)
 
 
@@ -162,8 +165,6 @@ def _words(fault: ValueError) -> str:
     if not isinstance(fault, json.JSONDecodeError):
         return str(fault)
     hint = "; json.dumps writes JSON, print does not" if fault.doc[fault.pos : fault.pos + 1] == "'" else ""
-    if fault.pos == 0:
-        hint = "; CSV files must end in .csv, tab-separated ones in .tsv"
     around = fault.doc[max(fault.pos - 20, 0) : fault.pos + 20]
     return f"no JSON: {fault.msg}, in {around!r}{hint}"
 
@@ -180,7 +181,7 @@ class _Text:
         """Read on: as much again as is held, so that a long row is tried a few times only."""
         self.text = self.text[self.place :]
         try:
-            chunk = self.reader.read(max(CHUNK, len(self.text)))
+            chunk = self.reader.read(max(CHUNK, min(len(self.text), LONGEST_ROW - len(self.text))))
         except UnicodeDecodeError:
             raise DataError(f"{self.path} is not UTF-8; {conversion(self.path, 'WINDOWS-1252')}") from None
         self.text, self.place, self.size, self.ended = self.text + chunk, 0, self.size + len(chunk), not chunk
@@ -205,11 +206,12 @@ class _Text:
         self.place += 1
 
     def value(self) -> Any:
-        """The value that stands here.
+        """The next value.
 
         Raises:
             ValueError: there is none.
         """
+        self.symbol()
         while True:
             try:
                 value, end = self.parser.value(self.text, self.place)
@@ -217,8 +219,10 @@ class _Text:
                     self.place = end
                     return value
             except ValueError:
-                if self.ended or len(self.text) - self.place > LONGEST_ROW:
+                if self.ended:
                     raise
+                if len(self.text) - self.place > LONGEST_ROW:
+                    raise ValueError(f"found no end of it within {LONGEST_ROW:,} characters") from None
             self.more()
 
 

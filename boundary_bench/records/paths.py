@@ -34,10 +34,12 @@ def _find(value: Any, parts: list[str], path: str) -> Any:
         return value
     if isinstance(value, list) and INDEX.fullmatch(parts[0]) and -len(value) <= int(parts[0]) < len(value):
         return _find(value[int(parts[0])], parts[1:], path)
-    if isinstance(value, dict):
-        for count in range(len(parts), 0, -1):
-            if (name := ".".join(parts[:count])) in value:
+    for count in range(len(parts), 0, -1) if isinstance(value, dict) else ():
+        if (name := ".".join(parts[:count])) in value:
+            try:
                 return _find(value[name], parts[count:], path)
+            except KeyError:  # a shorter name may lead on
+                continue
     raise KeyError(path)
 
 
@@ -62,4 +64,6 @@ def flow(value: dict[str, Any] | list[Any]) -> str:
     >>> flow({"question": "a: b", "answer": "choices.0"})
     "{question: 'a: b', answer: choices.0}"
     """
-    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False).strip()
+    plain = all(str(name).isprintable() for name in (*value, *(value.values() if isinstance(value, dict) else ())))
+    how = {"allow_unicode": True} if plain else {"default_style": '"'}
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False, **how).strip()
