@@ -101,7 +101,7 @@ def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeri
                 worked = written(value)
                 found = _answer(worked, name)
             else:
-                found = worked = ", ".join(filter(None, (undressed(written(each)) for each in answers)))
+                found = worked = _all_of(answers)
         except ValueError as fault:
             raise ValueError(f"{name}: {fault}{_places(name, value)}") from None
         if not found:
@@ -120,6 +120,14 @@ def _answers(value: Any) -> list[Any] | None:
     """A list of answers; text is one where it is a JSON list of texts, since [2,3] is an interval."""
     found = listed(value)
     return found if isinstance(value, list) or (found and all(isinstance(each, str) for each in found)) else None
+
+
+def _all_of(answers: list[Any]) -> str:
+    """Several answers as one, empty where there is none."""
+    found = [undressed(written(each)) for each in answers]
+    if any(found) and not all(found):
+        raise ValueError(f"found {answers!r:.80}, expected an answer in each place")
+    return ", ".join(found) if any(found) else ""
 
 
 def _answer(worked: str, name: str) -> str:

@@ -105,16 +105,22 @@ def letter(row: Row, names: tuple[str, ...], options: Options | None) -> str:
 
 
 def _places(value: Any, options: Options, *, by_index: bool) -> list[int]:
-    """The places that a label, a letter, an index or a text may mean; a label of the row's own means one."""
+    """The places that a label, a letter, an index or a text may mean; a label of the row's own means one.
+
+    Args:
+        by_index: the column is one of indices, which CSV files write as text too.
+    """
     count, labels = len(options.texts), options.labels or list(LETTERS)
     try:
         text = written(value)
     except ValueError:
         return []
+    index = [int(float(text))] if INDEX.fullmatch(text) and float(text) < count else []
+    if by_index and index:
+        return index
     if options.labels and text in options.labels:
         return [options.labels.index(text)]
-    index = [int(float(text))] if INDEX.fullmatch(text) and float(text) < count else []
-    if not isinstance(value, str) or (by_index and index):
+    if not isinstance(value, str):
         return index
     found = {place for place, option in enumerate(options.texts) if option == text}
     match = LETTER.fullmatch(text)

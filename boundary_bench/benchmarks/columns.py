@@ -222,7 +222,8 @@ def _guessed(name: str, there: dict[str, Any]) -> str:
         return near[0]
     if fitting and name.lower() in QUESTIONS:
         return max(fitting, key=lambda place: len(there[place]))
-    return fitting[-1] if fitting and name.lower() in ANSWERS else f"NAME-OF-THE-{name.upper()}"
+    texts = [place for place in fitting if isinstance(there[place], str)]
+    return (texts or fitting)[-1] if fitting and name.lower() in ANSWERS else f"NAME-OF-THE-{name.upper()}"
 
 
 def _known(name: str, there: dict[str, Any]) -> str | None:

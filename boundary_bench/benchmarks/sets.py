@@ -77,8 +77,14 @@ MINERVA_MATH = row_kind(
 OLYMPIADBENCH = row_kind(
     "olympiadbench",
     Fields(
-        {"question": "text", "final_answer": "list of answers, or text", **WORKED, "subfield": "text"},
-        ("final_answer", SOLUTION),
+        {
+            "question": "text",
+            "final_answer": "list of answers, or text",
+            "answer": "the same",
+            **WORKED,
+            "subfield": "text",
+        },
+        ("final_answer", "answer", SOLUTION),
         ("subfield",),
         several=True,
         context="context",
