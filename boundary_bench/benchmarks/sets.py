@@ -21,6 +21,7 @@ SUBJECTS = (
 )
 BOXED = "LaTeX in \\boxed{}"
 ANSWER = "text, number, or worked solution with \\boxed{} or ####"
+NUMBER = "number, or worked solution with #### and a number"
 WORKED = {SOLUTION: "worked solution, where there is no answer"}
 RIGHT = "letter or label of the right option, its place from 0, or its text"
 OPTIONS = "list of texts, of {label, text}, {text: list, label: list}, or letter: text"
@@ -101,7 +102,7 @@ OLYMPIADBENCH = row_kind(
 GSM8K = row_kind(
     "gsm8k",
     Fields(
-        {"question": "text", "answer": "number, or worked solution with #### and a number", **WORKED},
+        {"question": "text", "answer": NUMBER, **WORKED},
         ("answer", SOLUTION),
     ),
     grader="numeric",
@@ -169,7 +170,7 @@ PLAIN: tuple[Kind, ...] = (
     ),
     row_kind(
         "qa-numeric",
-        Fields({"question": "text", "answer": ANSWER, **WORKED, **STRATUM}, ("answer", SOLUTION), ("stratum",)),
+        Fields({"question": "text", "answer": NUMBER, **WORKED, **STRATUM}, ("answer", SOLUTION), ("stratum",)),
         grader="numeric",
     ),
     row_kind(
