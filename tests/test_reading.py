@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -170,9 +172,27 @@ def test_one_question_with_two_answers_is_said(tmp_path: Path) -> None:
     assert f"'1/2' ({ids['1/2']}) and '3' ({ids['3']})" in note
 
 
-def test_more_rows_than_a_set_of_problems_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundary_bench.benchmarks.reading.MOST_ROWS", 39)
-    assert "found more than 39 rows" in refusal("qa-math", lines(tmp_path / "r.jsonl", GOOD))
+@pytest.mark.parametrize(("name", "most"), [("MOST_ROWS", 39), ("MOST_TEXT", len("q0\\boxed{0}") * 9)])
+def test_more_than_a_set_of_problems_holds_is_refused(
+    name: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"boundary_bench.benchmarks.reading.{name}", most)
+    assert f" {most} " in refusal("qa-math", lines(tmp_path / "r.jsonl", GOOD))
+    monkeypatch.undo()
+    assert len(read_problems("qa-math", tmp_path / "r.jsonl")) == 40
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_takes_bounded_memory(tmp_path: Path) -> None:
+    """A million rows of one text of a megabyte, in a file of a few kilobytes."""
+    places = pa.array(np.zeros(1_000_000, np.int32))
+    texts = pa.DictionaryArray.from_arrays(places, pa.array(["x" * 1_000_000]))
+    pq.write_table(pa.table({"question": texts, "answer": texts}), tmp_path / "r.parquet")
+    assert (tmp_path / "r.parquet").stat().st_size < 200_000
+    tracemalloc.start()
+    message = refusal("qa-choice", tmp_path / "r.parquet", columns={"answer": "question", "question": "answer"})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "4,294,967,296 bytes" in message and peak < 500e6
 
 
 # the stage, and the file

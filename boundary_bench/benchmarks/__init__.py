@@ -101,6 +101,7 @@ def problems_of(
         return selected(kind, rows, options)
     if kind.source and isinstance(options, HubOptions):
         records = hub_rows(kind.source, split, options.revision)
-        return selected(kind, parsed(kind, records, options.skip, columns, kind.source.hub), options)
+        what = f"{kind.source.hub} at {options.revision}"
+        return selected(kind, parsed(kind, records, options.skip, columns, what), options)
     problems = kind.generate(split, seed, options)
     return compared(problems, len(problems), dict.fromkeys(REASONS, 0), [])

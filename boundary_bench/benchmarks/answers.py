@@ -15,10 +15,12 @@ from boundary_bench.benchmarks.base import NoReference
 from boundary_bench.grading import Verdict
 from boundary_bench.grading.extract import boxed
 from boundary_bench.grading.graders import GRADERS
+from boundary_bench.grading.limits import plain
 
 Row = dict[str, Any]
 #: The column whose text is a worked solution: without a box and without #### it holds no answer.
 SOLUTION = "solution"
+BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 #: Formulas between one pair of dollars, or of LaTeX's other marks; a dollar with a backslash is money.
 DRESSED = re.compile(
     r"\$\$((?:[^$\\]|\\.)+)\$\$|\$((?:[^$\\]|\\.)+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.S
@@ -108,7 +110,7 @@ def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeri
             continue
         if numeric:
             found = found.replace(",", "")
-            if GRADERS["numeric"].judge(found, found) is not Verdict.CORRECT:
+            if not plain(found) or GRADERS["numeric"].judge(found, found) is not Verdict.CORRECT:
                 raise ValueError(f"{name}: found {found[-80:]!r}, expected a number, or a solution with #### and one")
         holds = boxed(worked) is not None or (numeric and "####" in worked)
         return found, worked if holds else f"\\boxed{{{found}}}"
@@ -137,7 +139,7 @@ def _answer(worked: str, name: str) -> str:
     _, hashes, after = worked.rpartition("####")
     if hashes:
         return undressed(after.strip().partition("\n")[0])
-    return "" if name == SOLUTION or "\\boxed" in worked else undressed(worked)
+    return "" if name == SOLUTION or BOX.search(worked) else undressed(worked)
 
 
 def _places(name: str, value: Any) -> str:

@@ -25,6 +25,7 @@ OPTIONS = ("options", "choices", "candidates", "endings")
 SYNONYMS = (QUESTIONS, ANSWERS, OPTIONS, ("numbers", "nums"), ("expression", *QUESTIONS))
 LOOKED_AT = 20  # rows, to say what there is
 NAMED = 40  # places that a message lists
+LONGEST_NAME = 100  # characters of a place that is looked at: names are compared letter by letter
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ LAYOUTS: dict[str, tuple[Callable[[Row], Any], Callable[[Row], Any]]] = {"verl":
 def named(rows: Iterable[Row]) -> str:
     """The places that some rows have, as a message lists them."""
     found = [place for place, value in _places(rows).items() if not isinstance(value, dict)]
-    names = [name if name.isprintable() and len(name) <= 60 else repr(name)[:60] for name in found]
+    names = [name if name.isprintable() else repr(name) for name in found]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more if names else "none"
 
@@ -210,7 +211,7 @@ def _places(rows: Iterable[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for row in rows:
         for place, value in places(row).items():
-            if found.get(place) in (None, "", [], {}):
+            if len(place) <= LONGEST_NAME and found.get(place) in (None, "", [], {}):
                 found[place] = value
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from boundary_bench.benchmarks.answers import Row
@@ -14,6 +14,7 @@ from boundary_bench.records import Record
 from boundary_bench.records.paths import flow
 
 MOST_ROWS = 1_000_000
+MOST_TEXT = 2**29  # characters of all problems; those of MATH have 7 million
 SHOWN = 20  # faults that a message says in full
 SHOWN_ROWS = 3  # rows that it shows where all are alike
 MOST_SKIPPED = 1_000  # rows that it proposes to skip
@@ -28,15 +29,17 @@ class Rows:
 
     Attributes:
         what: the file, or the name of the set.
+        count, size: how many there are, and how many characters the problems have.
         usable: problems, with the rows that they stand in.
         faults, without, skipped: rows that are no problem, that have no reference, that the study skips.
         lacking: of each uniform column, the rows that have it not.
-        seen: the columns that any row has.
+        seen: the columns of the kind that any row has.
         first: some of the rows as they are.
     """
 
     what: Path | str
     count: int = 0
+    size: int = 0
     usable: list[tuple[Record, Problem]] = field(default_factory=list)
     faults: list[Said] = field(default_factory=list)
     without: list[Said] = field(default_factory=list)
@@ -60,9 +63,10 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
     rows, skipped = Rows(what, lacking={name: [] for name in kind.uniform}), frozenset(skip)
     for record in records:
         rows.count += 1
-        if rows.count > MOST_ROWS:
+        if rows.count > MOST_ROWS or rows.size > MOST_TEXT:
             raise DataError(
-                f"{what}: found more than {MOST_ROWS:,} rows, expected a set of problems; take a part of it"
+                f"{what}: found more than {MOST_ROWS:,} rows or {MOST_TEXT:,} characters, expected a set of problems; "
+                "take a part of it"
             )
         if record.number in skipped:
             rows.skipped.append(record)
@@ -84,13 +88,14 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
 def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
     """Enter a row among the problems, or where it belongs."""
     assert kind.parse is not None
+    raw, record = record.row, replace(record, row=None)  # what is kept of a row is its problem
     try:
-        if record.row is None:
+        if raw is None:
             raise ValueError(record.fault)
-        row = columns.of(record.row)
-        rows.seen.update(row)
+        row = columns.of(raw)
+        rows.seen |= row.keys() & kind.columns.keys()
         if len(rows.first) < LOOKED_AT:
-            rows.first.append(record.row)
+            rows.first.append(raw)
         problem = kind.parse(row)
         if kind.grader.extract(problem.solution) is None:
             raise ValueError(
@@ -107,6 +112,7 @@ def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
         rows.faults.append((record, str(fault)))
     else:
         rows.usable.append((record, problem))
+        rows.size += len(problem.prompt) + len(problem.solution)
         for name, lacking in rows.lacking.items():
             if row.get(name) in EMPTY:
                 lacking.append(record)
@@ -118,29 +124,38 @@ def expected(kind: Kind) -> str:
 
 
 def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
-    """Why rows cannot be used: every one of them, and a line to write."""
-    faults = sorted(rows.faults, key=lambda fault: fault[0].number)
+    """Why rows cannot be used, and a line to write."""
+    rows.faults.sort(key=lambda fault: fault[0].number)
     absent = _absent(kind, columns, rows)
-    if rows.usable and faults and not absent:
-        numbers = sorted({*skip, *(record.number for record, _ in faults)})
-        lines = [f"{rows.what}: {len(faults):,} of {rows.count:,} rows cannot be used", *_listed(faults, SHOWN)]
-        lines.append(f"expected {expected(kind)}; mend them")
-        lines[-1] += f", or leave them out: options: {flow({'skip': numbers})}" if len(numbers) <= MOST_SKIPPED else ""
-        return "\n".join(lines)
-    if not (faults or rows.without or rows.usable):
+    if rows.usable and not absent:
+        return _some(kind, skip, rows)
+    if not (rows.faults or rows.without or rows.usable):
         return f"{rows.what} holds no row{' that is not skipped' if skip else ''}; expected {expected(kind)}"
-    why = f"none of its {rows.count:,} rows {'can be used' if faults else 'has a reference'}"
+    return _none(kind, columns, absent, rows)
+
+
+def _some(kind: Kind, skip: list[int], rows: Rows) -> str:
+    """The rows that cannot be used, and the line that leaves them out, besides those that are left out already."""
+    numbers = sorted({*skip, *(record.number for record, _ in rows.faults)})
+    leave = f", or leave them out: options: {flow({'skip': numbers})}" if len(numbers) <= MOST_SKIPPED else ""
+    head = f"{rows.what}: {len(rows.faults):,} of {rows.count:,} rows cannot be used"
+    return "\n".join([head, *_listed(rows.faults), f"expected {expected(kind)}; mend them{leave}"])
+
+
+def _none(kind: Kind, columns: Columns, absent: list[str], rows: Rows) -> str:
+    """No row can be used, or a column is in none: what there is, and the line or command that likely helps."""
     if absent:
         why = f"no row has {' and '.join(map(columns.called, absent))}; the columns are: {named(rows.first)}"
-    lines = [f"{rows.what}: {why}", *_listed(faults or rows.without, SHOWN)]
-    if absent or not faults:
-        lines[1:] = [f"  row: {row!r:.200}" for row in rows.first[:SHOWN_ROWS]]
-    lines.append(f"expected {expected(kind)}")
-    if inside := isinstance(rows.what, Path) and nested(rows.what, rows.first):
+    else:
+        why = f"none of its {rows.count:,} rows {'can be used' if rows.faults else 'has a reference'}"
+    shown = [f"  row: {row!r:.200}" for row in rows.first[:SHOWN_ROWS]]
+    said = _listed(rows.faults) if rows.faults and not absent else shown
+    lines = [f"{rows.what}: {why}", *said, f"expected {expected(kind)}"]
+    if isinstance(rows.what, Path) and (inside := nested(rows.what, rows.first)):
         return "\n".join([*lines, inside])
-    named_in = [name for name in kind.columns if any(said.startswith(f"{name}:") for _, said in faults)]
-    wanted = [*absent, *named_in] or ([] if faults else [kind.reference[0]])
-    line = likely(kind, columns, rows.first, wanted, guess=wanted != named_in) if rows.first else ""
+    faulty = [name for name in kind.columns if any(said.startswith(f"{name}:") for _, said in rows.faults)]
+    wanted = [*absent, *faulty] or ([] if rows.faults else [kind.reference[0]])
+    line = likely(kind, columns, rows.first, wanted, guess=wanted != faulty) if rows.first else ""
     return "\n".join([*lines, f"write into the study: {line}"] if line else lines)
 
 
@@ -157,7 +172,7 @@ def _absent(kind: Kind, columns: Columns, rows: Rows) -> list[str]:
     return absent
 
 
-def _listed(said: list[Said], most: int) -> list[str]:
+def _listed(said: list[Said]) -> list[str]:
     """A line for each row, up to so many."""
-    lines = [f"  row {record}: {reason}" for record, reason in said[:most]]
-    return lines if len(said) <= most else [*lines, f"  and {len(said) - most:,} more"]
+    lines = [f"  row {record}: {reason}" for record, reason in said[:SHOWN]]
+    return lines if len(said) <= SHOWN else [*lines, f"  and {len(said) - SHOWN:,} more"]

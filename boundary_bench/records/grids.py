@@ -6,13 +6,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from boundary_bench.errors import DataError
 from boundary_bench.records.base import Record
-from boundary_bench.records.texts import decoded, lines
+from boundary_bench.records.texts import check_size, decoded, lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-BATCH = 256  # rows of a Parquet file that are in memory together
+BATCH = 64  # rows of a Parquet file that are in memory together: a text that repeats takes its length each time
 
 
 def csv_rows(path: Path) -> Iterator[Record]:
@@ -88,7 +89,10 @@ def parquet_rows(path: Path) -> Iterator[Record]:
     try:
         with pq.ParquetFile(path) as file:
             _check_names(path, file.schema_arrow.names)
+            size = 0
             for batch in file.iter_batches(batch_size=BATCH):
+                size += sum(_plain(column).nbytes for column in batch.columns)
+                check_size(path, size)
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     yield Record(number, row)
@@ -98,6 +102,11 @@ def parquet_rows(path: Path) -> Iterator[Record]:
         raise DataError(
             f"{path}, after row {number}: no readable Parquet ({fault}); write it or fetch it again"
         ) from None
+
+
+def _plain(column: Any) -> Any:
+    """A column whose repeated values take their room each time, as they do in rows."""
+    return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from shlex import quote
 from boundary_bench.errors import DataError
 
 LONGEST_ROW = 16 * 2**20  # bytes; a question with a long worked solution has some 100,000
-LARGEST_TEXT = 4 * 2**30  # bytes of a file, unpacked: what is packed may unpack a thousandfold
+LARGEST_TEXT = 4 * 2**30  # bytes of a file, unpacked, which may be a thousand times those on disk
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
@@ -85,7 +85,7 @@ def lines(path: Path) -> Iterator[bytes]:
             if len(line) > LONGEST_ROW:
                 raise DataError(
                     f"{path}, line {number}: found more than {LONGEST_ROW:,} bytes without a line break, expected one "
-                    "row a line; cut it, or write the rows as Parquet"
+                    "row a line; cut it, or leave it out"
                 )
             check_size(path, size)
             yield line.removeprefix(BOM) if number == 1 else line
@@ -94,7 +94,7 @@ def lines(path: Path) -> Iterator[bytes]:
 def check_size(path: Path, size: int) -> None:
     """Refuse a text that goes on beyond ``LARGEST_TEXT``."""
     if size > LARGEST_TEXT:
-        raise DataError(f"{path} holds more than {LARGEST_TEXT:,} bytes of text; split it, or write it as Parquet")
+        raise DataError(f"{path} holds more than {LARGEST_TEXT:,} bytes, unpacked; take a part of it")
 
 
 def decoded(path: Path, line: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench import provenance
-from boundary_bench.benchmarks.problem_file import read_problems
+from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
@@ -111,7 +111,7 @@ def collect(plan: Plan) -> Tables:
 def _prepared(plan: Plan, name: str) -> Row:
     """What became of the rows of a benchmark or of the training set."""
     path, chosen = plan.problems(name), plan.problem_sets[name]
-    table, facts = read_table(path, ["id"])
+    problems, facts = read_prepared(path)
     settings = json.loads(json.dumps(plan.problem_settings(name)))
     _expect(path, "settings", *(provenance.fingerprint(each) for each in (facts.get("settings"), settings)))
     if "left_out" not in facts:
@@ -121,7 +121,7 @@ def _prepared(plan: Plan, name: str) -> Row:
         "kind": chosen.kind.name,
         "split": chosen.entry.split,
         "rows": facts["rows"],
-        "problems": len(table),
+        "problems": len(problems),
         **facts["left_out"],
         "other_answer": facts["other_answer"],
         "duplicates": facts["duplicates"],
