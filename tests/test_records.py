@@ -240,6 +240,15 @@ def test_a_row_without_an_end_takes_bounded_memory(start: bytes, packed: bool, t
     assert peak < 90e6, "16 MiB as bytes, as text, and what is read on, not 100 MB of each"
 
 
+def test_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r.jsonl.gz").write_bytes(gzip.compress(b"\n" * 1_001))
+    assert list(read(tmp_path / "r.jsonl.gz")) == []
+    for name, most in (("MOST_LINES", 1_000), ("LARGEST_TEXT", 1_000)):
+        with monkeypatch.context() as patch, pytest.raises(DataError, match=r"r\.jsonl\.gz .* more than 1,000 "):
+            patch.setattr(f"boundary_bench.records.texts.{name}", most)
+            list(read(tmp_path / "r.jsonl.gz"))
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.jsonl", Path("/dev/zero")):
         with pytest.raises(DataError, match="found no file"):

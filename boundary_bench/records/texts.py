@@ -14,6 +14,7 @@ from boundary_bench.errors import DataError
 
 LONGEST_ROW = 16 * 2**20  # bytes; a question with a long worked solution has some 100,000
 LARGEST_TEXT = 4 * 2**30  # bytes of a file, unpacked, which may be a thousand times those on disk
+MOST_LINES = 50_000_000
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
@@ -76,7 +77,8 @@ def lines(path: Path) -> Iterator[bytes]:
     """The lines of a text file, without a mark of byte order.
 
     Raises:
-        DataError: see ``unpacked``; or a line is longer than ``LONGEST_ROW``, or the file than ``LARGEST_TEXT``.
+        DataError: see ``unpacked``; or a line is longer than ``LONGEST_ROW``, the file than ``LARGEST_TEXT``, or there are
+            more than ``MOST_LINES``.
     """
     with unpacked(path) as content:
         number = size = 0
@@ -88,6 +90,8 @@ def lines(path: Path) -> Iterator[bytes]:
                     "row a line; cut it, or leave it out"
                 )
             check_size(path, size)
+            if number > MOST_LINES:
+                raise DataError(f"{path} has more than {MOST_LINES:,} lines; take a part of it")
             yield line.removeprefix(BOM) if number == 1 else line
 
 
