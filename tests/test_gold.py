@@ -267,6 +267,8 @@ def test_what_means_two_options_is_refused_or_is_the_letter(options: list[str], 
         ([True, False], "expected a list of texts"),
         ({"text": ["a", "b"], "label": ["A"]}, "expected a list of texts"),
         ({"text": ["a", "b"], "label": ["A", "A"]}, "each once"),
+        ('[{"text": "a", "label": "A"}, {"text": "b", "label": "B", "text": "c"}]', "expected a list of texts"),
+        ('["a", "b"] and more', "expected a list of texts"),
         (5, "expected a list of texts"),
     ],
 )

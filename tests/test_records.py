@@ -125,7 +125,7 @@ FAULTS = {
     "a list": ('["a"]', ["found list", "expected an object"]),
     "a number": ("1", ["found int"]),
     "null": ("null", ["found NoneType"]),
-    "a comma behind": ('{"a": 1},', ["a comma after the row", "sed 's/,[[:space:]]*$//'"]),
+    "a comma behind": ('{"a": 1},', ["',' after the row", "sed 's/,[[:space:]]*$//'"]),
     "two rows in a line": ('{"a": 1}{"a": 2}', ["after the row", "one row a line"]),
     "a torn row": ('{"a": 1', ["no JSON"]),
     "a key twice": ('{"a": 1, "b": 2, "a": 3}', ["the key 'a' stands twice"]),
@@ -302,7 +302,9 @@ def test_a_path_that_leads_nowhere_is_a_key_error(path: str) -> None:
 
 def test_every_place_is_listed_but_not_without_end() -> None:
     found = places({"a": {"b": [{"c": 1}, {"d": 2}]}, "e": "x"})
-    assert list(found) == ["a", "a.b", "a.b.-1", "a.b.-1.d", "e"] and found["a.b.-1.d"] == 2
+    assert list(found) == ["a", "e", "a.b", "a.b.-1", "a.b.-1.d"] and found["a.b.-1.d"] == 2
+    wide = places({"meta": {str(number): number for number in range(900)}, "question": "q"})
+    assert "question" in wide and len(wide) == 200, "what stands above is not crowded out"
     deep: dict[str, Any] = {}
     for _ in range(500):
         deep = {"a": deep, "b": [deep]}

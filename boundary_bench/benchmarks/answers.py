@@ -5,7 +5,6 @@ Of a worked solution the answer is what its last ``\boxed{...}`` holds, else wha
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from decimal import Decimal
@@ -16,6 +15,7 @@ from boundary_bench.grading import Verdict
 from boundary_bench.grading.extract import boxed
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.limits import plain
+from boundary_bench.records.jsons import Parser
 
 Row = dict[str, Any]
 #: The column whose text is a worked solution: without a box and without #### it holds no answer.
@@ -71,14 +71,23 @@ def undressed(answer: str) -> str:
     return next(part for part in match.groups() if part is not None).strip() if match else answer
 
 
-def listed(value: Any) -> list[Any] | None:
-    """A list, also where a cell of a CSV file holds it as JSON; None where there is none."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
+def structured(value: Any) -> list[Any] | dict[str, Any] | None:
+    """A list or object, also where a text holds it as JSON, as in a cell of a CSV file; None where there is none."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        parser, text = Parser(), value.strip()
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value, end = parser.value(text)
+        except ValueError:
             return None
-    return value if isinstance(value, list) else None
+        if parser.faults or end < len(text):
+            return None
+    return value if isinstance(value, list | dict) else None
+
+
+def listed(value: Any) -> list[Any] | None:
+    """A list, as ``structured`` finds it."""
+    found = structured(value)
+    return found if isinstance(found, list) else None
 
 
 def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeric: bool = False) -> tuple[str, str]:

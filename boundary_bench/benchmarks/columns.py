@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from boundary_bench.benchmarks.answers import SOLUTION, Row, listed
+from boundary_bench.benchmarks.answers import SOLUTION, Row, listed, structured
 from boundary_bench.benchmarks.base import Kind
 from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.records.paths import find, flow, places
@@ -54,8 +54,8 @@ class Columns:
         Args:
             seen: the columns that any row has.
         """
-        names = self.given if isinstance(self.given, dict) else ()
-        return [name for name, (meant, _) in zip(names, self.ways, strict=False) if meant not in seen]
+        names = self.given if isinstance(self.given, dict) else [name for name, _ in self.ways]
+        return [name for name, (meant, _) in zip(names, self.ways, strict=True) if meant not in seen]
 
     def of(self, row: Row) -> Row:
         """A row in the kind's columns, as far as they are there, and with its others.
@@ -137,10 +137,10 @@ def _last_question(row: Row) -> Any:
 def _ground_truth(row: Row) -> Any:
     """The answer: as it is, or the target of an object, or the one in a list."""
     found = find(row, "reward_model.ground_truth")
-    if isinstance(found, dict):
-        if "target" not in found:
+    if isinstance(held := structured(found), dict):
+        if "target" not in held:
             raise ValueError(f"reward_model.ground_truth: found {found!r:.80}, expected an answer, or one in target")
-        found = found["target"]
+        found = held["target"]
     return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 

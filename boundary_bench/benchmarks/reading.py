@@ -105,7 +105,7 @@ def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
     except NoReference as reason:
         rows.without.append((record, str(reason)))
     except KeyError as fault:
-        rows.faults.append((record, f"no column {fault}"))
+        rows.faults.append((record, f"no column {columns.called(fault.args[0])}"))
     except RecursionError:
         rows.faults.append((record, "nested too deep"))
     except (ValueError, TypeError) as fault:

@@ -137,13 +137,10 @@ def _line(parser: Parser, path: Path, line: bytes, number: int, place: str) -> R
         text = decoded(path, line).strip()
         value, end = parser.value(text)
         if end < len(text):
-            found, then = f"{text[end:]!r:.40}", ""
-            if text[end:] == ",":
-                found, then = (
-                    "a comma",
-                    f"; run: sed 's/,[[:space:]]*$//' {quote(str(path))} > {quote('rows-' + path.name)}",
-                )
-            raise ValueError(f"found {found} after the row, expected one row a line{then}")
+            mend = f"; run: sed 's/,[[:space:]]*$//' {quote(str(path))} > {quote('rows-' + path.name)}"
+            raise ValueError(
+                f"found {text[end:]!r:.40} after the row, expected one row a line{mend if text[end:] == ',' else ''}"
+            )
     except json.JSONDecodeError as fault:
         hint = "; CSV files must end in .csv, tab-separated ones in .tsv" if fault.pos == 0 else ""
         return Record(number, None, place, _words(fault) + hint)

@@ -44,18 +44,23 @@ def _find(value: Any, parts: list[str], path: str) -> Any:
 
 
 def places(row: dict[str, Any]) -> dict[str, Any]:
-    """Every place of a row down to some depth, and what stands there; of a list of objects, those of the last one."""
-    return dict(islice(_places(row, "", DEEPEST), MOST))
+    """The places of a row and what stands there, those above before those below, down to some depth and up to so many.
+
+    Of a list of objects they are those of the last one.
+    """
+    found: dict[str, Any] = {}
+    level: list[tuple[str, Any]] = [("", row)]
+    for _ in range(DEEPEST):
+        level = list(islice((child for path, value in level for child in _children(path, value)), MOST - len(found)))
+        found |= level
+    return found
 
 
-def _places(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if path:
-        yield path, value
-    if isinstance(value, dict) and depth:
-        for name, each in value.items():
-            yield from _places(each, f"{path}.{name}" if path else str(name), depth - 1)
-    elif isinstance(value, list) and value and isinstance(value[-1], dict) and depth:
-        yield from _places(value[-1], f"{path}.-1", depth - 1)
+def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f"{path}.{name}" if path else str(name), each) for name, each in value.items())
+    elif isinstance(value, list) and value and isinstance(value[-1], dict):
+        yield f"{path}.-1", value[-1]
 
 
 def flow(value: dict[str, Any] | list[Any]) -> str:

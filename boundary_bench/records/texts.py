@@ -77,8 +77,8 @@ def lines(path: Path) -> Iterator[bytes]:
     """The lines of a text file, without a mark of byte order.
 
     Raises:
-        DataError: see ``unpacked``; or a line is longer than ``LONGEST_ROW``, the file than ``LARGEST_TEXT``, or there are
-            more than ``MOST_LINES``.
+        DataError: see ``unpacked``; or a line is longer than ``LONGEST_ROW``, or the file has more than
+            ``LARGEST_TEXT`` or ``MOST_LINES``.
     """
     with unpacked(path) as content:
         number = size = 0
