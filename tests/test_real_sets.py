@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason=f"needs the real sets 
 
 #: One gold of MATH's test split is 1/2004!.
 FACTORIAL = pytest.mark.xfail(
-    KINDS["math"].grader.extract("\\boxed{\\frac{1}{2004!}}") is None,
+    not isinstance(KINDS["math"].grader.extract("\\boxed{\\frac{1}{2004!}}"), str),
     reason="the grader has no answer in a factorial that large",
     strict=True,
 )

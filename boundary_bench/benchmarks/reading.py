@@ -97,7 +97,7 @@ def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
         if len(rows.first) < LOOKED_AT:
             rows.first.append(raw)
         problem = kind.parse(row)
-        if kind.grader.extract(problem.solution) is None:
+        if not isinstance(kind.grader.extract(problem.solution), str):
             raise ValueError(
                 f"the grader {kind.grader.name!r} finds no answer in its own solution, which ends in "
                 f"{problem.solution[-80:]!r}, so that no response could be correct"
