@@ -73,7 +73,7 @@ def build(folder: Path, problems: int) -> int:
     import numpy as np
     import yaml
 
-    from boundary_bench.benchmarks.base import REASONS, Prepared, Problem
+    from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
     from boundary_bench.benchmarks.problem_file import write_problems
     from boundary_bench.compare import compare
     from boundary_bench.files import write_json
@@ -87,7 +87,7 @@ def build(folder: Path, problems: int) -> int:
         settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
         write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
     chosen = [Problem(f"problem {i}", str(i), "1", f"level {i % STRATA}", 1e-3) for i in range(problems)]
-    record = Prepared(chosen, problems, dict.fromkeys(REASONS, 0)).record
+    record = Prepared(chosen, problems, dict.fromkeys(LEFT_OUT, 0)).record
     for name in plan.problem_sets:
         write_problems(plan.problems(name), chosen, "test", {"settings": plan.problem_settings(name), **record})
     for benchmark, shape in SHAPES.items():

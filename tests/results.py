@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from boundary_bench.benchmarks.base import REASONS, Prepared, Problem
+from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
 from boundary_bench.benchmarks.problem_file import write_problems
 from boundary_bench.compare import compare
 from boundary_bench.files import write_json, write_text
@@ -99,7 +99,7 @@ def make_tree(
     file.write_text(yaml.safe_dump(STUDY | changes))
     plan = make_plan(str(file), folder / "results")
     for name, chosen in plan.problem_sets.items():
-        prepared = Prepared(list(problems), len(problems), dict.fromkeys(REASONS, 0))
+        prepared = Prepared(list(problems), len(problems), dict.fromkeys(LEFT_OUT, 0))
         facts = {"settings": plan.problem_settings(name), **prepared.record}
         write_problems(plan.problems(name), prepared.problems, chosen.entry.split, facts)
     for benchmark in plan.study.benchmarks:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from boundary_bench.benchmarks.base import REASONS, Prepared
+from boundary_bench.benchmarks.base import LEFT_OUT, Prepared
 from boundary_bench.benchmarks.problem_file import read_prepared, write_problems
 from boundary_bench.errors import DataError
 from boundary_bench.jobs import jobs
@@ -26,7 +26,7 @@ COUNTS = {"training": (2, 0, 1, 3, 4), "countdown": (0, 5, 0, 0, 0), "countdown-
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     plan = make_tree(tmp_path_factory.mktemp("finished"), algorithms=["grpo"], seeds=[0])
     for name, counts in COUNTS.items():
-        made = Prepared(PROBLEMS, 4 + sum(counts), dict(zip(REASONS, counts, strict=True)), 1, 2, ("a note",))
+        made = Prepared(PROBLEMS, 4 + sum(counts), dict(zip(LEFT_OUT, counts, strict=True)), 1, 2, ("a note",))
         write_problems(plan.problems(name), PROBLEMS, "test", {"settings": plan.problem_settings(name), **made.record})
     run_stages(plan)
     return plan
@@ -38,7 +38,7 @@ def test_every_set_has_a_row_with_its_counts(finished: Plan) -> None:
     assert list(rows) == ["countdown", "countdown-hard", "training"]
     for name, counts in COUNTS.items():
         row = rows[name]
-        assert [int(row[reason]) for reason in REASONS] == list(counts)
+        assert [int(row[reason]) for reason in LEFT_OUT] == list(counts)
         assert int(row["rows"]) == int(row["problems"]) + sum(counts) and row["problems"] == "4"
         assert (row["other_answer"], row["duplicates"], row["grader"]) == ("1", "2", "countdown 2")
     assert [rows[name]["kind"] for name in ("training", "countdown-hard")] == ["countdown", "countdown-hard"]
@@ -58,7 +58,7 @@ def test_what_is_missing_stands_on_the_first_screen(finished: Plan) -> None:
 
 def test_repeats_long_and_unasked_problems_are_no_loss(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, algorithms=["grpo"], seeds=[0])
-    made = Prepared(PROBLEMS, 10, dict.fromkeys(REASONS, 0) | {"repeated": 1, "too_long": 2, "not_chosen": 3})
+    made = Prepared(PROBLEMS, 10, dict.fromkeys(LEFT_OUT, 0) | {"repeated": 1, "too_long": 2, "not_chosen": 3})
     facts = {"settings": plan.problem_settings("countdown"), **made.record}
     write_problems(plan.problems("countdown"), PROBLEMS, "test", facts)
     run_stages(plan)

@@ -16,7 +16,7 @@ import yaml
 from sets import lines, prepared, read_problems, refusal
 from workflow import shipped, write_study
 
-from boundary_bench.benchmarks.base import REASONS, Problem
+from boundary_bench.benchmarks.base import LEFT_OUT, Problem
 from boundary_bench.benchmarks.problem_file import read_prepared, write_problems
 from boundary_bench.cli import main
 from boundary_bench.errors import DataError, StudyError
@@ -215,7 +215,7 @@ def test_the_stage_says_and_keeps_what_was_left_out(tmp_path: Path, capsys: pyte
     problems, facts = read_prepared(plan.problems("mine"))
     assert [each.prompt for each in problems] == ["a"]
     assert facts["settings"] == plan.problem_settings("mine") and facts["rows"] == 3
-    assert facts["left_out"] == dict.fromkeys(REASONS, 0) | {"no_reference": 1, "skipped": 1}
+    assert facts["left_out"] == dict.fromkeys(LEFT_OUT, 0) | {"no_reference": 1, "skipped": 1}
     assert (facts["duplicates"], facts["other_answer"]) == (0, 0) and "left out: 2" in facts["notes"][0]
 
 

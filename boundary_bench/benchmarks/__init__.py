@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from boundary_bench.benchmarks import hub, lm_eval_task, reasoning_gym_bridge
-from boundary_bench.benchmarks.base import REASONS, HubOptions, Kind, Options, Prepared, Split
+from boundary_bench.benchmarks.base import LEFT_OUT, HubOptions, Kind, Options, Prepared, Split
 from boundary_bench.benchmarks.columns import OWN, Columns
 from boundary_bench.benchmarks.countdown import COUNTDOWN, COUNTDOWN_HARD
 from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
@@ -104,4 +104,4 @@ def problems_of(
         what = f"{kind.source.hub} at {options.revision}"
         return selected(kind, parsed(kind, records, options.skip, columns, what), options)
     problems = kind.generate(split, seed, options)
-    return compared(problems, len(problems), dict.fromkeys(REASONS, 0), [])
+    return compared(problems, len(problems), dict.fromkeys(LEFT_OUT, 0), [])

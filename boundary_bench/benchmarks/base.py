@@ -15,7 +15,7 @@ from boundary_bench.grading import Grader
 Split = Literal["train", "dev", "test"]
 #: Why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it is longer
 #: than ``longest``, its id is not among the ``problems`` smallest.
-REASONS = ("no_reference", "skipped", "repeated", "too_long", "not_chosen")
+LEFT_OUT = ("no_reference", "skipped", "repeated", "too_long", "not_chosen")
 
 
 RowNumbers = Annotated[list[Annotated[int, Field(strict=True, ge=1)]], AfterValidator(lambda rows: sorted(set(rows)))]
@@ -108,7 +108,7 @@ class Prepared:
 
     Attributes:
         rows: how many were read, or how many problems were made.
-        left_out: how many of them became no problem, by reason (``REASONS``).
+        left_out: how many of them became no problem, by reason (``LEFT_OUT``).
         other_answer, duplicates: problems that ask what an earlier one asks, but for case and white space: those with
             another answer, and all.
         notes: what a reader of the log should know: of what was left out, the places.

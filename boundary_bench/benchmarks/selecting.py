@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from boundary_bench.benchmarks.base import REASONS, Kind, Options, Prepared, Problem, RowOptions
+from boundary_bench.benchmarks.base import LEFT_OUT, Kind, Options, Prepared, Problem, RowOptions
 from boundary_bench.benchmarks.columns import OPTIONS
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.benchmarks.reading import Rows
@@ -46,7 +46,7 @@ def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
     if chosen != short:
         notes.append(f"{counts[4]:,} problem(s) are beyond the {most:,} of options.problems and are left out")
     notes += [_lacked(name) for name, lacking in rows.lacking.items() if len(lacking) == len(rows.usable)]
-    return compared(chosen, rows.count, dict(zip(REASONS, counts, strict=True)), notes)
+    return compared(chosen, rows.count, dict(zip(LEFT_OUT, counts, strict=True)), notes)
 
 
 def compared(problems: list[Problem], rows: int, left_out: dict[str, int], notes: list[str]) -> Prepared:
