@@ -39,7 +39,7 @@ def test_every_row_that_cannot_be_used_is_named_in_one_message_and_its_line_mend
         '{"question": "q", "answer": ["1", "2"]}',
         "[]",
     ]
-    bad += ['{"question": "q", "answer": "' + "7" * 200 + '"}', '{"question": "q", "answer": NaN}']
+    bad += ['{"question": "q", "answer": "\\u202e5"}', '{"question": "q", "answer": NaN}']
     text = [json.dumps(row) for row in GOOD]
     path.write_text("\n\n".join([*text[:3], *bad, *text[3:], '{"question": "last", "answer": true}']))
     message = refusal("qa-math", path)
