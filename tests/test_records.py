@@ -109,6 +109,11 @@ def test_a_row_that_is_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
     assert [record.row for record in read(tmp_path / "r.json")] == rows
 
 
+def test_a_number_is_not_cut_where_reading_stops(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps([1234567] * 30_000))
+    assert [record.fault for record in read(tmp_path / "r.json")] == ["found int, expected an object: {...}"] * 30_000
+
+
 def test_numbers_keep_the_digits_that_were_written(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text('{"a": 12345678901234567890.50, "b": 1e2, "c": 1.0}')
     ((record),) = read(tmp_path / "r.jsonl")
