@@ -73,22 +73,24 @@ def build(folder: Path, problems: int) -> int:
     import numpy as np
     import yaml
 
-    from boundary_bench.benchmarks.base import Problem
+    from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
+    from boundary_bench.benchmarks.problem_file import write_problems
     from boundary_bench.compare import compare
     from boundary_bench.files import write_json
     from boundary_bench.jobs import figures
     from boundary_bench.measure import measure
     from boundary_bench.plan import make_plan
-    from boundary_bench.store import write_problems
 
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     plan, rng = make_plan(str(folder / "study.yaml"), folder), np.random.default_rng(0)
     for policy in plan.policies:
         settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
         write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
+    chosen = [Problem(f"problem {i}", str(i), "1", f"level {i % STRATA}", 1e-3) for i in range(problems)]
+    record = Prepared(chosen, problems, dict.fromkeys(LEFT_OUT, 0)).record
+    for name in plan.problem_sets:
+        write_problems(plan.problems(name), chosen, "test", {"settings": plan.problem_settings(name), **record})
     for benchmark, shape in SHAPES.items():
-        chosen = [Problem(f"problem {i}", str(i), "1", f"level {i % STRATA}", 1e-3) for i in range(problems)]
-        write_problems(plan.problems(benchmark), chosen, "test", {})
         rate_P = rng.beta(*shape, problems)
         for policy in plan.policies:
             write_samples(plan, policy, benchmark, [each.id for each in chosen], rate_P ** (1 + policy.step / 400))

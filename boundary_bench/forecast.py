@@ -189,7 +189,7 @@ def problems(plan: Plan, name: str) -> Figure:
     """
     path, chosen = plan.problems(name), plan.problem_sets[name]
     if path.is_file():
-        from boundary_bench.store import read_problems
+        from boundary_bench.benchmarks.problem_file import read_problems
 
         return Figure(len(read_problems(path)), "prepared")
     asked, source = getattr(chosen.options, "problems", None), chosen.kind.source

@@ -19,7 +19,7 @@ MEASURE_FILES = ("problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv"
 PROBE_FILES = ("problems.parquet", "contamination.csv")
 COMPARISON_FILES = ("differences.csv", "boundary.csv", "coverage.csv", "stages.csv")
 TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "mean_differences", "mean_boundary", "coverage")
-TABLES += ("stages", "graders", "training", "ours_vs_published")
+TABLES += ("stages", "graders", "problems", "training", "ours_vs_published")
 #: Those that are also there for a paper, in LaTeX.
 PAPER = ("pass_at_k", "boundary", "ours_vs_published")
 #: What the literature says, which a report depends on as on its study.
@@ -87,7 +87,8 @@ class Figure:
 def jobs(plan: Plan) -> list[Job]:
     """Every job of a study, after those that it waits for."""
     found = [*_problems(plan), *_models(plan), *_samples(plan), *_measures(plan)]
-    kept = tuple(job.name for job in found if job.stage in ("train", "sample", "probe", "measure", "compare"))
+    stages = ("prepare", "train", "sample", "probe", "measure", "compare")
+    kept = tuple(job.name for job in found if job.stage in stages)
     return [*found, Job("report", (), tuple(report_files(plan)), plan.root / "logs" / "report.log", kept)]
 
 

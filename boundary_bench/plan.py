@@ -261,6 +261,7 @@ class Plan:
             "seed": chosen.entry.seed,
             "options": chosen.options.model_dump(mode="json"),
             "data": chosen.entry.data,
+            **({"columns": chosen.entry.columns} if chosen.entry.columns else {}),
         }
 
     def overlap_settings(self, benchmark: str) -> dict[str, Any]:
@@ -285,7 +286,7 @@ class Plan:
 
     def train_settings(self, run: Run) -> dict[str, Any]:
         """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
-        execution = {"segments", "state_every", "device", "benchmark", "options", "data", "template"}
+        execution = {"segments", "state_every", "device", "benchmark", "options", "data", "columns", "template"}
         execution |= {"openrlhf", "trl", *Launched.model_fields}
         chosen = self.trainings[run.algorithm]
         # the usual reward is not said, so that runs from before there were others keep their names

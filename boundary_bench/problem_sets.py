@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from boundary_bench.benchmarks import check, kind_of, options_of
 from boundary_bench.benchmarks.base import Kind, Options
+from boundary_bench.benchmarks.columns import Columns, columns_of
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.errors import StudyError
 from boundary_bench.study import Benchmark, Study
@@ -16,13 +17,14 @@ TRAINING_SET = "training"
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """A benchmark entry with its kind and options resolved."""
+    """A benchmark entry with its kind, options and columns resolved."""
 
     name: str
     kind: Kind
     entry: Benchmark
     options: Options
     template: Template
+    columns: Columns
 
 
 def problem_sets(study: Study) -> dict[str, ProblemSet]:
@@ -41,6 +43,7 @@ def problem_sets(study: Study) -> dict[str, ProblemSet]:
         split="train",
         options=training.options,
         data=training.data,
+        columns=training.columns,
         template=training.template,
     )
     found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
@@ -53,7 +56,9 @@ def problem_sets(study: Study) -> dict[str, ProblemSet]:
 
 
 def _problem_set(name: str, entry: Benchmark, where: str) -> ProblemSet:
-    kind = kind_of(entry.kind or name, where if entry.kind else f"{where} (its name, as it gives no kind)")
+    named = where if entry.kind else f"{where} (its name, as it gives no kind)"
+    kind = kind_of(entry.kind or name, named, data=bool(entry.data))
     options = options_of(kind, entry.options, where)
     check(kind, entry.split, options, entry.data, where)
-    return ProblemSet(name, kind, entry, options, template_of(entry.template or kind.template, f"{where}.template"))
+    template = template_of(entry.template or kind.template, f"{where}.template")
+    return ProblemSet(name, kind, entry, options, template, columns_of(kind, entry.columns, entry.data, where))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.plan import Plan
 from boundary_bench.policies import Policy
@@ -26,7 +27,6 @@ from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.store import (
     NOT_DRAWN,
     places,
-    read_problems,
     read_table,
     read_verdicts,
     sample_rows,

@@ -110,6 +110,8 @@ def benchmark(name: str, folder: Path | None = None) -> str:
     path = (folder or Path(benchmarks.__file__).parent) / f"{module}.py"
     _write(path, BENCHMARK.format(name=name, title=title, constant=module.upper()))
     return (
+        "(questions and answers in a file need no code: "
+        f"benchmarks: {{{name}: {{kind: qa-math, data: FILE}}}}, or qa-numeric, qa-choice)\n\n"
         f"written: {path}\n\nname it in boundary_bench/benchmarks/__init__.py, in KINDS:\n\n"
         f"from boundary_bench.benchmarks.{module} import {module.upper()}\n\n"
         f"and in a study:\n\nbenchmarks:\n  {name}: {{split: test}}\n\nthen: boundary-bench check"

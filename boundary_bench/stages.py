@@ -66,8 +66,8 @@ def contents(folder: Path, manifest: dict[str, Any], problems: list[Problem]) ->
 
 def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
     """Write the problems of a benchmark."""
-    from boundary_bench import store
     from boundary_bench.benchmarks import problems_of
+    from boundary_bench.benchmarks.problem_file import write_problems
 
     name = arguments.benchmark
     if name not in plan.problem_sets:
@@ -76,17 +76,17 @@ def prepare(plan: Plan, arguments: argparse.Namespace) -> None:
     settings = plan.problem_settings(name)
     expect(fingerprint(settings), arguments)
     entry, log = chosen.entry, logger(f"prepare {name}")
-    problems, left_out = problems_of(chosen.kind, entry.split, entry.seed, chosen.options, entry.data)
-    for line in left_out:
+    prepared = problems_of(chosen.kind, entry.split, entry.seed, chosen.options, entry.data, chosen.columns)
+    for line in prepared.notes:
         log(line)
-    store.write_problems(plan.problems(name), problems, entry.split, settings)
-    log(f"{len(problems)} problems -> {plan.problems(name)}")
+    write_problems(plan.problems(name), prepared.problems, entry.split, {"settings": settings, **prepared.record})
+    log(f"{len(prepared.problems)} problems -> {plan.problems(name)}")
 
 
 def overlap(plan: Plan, arguments: argparse.Namespace) -> None:
     """Find what of a benchmark is also in the training set, or twice in itself."""
     from boundary_bench.benchmarks.overlap import overlap
-    from boundary_bench.store import read_problems
+    from boundary_bench.benchmarks.problem_file import read_problems
 
     name = arguments.benchmark
     plan.check_benchmark(name)
@@ -120,9 +120,9 @@ def pretrain(plan: Plan, arguments: argparse.Namespace) -> None:
 def train(plan: Plan, arguments: argparse.Namespace) -> None:
     """Train one segment: from the checkpoint before ``--step`` to it."""
     from boundary_bench import models
+    from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.benchmarks.templates import prompting
     from boundary_bench.grading.judging import Judge
-    from boundary_bench.store import read_problems
     from boundary_bench.training import load_trainer, rollouts, step_log
 
     stopped = stop_signal()
@@ -164,10 +164,11 @@ def train(plan: Plan, arguments: argparse.Namespace) -> None:
 def sample(plan: Plan, arguments: argparse.Namespace) -> None:
     """Draw and grade the samples of a policy on a benchmark that are not in the store yet."""
     from boundary_bench import models, provenance
+    from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.benchmarks.templates import prompting
     from boundary_bench.grading.judging import Judge
     from boundary_bench.sampling import campaign, load_engine
-    from boundary_bench.store import SampleStore, read_problems
+    from boundary_bench.store import SampleStore
     from boundary_bench.training import one_thread
 
     stopped = stop_signal()
@@ -246,10 +247,11 @@ def grade(plan: Plan, arguments: argparse.Namespace) -> None:
 def probe(plan: Plan, arguments: argparse.Namespace) -> None:
     """Test whether a policy has read a benchmark: it continues statements of which it is given a part."""
     from boundary_bench import models, provenance
+    from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.grading.judging import Judge
     from boundary_bench.probe import Job, probe
     from boundary_bench.sampling import load_engine
-    from boundary_bench.store import SampleStore, read_problems
+    from boundary_bench.store import SampleStore
     from boundary_bench.training import one_thread
 
     stopped = stop_signal()

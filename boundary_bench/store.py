@@ -1,4 +1,4 @@
-"""Problems and samples on disk: Parquet (zstd) files that are written whole, checked when read, and never rewritten.
+"""Samples on disk: Parquet (zstd) files that are written whole, checked when read, and never rewritten.
 
 A block holds the samples of one range of indices for some problems of a benchmark. Drawing more adds blocks.
 """
@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from boundary_bench.benchmarks.base import Problem
 from boundary_bench.errors import DataError, StoreError
 from boundary_bench.files import atomic, read_json, write_json
 from boundary_bench.grading import VERDICTS, Verdict
@@ -111,48 +110,6 @@ def read_verified(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     if declared is not None and (found := content_sha256(table, facts)) != declared:
         raise DataError(f"{path} was altered: its content hashes to {found[:12]}, expected {declared[:12]}")
     return table, facts
-
-
-def write_problems(path: Path, problems: list[Problem], split: str, settings: dict[str, Any]) -> None:
-    """Write a problem file; the ids are content hashes.
-
-    Raises:
-        DataError: two problems are the same.
-    """
-    ids = [problem.id for problem in problems]
-    repeated = sorted({i for i in ids if ids.count(i) > 1}) if len(set(ids)) < len(ids) else []
-    if repeated:
-        first = next(problem for problem in problems if problem.id == repeated[0])
-        raise DataError(f"{len(repeated)} problem(s) occur twice, e.g. prompt {first.prompt!r}; each may occur once")
-    columns = {
-        "id": ids,
-        "prompt": [problem.prompt for problem in problems],
-        "reference": [problem.reference for problem in problems],
-        "solution": [problem.solution for problem in problems],
-        "stratum": [problem.stratum for problem in problems],
-        "chance": pa.array([problem.chance for problem in problems], pa.float64()),
-        "split": [split] * len(problems),
-    }
-    write_table(path, pa.table(columns), {"settings": settings})
-
-
-def read_problems(path: Path) -> list[Problem]:
-    """The problems of a prepared benchmark, in file order.
-
-    Raises:
-        DataError: the file is missing or torn, or an id is not the hash of its problem.
-    """
-    rows = read_table(path)[0].to_pylist()
-    problems = [
-        Problem(**{name: row[name] for name in ("prompt", "reference", "solution", "stratum", "chance")})
-        for row in rows
-    ]
-    for row, problem in zip(rows, problems, strict=True):
-        if row["id"] != problem.id:
-            raise DataError(
-                f"{path}: problem {row['id']} was altered (its content hashes to {problem.id}); prepare it again"
-            )
-    return problems
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from boundary_bench.study_blocks import Block, KindName, Launched, Name, Steps, ascending
+from boundary_bench.study_blocks import Block, Columns, KindName, Launched, Name, Steps, ascending
 from boundary_bench.study_training import Pretrain, Training
 
 
@@ -51,7 +51,11 @@ class Benchmark(Block):
     options: dict[str, Any] = Field({}, description="settings of the benchmark kind")
     data: str | None = Field(
         None,
-        description="a local file (JSON lines, Parquet, CSV) or folder with the problems, instead of the kind's own",
+        description="a local file (JSON lines or array, Parquet, CSV) or folder with the problems, not the kind's own",
+    )
+    columns: Columns | None = Field(
+        None,
+        description="where a row has the kind's columns: {question: problem, answer: reward_model.gt}, or verl",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
     graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 #: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
 NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
@@ -22,6 +22,21 @@ def ascending(steps: list[Any]) -> list[Any]:
 
 
 Steps = Annotated[list[int], AfterValidator(ascending)]
+
+
+def _places(value: Any) -> Any:
+    """What says where columns are, if it is a name or names places by names."""
+    names = [*value, *value.values()] if isinstance(value, dict) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"found {value!r:.80}, expected texts: {{COLUMN: place in a row}}, e.g. {{question: problem}}, or the name "
+            "of a layout, e.g. verl"
+        )
+    return value
+
+
+#: Where rows have a kind's columns: places by column, with dots (``reward_model.ground_truth``), or a known layout.
+Columns = Annotated[str | dict[str, str], BeforeValidator(_places)]
 
 
 class Block(BaseModel):

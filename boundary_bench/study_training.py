@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from boundary_bench.study_blocks import Block, KindName, Launched, Name, Steps
+from boundary_bench.study_blocks import Block, Columns, KindName, Launched, Name, Steps
 
 #: Entries of the vocabulary of a model made from scratch: its characters, with room to a power of two.
 VOCABULARY = 32
@@ -128,6 +128,7 @@ class Training(Launched):
     benchmark: KindName = Field(description="benchmark kind whose train split supplies the prompts and rewards")
     options: dict[str, Any] = Field({}, description="options of the train split, as in benchmarks.<name>.options")
     data: str | None = Field(None, description="a local file or folder with the problems, as in benchmarks.<name>.data")
+    columns: Columns | None = Field(None, description="as in benchmarks.<name>.columns")
     template: Name | None = Field(None, description="prompt template; by default the kind's")
     segments: Steps = Field(min_length=1, description="steps at which a checkpoint is kept; one job trains one segment")
     prompts: int = Field(16, ge=1, description="prompts per rollout step")

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.errors import DataError, StoreError
 from boundary_bench.files import read_json
 from boundary_bench.grading import VERDICTS, Verdict
@@ -32,7 +33,6 @@ from boundary_bench.store import (
     block_range,
     places,
     progress_of,
-    read_problems,
     read_verdicts,
     sample_rows,
     scored,

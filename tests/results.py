@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from boundary_bench.benchmarks.base import Problem
+from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
+from boundary_bench.benchmarks.problem_file import write_problems
 from boundary_bench.compare import compare
 from boundary_bench.files import read_json, write_json, write_text
 from boundary_bench.measure import measure
@@ -20,7 +21,7 @@ from boundary_bench.policies import Policy
 from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS
-from boundary_bench.store import SAMPLES, SampleStore, read_table, write_problems, write_table
+from boundary_bench.store import SAMPLES, SampleStore, read_table, write_table
 
 FIRST, N, STOP_AFTER = 4, 8, 3
 REASONS = {"correct": "equal", "wrong": "unequal: read as wrong", "truncated": "cut off at the token limit"}
@@ -99,8 +100,11 @@ def make_tree(
     file = folder / "toy.yaml"
     file.write_text(yaml.safe_dump(STUDY | changes))
     plan = make_plan(str(file), folder / "results")
+    for name, chosen in plan.problem_sets.items():
+        prepared = Prepared(list(problems), len(problems), dict.fromkeys(LEFT_OUT, 0))
+        facts = {"settings": plan.problem_settings(name), **prepared.record}
+        write_problems(plan.problems(name), prepared.problems, chosen.entry.split, facts)
     for benchmark in plan.study.benchmarks:
-        write_problems(plan.problems(benchmark), list(problems), "test", {})
         for policy in plan.policies:
             counts = CHECKPOINT_CORRECT if policy.run else BASE_CORRECT
             write_samples(

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boundary_bench import seeds
-from boundary_bench.benchmarks import KINDS, kind_of, options_of, problems_of
+from boundary_bench.benchmarks import KINDS, PLAIN, kind_of, options_of, problems_of
 from boundary_bench.benchmarks.base import Kind, Problem, Split
 from boundary_bench.benchmarks.battery import CHECKS, data_of, table
 from boundary_bench.benchmarks.overlap import normal
+from boundary_bench.benchmarks.problem_file import read_problems, write_problems
 from boundary_bench.errors import StudyError
 from boundary_bench.grading import Grader, Ruling, Verdict, grade_all
 from boundary_bench.grading.judging import Judge
-from boundary_bench.store import read_problems, write_problems
 
 HUB = Path(__file__).parent / "data" / "hub"
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -36,15 +36,19 @@ def _kind(name: str) -> Kind:
 
 
 def splits_of(kind: Kind) -> list[Split]:
-    return list(kind.source.splits) if kind.source else list(SPLITS)
+    return list(kind.source.splits) if kind.source else list(SPLITS) if kind.generate else ["test"]
+
+
+def data_for(kind: Kind) -> str | None:
+    """Self-written rows, where the kind reads its problems."""
+    return None if kind.generate else str(HUB / kind.name)
 
 
 @cache
 def problems(name: str, split: Split, seed: int = 0) -> list[Problem]:
     """Through the code that prepares problems for a study."""
     kind = kind_of(name, "here")
-    data = str(HUB / name) if kind.source else None
-    return problems_of(kind, split, seed, kind.options, data)[0]
+    return problems_of(kind, split, seed, kind.options, data_for(kind)).problems
 
 
 @pytest.fixture(params=NAMES)
@@ -60,11 +64,10 @@ def test_the_battery(kind: Kind, check: Callable[[Kind, list[Problem]], list[str
 
 
 def test_problems_are_decided_by_split_and_seed(kind: Kind) -> None:
-    data = str(HUB / kind.name) if kind.source else None
     for split in splits_of(kind):
-        again = problems_of(kind, split, 0, kind.options, data)[0]
+        again = problems_of(kind, split, 0, kind.options, data_for(kind)).problems
         assert again == problems(kind.name, split)
-        if not kind.source:
+        if kind.generate:
             assert again != problems(kind.name, split, 1)
 
 
@@ -93,7 +96,8 @@ def test_problems_survive_the_file(kind: Kind, tmp_path: Path) -> None:
 
 def test_the_registry_agrees_with_itself(kind: Kind) -> None:
     assert kind.version >= 1 and options_of(kind, {}, "here") == kind.options
-    assert (kind.parse is None) == (not kind.columns)
+    assert (kind.parse is None) == (not kind.columns) and kind.columns.keys() >= {*kind.reference, *kind.uniform}
+    assert kind.generate or (kind.parse and kind.reference)
     if kind.source:
         assert kind.source.splits.keys() == kind.source.problems.keys() and kind.source.licence and kind.source.answer
 
@@ -127,6 +131,7 @@ def test_a_hub_set_without_its_hub_says_how_to_go_on() -> None:
     text, sound = table(None)
     assert sound, "what is out of reach is no failure"
     assert text.count("no data") >= 10 and "data:" in text and "no commit is known; give --data FOLDER" in text
+    assert "its problems are a user's; give --data FOLDER with qa-math" in text
 
 
 def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
@@ -138,6 +143,9 @@ def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
     with pytest.raises(StudyError, match=r"amc-2023 has no commit .*revision: COMMIT.* data: FOLDER"):
         check(amc, "test", amc.options, None, "here")
     check(amc, "test", amc.options, "folder", "here")
+    for kind in PLAIN:
+        with pytest.raises(StudyError, match=rf"{kind.name} has no problems of its own; write data: FILE, .*question"):
+            check(kind, "test", kind.options, None, "here")
     check(amc, "test", options_of(amc, {"revision": "0" * 40}, "here"), None, "here")
     for revision in ("main", "abc123"):
         with pytest.raises(StudyError, match=rf"revision: .*\[0-9a-f\]\{{40\}}.*found '{revision}'"):
@@ -150,6 +158,16 @@ def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:
 def test_unknown_kinds_are_refused_with_what_is_known(name: str) -> None:
     with pytest.raises(StudyError, match=r"not a benchmark kind; .*lm_eval:NAME"):
         kind_of(name, "here")
+
+
+def test_a_file_of_ones_own_is_told_the_plain_kinds() -> None:
+    with pytest.raises(
+        StudyError, match=r"'ours' is not a benchmark kind; .* kind: qa-math or qa-numeric or qa-choice; "
+    ):
+        kind_of("ours", "here", data=True)
+    with pytest.raises(StudyError, match=r"'ours' is not a benchmark kind; Known: ") as caught:
+        kind_of("ours", "here")
+    assert "of your own" not in str(caught.value)
 
 
 def test_a_scorer_that_would_take_for_ever_is_given_up_and_knows_the_settings(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "dat
 
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
-    {"", "errors", "seeds", "files", "shared", "provenance", "policies", "cards"},
+    {"", "errors", "seeds", "files", "records", "shared", "provenance", "policies", "cards"},
     {"study", "study_blocks", "study_file", "study_training"},
     {"algorithms", "benchmarks", "grading", "launcher", "statistics", "store", "models"},
     {"plan", "problem_sets"},

@@ -16,6 +16,7 @@ from boundary_bench.plan import make_plan
 
 def test_a_new_benchmark_passes_the_battery(tmp_path: Path) -> None:
     message = scaffold.benchmark("my-sums.v2", tmp_path)
+    assert "need no code: benchmarks: {my-sums.v2: {kind: qa-math, data: FILE}}" in message
     assert "import MY_SUMS_V2" in message and "my-sums.v2: {split: test}" in message
     kind = runpy.run_path(str(tmp_path / "my_sums_v2.py"))["MY_SUMS_V2"]
     assert kind.name == "my-sums.v2"

@@ -26,7 +26,7 @@ from boundary_bench.training import step_log
 from results import RUN, STEP2, copied, make_tree, run_stages, write_samples
 
 CSV = ("pass_at_k", "differences", "boundary", "mean_differences", "mean_boundary", "stages", "coverage", "cover")
-CSV += ("summary", "graders", "training", "ours_vs_published")
+CSV += ("summary", "graders", "problems", "training", "ours_vs_published")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,7 @@ def test_tables_hold_every_run_and_benchmark(finished: Plan) -> None:
         "cover": policies * benchmarks * strata * 7,
         "summary": policies * benchmarks * strata,
         "graders": policies * benchmarks * 3,
+        "problems": benchmarks + 1,
         "training": runs * 4,
         "ours_vs_published": sum(len(value.percent) for entry in load_published() for value in entry.values),
     }
@@ -193,6 +194,7 @@ FRAGMENTS += [f"{COMPARED}/{name}.csv" for name in ("differences", "boundary", "
         f"checkpoints/{RUN}/step4/manifest.json",
         f"samples/{STEP2}/countdown/1-of-1.json",
         "problems/countdown.parquet",
+        "problems/training.parquet",
     ],
 )
 def test_report_refuses_a_missing_fragment(fresh: Plan, part: str) -> None:

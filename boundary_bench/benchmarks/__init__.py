@@ -9,26 +9,33 @@ from typing import Any
 from pydantic import ValidationError
 
 from boundary_bench.benchmarks import hub, lm_eval_task, reasoning_gym_bridge
-from boundary_bench.benchmarks.base import HubOptions, Kind, Options, Problem, Split
+from boundary_bench.benchmarks.base import LEFT_OUT, HubOptions, Kind, Options, Prepared, Split
+from boundary_bench.benchmarks.columns import OWN, Columns
 from boundary_bench.benchmarks.countdown import COUNTDOWN, COUNTDOWN_HARD
 from boundary_bench.benchmarks.random_calculation import RANDOM_CALCULATION
-from boundary_bench.benchmarks.rows import read_problems
-from boundary_bench.benchmarks.sets import HUB_SETS
-from boundary_bench.errors import DataError, StudyError, did_you_mean
-from boundary_bench.grading import Nothing
+from boundary_bench.benchmarks.reading import expected, parsed
+from boundary_bench.benchmarks.rows import hub_rows, rows_in
+from boundary_bench.benchmarks.selecting import compared, selected
+from boundary_bench.benchmarks.sets import HUB_SETS, PLAIN
+from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.study_file import explain
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN)
+}
 #: Kinds of a library, named ``FAMILY:NAME``; the library is asked for the name when problems are made.
 FAMILIES: dict[str, Callable[[str], Kind]] = {
     "lm_eval": lm_eval_task.kind,
     "reasoning_gym": reasoning_gym_bridge.kind,
 }
-__all__ = ["FAMILIES", "KINDS", "check", "kind_of", "options_of", "problems_of", "read_problems"]
+__all__ = ["FAMILIES", "KINDS", "PLAIN", "check", "kind_of", "options_of", "problems_of"]
 
 
-def kind_of(name: str, where: str) -> Kind:
+def kind_of(name: str, where: str, *, data: bool = False) -> Kind:
     """The registry entry of that name.
+
+    Args:
+        data: whether the entry names a file, which the plain kinds read.
 
     Raises:
         StudyError: there is none.
@@ -38,7 +45,8 @@ def kind_of(name: str, where: str) -> Kind:
         return FAMILIES[family](member)
     if name not in KINDS:
         known = [*KINDS, *(f"{family}:NAME" for family in FAMILIES)]
-        raise StudyError(f"{where}: {name!r} is not a benchmark kind; {did_you_mean(name, known)}")
+        plain = f"for questions and answers of your own write kind: {' or '.join(kind.name for kind in PLAIN)}; "
+        raise StudyError(f"{where}: {name!r} is not a benchmark kind; {plain * data}{did_you_mean(name, known)}")
     return KINDS[name]
 
 
@@ -62,31 +70,38 @@ def check(kind: Kind, split: Split, options: Options, data: str | None, where: s
     """Refuse a benchmark entry whose problems cannot be had, before any work.
 
     Raises:
-        StudyError: the kind has no such split, needs a commit, or reads no files.
+        StudyError: the kind has no such split, needs a commit or a file, or reads no files; or rows are skipped where
+            there are none.
     """
     if kind.definition and not kind.definition.is_file():
         raise StudyError(f"{where}.kind: no task file at {kind.definition}; expected the path of an lm-eval task")
     if data and kind.parse is None:
         raise StudyError(f"{where}.data: problems of {kind.name} cannot be read from a file; drop data")
-    if isinstance(options, HubOptions):
-        hub.check(kind, split, options, bool(data), where)
+    if data:
+        return
+    if kind.source and isinstance(options, HubOptions):
+        hub.check(kind, split, options, where)
+    elif kind.generate is None:
+        raise StudyError(f"{where}: {kind.name} has no problems of its own; write data: FILE, {expected(kind)}")
+    elif options.skip:
+        raise StudyError(f"{where}.options.skip: problems of {kind.name} are generated, not read from rows; drop it")
 
 
 def problems_of(
-    kind: Kind, split: Split, seed: int, options: Options, data: str | None
-) -> tuple[list[Problem], list[str]]:
-    """The problems of a benchmark entry, and what of a set was left out, as lines for the log.
+    kind: Kind, split: Split, seed: int, options: Options, data: str | None, columns: Columns = OWN
+) -> Prepared:
+    """The problems of a benchmark entry, and what became of its rows.
 
     Raises:
-        DataError: a file, folder or set cannot be had, a row is no problem, or every question is too long.
+        DataError: a file, folder or set cannot be had, rows in it are no problems, or every question is too long.
         StudyError: no problem meets the options.
     """
-    problems = read_problems(kind, Path(data), split) if data else kind.generate(split, seed, options)
-    for problem in problems if data or kind.source else []:
-        if isinstance(kind.grader.extract(problem.solution), Nothing):
-            raise DataError(
-                f"problem {problem.id} ({problem.prompt[:60]!r}): the grader {kind.grader.name!r} finds no answer in "
-                f"its own solution, which ends in {problem.solution[-80:]!r}, so that no response could be correct; "
-                "mend the row or drop it"
-            )
-    return hub.select(problems, options) if isinstance(options, HubOptions) else (problems, [])
+    if data:
+        rows = parsed(kind, rows_in(kind, Path(data), split), options.skip, columns, Path(data))
+        return selected(kind, rows, options)
+    if kind.source and isinstance(options, HubOptions):
+        records = hub_rows(kind.source, split, options.revision)
+        what = f"{kind.source.hub} at {options.revision}"
+        return selected(kind, parsed(kind, records, options.skip, columns, what), options)
+    problems = kind.generate(split, seed, options)
+    return compared(problems, len(problems), dict.fromkeys(LEFT_OUT, 0), [])

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from boundary_bench import seeds
 from boundary_bench.grading import Grader
 
 Split = Literal["train", "dev", "test"]
+#: Why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it is longer
+#: than ``longest``, its id is not among the ``problems`` smallest.
+LEFT_OUT = ("no_reference", "skipped", "repeated", "too_long", "not_chosen")
+
+
+RowNumbers = Annotated[list[Annotated[int, Field(strict=True, ge=1)]], AfterValidator(lambda rows: sorted(set(rows)))]
+
+
+class NoReference(ValueError):
+    """A row that says of no answer that it is right: it is left out, counted, and said."""
 
 
 class Options(BaseModel):
@@ -20,19 +30,31 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    # not said where it is not given, so that generated problems do not depend on it
+    skip: RowNumbers = Field(
+        [],
+        exclude_if=lambda rows: not rows,
+        description="rows of a set that are left out unread, by the numbers that messages give them",
+    )
 
-class HubOptions(Options):
-    """Which commit of a hub set, and which of its problems; also where its rows come from a file or folder."""
 
-    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="commit of the set on the hub")
+class RowOptions(Options):
+    """Which problems of a set of rows."""
+
     problems: int | None = Field(None, ge=1, description="at most so many: those with the smallest ids, in any order")
-    # not said where it is not given, so that problems from before there was this option keep their identity
+    # not said where it is not given, as above
     longest: int | None = Field(
         None,
         ge=1,
         exclude_if=lambda longest: longest is None,
         description="characters of a question; longer ones are left out, before problems are counted",
     )
+
+
+class HubOptions(RowOptions):
+    """Which commit of a hub set, and which of its problems; also where its rows come from a file or folder."""
+
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="commit of the set on the hub")
 
 
 @dataclass(frozen=True)
@@ -81,28 +103,55 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """The problems of a set, and what became of its rows.
+
+    Attributes:
+        rows: how many were read, or how many problems were made.
+        left_out: how many of them became no problem, by reason (``LEFT_OUT``).
+        other_answer, duplicates: problems that ask what an earlier one asks, but for case and white space: those with
+            another answer, and all.
+        notes: what a reader of the log should know: of what was left out, the places.
+    """
+
+    problems: list[Problem]
+    rows: int
+    left_out: dict[str, int]
+    other_answer: int = 0
+    duplicates: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All but the problems, as a problem file keeps it."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problems"}
+
+
+@dataclass(frozen=True)
 class Kind:
     """A registry entry. ``version`` grows when a change can move a number.
 
     Attributes:
         options: settings with their defaults.
-        generate: (split, seed, options) -> problems, generated or loaded; a set that is loaded ignores the seed.
-        parse: one row of a user's file -> problem; raises ValueError or KeyError that says what is wrong. None where
-            the rows of a file could not be understood.
-        columns: what a row of a user's file must hold.
+        generate: (split, seed, options) -> problems; None where they are read: from the source, or a user's file.
+        parse: one row -> problem; raises NoReference where it has no answer, and ValueError or KeyError that says what
+            is wrong. None where the rows of a file could not be understood.
+        columns: what a row must hold, the question first.
+        reference: those of which one must hold the reference answer.
+        uniform: those that all rows must have, or none.
         grader: says whether a response is right.
         definition: a file of the user's that says what the problems and grades are.
         second: an independent grader of the same responses; how often the two disagree stands in the tables.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
         template: name of the prompt template, where the study gives none.
-        source: where the problems are loaded from; None where they are generated.
+        source: where the problems are loaded from; None where they are generated, or a user's.
         stop: -> strings that end a response; asked when sampling starts, since asking may load a library.
     """
 
     name: str
     version: int
     options: Options
-    generate: Callable[[Split, int, Any], list[Problem]]
+    generate: Callable[[Split, int, Any], list[Problem]] | None
     parse: Callable[[dict[str, Any]], Problem] | None
     columns: dict[str, str]
     grader: Grader
@@ -112,3 +161,5 @@ class Kind:
     stop: Callable[[], tuple[str, ...]] = tuple
     second: Grader | None = None
     definition: Path | None = None
+    reference: tuple[str, ...] = ()
+    uniform: tuple[str, ...] = ()

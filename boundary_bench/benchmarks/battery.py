@@ -9,6 +9,7 @@ from boundary_bench.benchmarks import KINDS, problems_of, templates
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.errors import DataError
 from boundary_bench.grading import Verdict
+from boundary_bench.records import SUFFIXES
 
 #: Responses that answer no problem at all.
 GARBAGE = (
@@ -80,8 +81,8 @@ CHECKS: dict[str, Callable[[Kind, list[Problem]], list[str]]] = {
 
 
 def data_of(folder: Path, kind: Kind) -> Path | None:
-    """The file or folder of a kind in a folder of sets: ``NAME``, ``NAME.jsonl``, ``NAME.parquet`` or ``NAME.csv``."""
-    places = [folder / f"{kind.name}{suffix}" for suffix in ("", ".jsonl", ".parquet", ".csv")]
+    """The file or folder of a kind in a folder of sets: ``NAME``, ``NAME.jsonl`` or another form that is read."""
+    places = [folder / f"{kind.name}{suffix}" for suffix in ("", *SUFFIXES)]
     return next((place for place in places if place.exists()), None)
 
 
@@ -95,11 +96,12 @@ def table(folder: Path | None) -> tuple[str, bool]:
     sound = True
     for kind in KINDS.values():
         data = data_of(folder, kind) if folder else None
-        if kind.source and data is None and getattr(kind.options, "revision", None) is None:
-            lines.append(f"{kind.name:<20}{'':>9}  no data: no commit is known; give --data FOLDER with {kind.name}")
+        if kind.generate is None and data is None and getattr(kind.options, "revision", None) is None:
+            why = "no commit is known" if kind.source else "its problems are a user's"
+            lines.append(f"{kind.name:<20}{'':>9}  no data: {why}; give --data FOLDER with {kind.name}")
             continue
         try:
-            problems, _ = problems_of(kind, "test", 0, kind.options, str(data) if data else None)
+            problems = problems_of(kind, "test", 0, kind.options, str(data) if data else None).problems
         except DataError as fault:
             sound &= data is None  # what is out of reach is said, and no failure; what is there must be readable
             lines.append(f"{kind.name:<20}{'':>9}  no data: {fault}")

@@ -1,137 +1,139 @@
-"""Rows of a user's file or folder, or of a set on the hub. Nothing in them is run as code.
+"""Where the rows of a set are: in a user's file or folder, or on the hub. Nothing in them is run as code.
 
-JSON lines, Parquet and CSV files are read here; folders and the hub by the library ``datasets``, which must be
-installed for them alone.
+Files are read by ``boundary_bench.records``, also those of a folder that are named as its splits are; other folders and
+the hub by the library ``datasets``, which must be installed for them alone.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.benchmarks.base import Kind, Problem, Source, Split
+from boundary_bench.benchmarks.base import Kind, Source, Split
 from boundary_bench.errors import DataError
+from boundary_bench.records import SUFFIXES, Record, joined, read
 
-Row = tuple[str, Any]  #: where it stands, and what stands there
+#: What splits are called where the set's own names are not used.
+NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("dev", "validation", "val"),
+    "test": ("test",),
+}
 
 
-def read_problems(kind: Kind, path: Path, split: Split = "test") -> list[Problem]:
-    """Problems from a user's file (JSON lines, ``.parquet``, ``.csv``) or folder (a repository of the hub, or what
-    ``save_to_disk`` wrote).
+def rows_in(kind: Kind, path: Path, split: Split) -> Iterator[Record]:
+    """The rows of a user's file or folder: a folder of files named by split, a repository of the hub, or what
+    ``save_to_disk`` wrote.
 
     Args:
         split: which part of a folder; a file is one part, whichever it is.
 
     Raises:
-        DataError: it is missing or unreadable, a row is none or misses a column, or there is no problem in it.
+        DataError: it is missing or unreadable, or has no such split.
     """
-    expected = _expected(kind)
-    if not path.exists():
-        raise DataError(f"no problem file at {path}; expected {expected}")
-    problems = parsed(kind, _folder(path, kind, split) if path.is_dir() else _file(path, expected))
-    if not problems:
-        raise DataError(f"{path} holds no problem; expected {expected}")
-    return problems
+    if not path.is_dir():
+        if not path.is_file():
+            raise DataError(
+                f"found no file or folder {path}, expected one with the problems; paths start where you are"
+            )
+        return read(path)
+    parts = list(dict.fromkeys([kind.source.splits.get(split, split) if kind.source else split, *NAMES[split]]))
+    configs = kind.source.configs if kind.source else ()
+    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+        return _saved(path, parts)
+    return _by_name(path, parts, configs) or _repository(path, parts, configs)
 
 
-def parsed(kind: Kind, rows: Iterable[Row]) -> list[Problem]:
-    """The problems in some rows.
+def _by_name(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator[Record] | None:
+    """The rows of the files that are named by a split, in the folder or in that of each configuration; or of all files
+    in a folder that is."""
+    folders = [path / config for config in configs]
+    for part in parts:
+        if files := _files(path, part):
+            return read(files[0])
+        found = [_files(folder, part) for folder in folders]
+        if found and all(found):
+            return joined((config, read(files[0])) for config, files in zip(configs, found, strict=True))
+        inside = [file for file in (path / part).rglob("*") if file.name.endswith(SUFFIXES) and file.is_file()]
+        if inside:
+            inside.sort(key=lambda file: (file.parent, len(file.name), file.name))
+            return joined((str(file.relative_to(path)), read(file)) for file in inside)
+    return None
+
+
+def _files(folder: Path, part: str) -> list[Path]:
+    """The file of a split, if it is there.
 
     Raises:
-        DataError: a row is no problem; it says which, and which columns were expected and found.
+        DataError: there are two.
     """
-    assert kind.parse is not None
-    problems = []
-    for where, row in rows:
-        try:
-            if not isinstance(row, dict):
-                raise ValueError(f"found {type(row).__name__}, expected an object")
-            problem = kind.parse(row)
-            "".join((problem.prompt, problem.reference, problem.solution, problem.stratum)).encode()
-            problems.append(problem)
-        except (ValueError, KeyError, TypeError) as fault:
-            reason = (
-                f"no column {fault} among {', '.join(map(str, row))}" if isinstance(fault, KeyError) else str(fault)
-            )
-            raise DataError(f"{where}: {reason}; expected {_expected(kind)}") from None
-    return problems
+    files = [file for suffix in SUFFIXES if (file := folder / f"{part}{suffix}").is_file()]
+    if len(files) > 1:
+        raise DataError(
+            f"{folder}: found {' and '.join(file.name for file in files)}, expected one; name it: data: FILE"
+        )
+    return files
 
 
-def _expected(kind: Kind) -> str:
-    return "rows with " + ", ".join(f"{name} ({meaning})" for name, meaning in kind.columns.items())
+def _saved(path: Path, parts: list[str]) -> Iterator[Record]:
+    """The rows that ``save_to_disk`` wrote."""
+    with _readable(f"the folder {path}"):
+        found = _library(f"the folder {path}").load_from_disk(str(path))
+    if isinstance(found, dict):
+        found = found[_part(path, parts, found)]
+    return _numbered(f"the folder {path}", found)
 
 
-def _file(path: Path, expected: str) -> Iterator[Row]:
-    if path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.read_table(path, partitioning=None).to_pylist()
-        except (pa.ArrowInvalid, OSError) as fault:
-            raise DataError(f"{path} is no readable Parquet file ({fault}); expected {expected}") from None
-        yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
-    elif path.suffix == ".csv":
-        try:
-            with open(path, encoding="utf-8", newline="") as lines:
-                yield from ((f"{path}, row {number}", row) for number, row in enumerate(csv.DictReader(lines), 1))
-        except (csv.Error, UnicodeDecodeError, OSError) as fault:
-            raise DataError(f"{path} is no readable CSV file ({fault}); expected {expected}") from None
-    else:
-        yield from _json_lines(path, expected)
-
-
-def _json_lines(path: Path, expected: str) -> Iterator[Row]:
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            where = f"{path}, line {number}"
-            try:
-                row = json.loads(line.decode()) if line.strip() else None
-            except (ValueError, RecursionError) as fault:
-                raise DataError(f"{where}: {fault}; expected {expected}") from None
-            if line.strip():
-                yield where, row
-
-
-def _folder(path: Path, kind: Kind, split: Split) -> Iterator[Row]:
-    part = kind.source.splits.get(split, split) if kind.source else split
-    configs = kind.source.configs if kind.source else ()
+def _repository(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator[Record]:
+    """The rows of a clone of a repository of the hub."""
+    loose = sorted(file.name for file in path.iterdir() if file.name.endswith(SUFFIXES))
+    if loose and not (path / "README.md").exists() and not any(part in name for name in loose for part in parts):
+        raise DataError(
+            f"the folder {path} has no file of the split {parts[0]}, but {', '.join(loose[:5])}; name one: "
+            f"data: {path / loose[0]}, or call it {parts[-1]}.jsonl"
+        )
     library = _library(f"the folder {path}")
-    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-        with _readable(f"the folder {path}"):
-            found = library.load_from_disk(str(path))
-            found = found[part] if isinstance(found, dict) else found
-        yield from _numbered(f"{path}, {part}", found)
-        return
     laid_out = (path / "README.md").exists() or any((path / config).is_dir() for config in configs)
+    pieces = []
     for config in configs if laid_out and configs else (None,):
         # a folder of that name, where the set is laid out so: then the card that maps names to files may be missing
         place = {"data_dir": config} if config and (path / config).is_dir() else {"name": config}
         with _readable(f"the folder {path}"):
-            found = library.load_dataset(str(path), split=part, streaming=True, **place)
-        yield from _numbered(f"{path}, {config or ''} {part}", found)
+            found = library.load_dataset(str(path), streaming=True, **place)
+        pieces.append((config, _numbered(f"the folder {path}", found[_part(path, parts, found)])))
+    return joined(pieces) if len(pieces) > 1 else pieces[0][1]
 
 
-def hub_rows(source: Source, split: Split, revision: str) -> Iterator[Row]:
-    """Rows of a split of a set on the hub, or of its copy in the local cache.
+def _part(path: Path, parts: list[str], there: Iterable[str]) -> str:
+    """The name that a split goes by."""
+    found = next((part for part in parts if part in there), None)
+    if found is None:
+        raise DataError(
+            f"the folder {path} has no split {' or '.join(parts)}, but {', '.join(there)}; write a split that it has, "
+            "or name the file: data: FOLDER/FILE"
+        )
+    return found
+
+
+def hub_rows(source: Source, split: Split, revision: str) -> Iterator[Record]:
+    """The rows of a split of a set on the hub, or of its copy in the local cache.
 
     Raises:
         DataError: it cannot be had, or ``datasets`` is not installed.
     """
-    part = source.splits[split]
     library = _library(f"the set {source.hub}")
+    pieces = []
     for config in source.configs or (None,):
         with _readable(f"the set {source.hub} of the hub at {revision}"):
-            found = library.load_dataset(source.hub, config, split=part, revision=revision)
-        yield from _numbered(f"{source.hub}, {config or ''} {part}", found)
+            found = library.load_dataset(source.hub, config, split=source.splits[split], revision=revision)
+        pieces.append((config, _numbered(source.hub, found)))
+    return joined(pieces) if len(pieces) > 1 else pieces[0][1]
 
 
-def _numbered(where: str, rows: Iterable[Any]) -> Iterator[Row]:
+def _numbered(where: str, rows: Iterable[dict[str, Any]]) -> Iterator[Record]:
     with _readable(where):
-        yield from ((f"{where}, row {number}", row) for number, row in enumerate(rows, 1))
+        yield from (Record(number, row) for number, row in enumerate(rows, 1))
 
 
 def _library(what: str) -> Any:
@@ -139,7 +141,8 @@ def _library(what: str) -> Any:
         import datasets
     except ImportError:
         raise DataError(
-            f"{what} needs the library datasets, which is not installed; run: pip install 'boundary-bench[hub]'"
+            f"{what} needs the library datasets, which is not installed; run: pip install 'boundary-bench[hub]', or "
+            "name one file: data: FILE"
         ) from None
     datasets.disable_progress_bars()
     return datasets
@@ -159,5 +162,6 @@ class _readable:
             reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
             raise DataError(
                 f"{self.what} could not be read: {reason}; expected the set on the hub or in its cache, or in the "
-                "study data: a clone of the set's repository, a folder that save_to_disk wrote, or a file"
+                "study data: a file, a folder that holds test.jsonl, a clone of the set's repository, or a folder that "
+                "save_to_disk wrote"
             ) from None

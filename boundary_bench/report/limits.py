@@ -92,6 +92,22 @@ def _measured(plan: Plan) -> Limit:
     return Limit(f"anything beyond {asked}", text)
 
 
+def left_out(tables: Tables) -> list[Limit]:
+    """The rows of its sets that a study says nothing of: without a reference, or skipped; none where there are none."""
+    found = []
+    for row in tables.problems:
+        if count := int(row["no_reference"]) + int(row["skipped"]):
+            found.append(f"{count} of the {row['rows']} rows of {row['benchmark']}")
+    if not found:
+        return []
+    rows = ", ".join(found)
+    text = (
+        f"Left out were {rows}: they have no reference answer, or the study skips them. The table problems counts them "
+        "by reason, the log of the prepare stage names them."
+    )
+    return [Limit(f"what {rows} would have added, which were left out", text)]
+
+
 def power(plan: Plan, tables: Tables) -> list[str]:
     """For every benchmark, the smallest difference that its problems and samples could have shown."""
     ks = sorted({1, plan.study.ks[len(plan.study.ks) // 2], plan.study.ks[-1]} & set(plan.study.ks))

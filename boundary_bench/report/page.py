@@ -19,7 +19,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.report import panels
 from boundary_bench.report.answer import answers
 from boundary_bench.report.ledger import SIGNS, entries
-from boundary_bench.report.limits import limits, power
+from boundary_bench.report.limits import left_out, limits, power
 from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.style import sampled, settings
 from boundary_bench.report.tables import Tables, record
@@ -131,7 +131,7 @@ def write(
         ledger=ledger,
         entries=entries(ledger),
         signs=SIGNS,
-        limits=limits(plan),
+        limits=[*left_out(tables), *limits(plan)],
         power=power(plan, tables),
         made_with=settings(plan),
         level=f"{100 * plan.study.analysis.level:g}",

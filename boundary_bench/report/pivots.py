@@ -16,7 +16,7 @@ WHO = ["model", "algorithm", "seed", "step"]
 def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
     """Compact versions of every table; the CSV files hold all columns and strata."""
     level = f"{100 * plan.study.analysis.level:g} % interval"
-    tables_of_all = {"training": [_training_means(plan, tables.training)]}
+    tables_of_all = {"problems": [_problems(tables.problems)], "training": [_training_means(plan, tables.training)]}
     if tables.contamination:
         tables_of_all["contamination"] = [_contamination(tables.contamination, level)]
     return {
@@ -200,6 +200,15 @@ def _contamination(rows: list[Row], level: str) -> Pivot:
     header += ["problems", "divided by characters", "too short", *VERDICTS]
     title = f"Contamination: base models continue statements of which they are given a part [{level}]"
     return Pivot(title, header, body, 4)
+
+
+def _problems(rows: list[Row]) -> Pivot:
+    """All columns but the settings, in which only programs read."""
+    header = [name for name in rows[0] if name != "settings"]
+    title = "Problems: rows that were read, and why some became no problem; of those that did, which ask the same"
+    return Pivot(
+        title, [name.replace("_", " ") for name in header], [[row[name] for name in header] for row in rows], 3
+    )
 
 
 def _training_means(plan: Plan, rows: list[Row]) -> Pivot:

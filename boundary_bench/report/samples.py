@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.benchmarks.templates import QUESTION
 from boundary_bench.files import atomic
 from boundary_bench.plan import Plan
@@ -25,7 +26,6 @@ from boundary_bench.report.stored import SAMPLES_EACH, Dispute, Sample, disputes
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.posterior import Counts
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from boundary_bench.store import read_problems
 
 ARCHIVE = "samples.zip"
 #: Seeds of a problem and algorithm whose responses are shown: of those that it was chosen for, the first.

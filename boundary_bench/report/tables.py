@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench import provenance
+from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
 from boundary_bench.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.errors import DataError
 from boundary_bench.files import read_json
@@ -23,7 +24,7 @@ from boundary_bench.policies import Policy, Run
 from boundary_bench.report.boundary import Boundaries, boundaries
 from boundary_bench.report.means import boundary_means, difference_means
 from boundary_bench.rows import ALL, identify, number, strata
-from boundary_bench.store import read_problems, read_table
+from boundary_bench.store import read_table
 from boundary_bench.tally import files_of
 
 Row = dict[str, str]
@@ -63,6 +64,7 @@ class Tables:
     coverage: list[Row]
     stages: list[Row]
     graders: list[Row]
+    problems: list[Row]
     training: list[Row]
     contamination: list[Row]
     mean_differences: list[Row]
@@ -80,7 +82,9 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables(*([] for _ in range(12)), {}, {}, {}, {})
+    tables = Tables(*([] for _ in range(13)), {}, {}, {}, {})
+    for name in plan.problem_sets:
+        tables.problems.append(_prepared(plan, name))
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
@@ -103,6 +107,29 @@ def collect(plan: Plan) -> Tables:
             tables.mean_differences.extend(difference_means(plan, (model, algorithm, benchmark), found))
             tables.mean_boundary.extend(boundary_means(plan, (model, algorithm, benchmark), found))
     return tables
+
+
+def _prepared(plan: Plan, name: str) -> Row:
+    """What became of the rows of a benchmark or of the training set."""
+    path, chosen = plan.problems(name), plan.problem_sets[name]
+    problems, facts = read_prepared(path)
+    settings = json.loads(json.dumps(plan.problem_settings(name)))
+    _expect(path, "settings", *(provenance.fingerprint(each) for each in (facts.get("settings"), settings)))
+    if "left_out" not in facts:
+        raise DataError(f"{path} does not say what became of its rows; delete it and run the same command again")
+    cells = {
+        "benchmark": name,
+        "kind": chosen.kind.name,
+        "split": chosen.entry.split,
+        "rows": facts["rows"],
+        "problems": len(problems),
+        **facts["left_out"],
+        "other_answer": facts["other_answer"],
+        "duplicates": facts["duplicates"],
+        "grader": chosen.kind.grader.label,
+        "settings": provenance.fingerprint(plan.problem_settings(name)),
+    }
+    return {column: str(cell) for column, cell in cells.items()}
 
 
 def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]]]:

@@ -109,6 +109,7 @@ def leaves(wildcards):
     folders += [(PLAN.probe(policy, b), jobs.PROBE_FILES) for policy, b in PLAN.probes]
     folders += [(PLAN.comparison(run, b), jobs.COMPARISON_FILES) for run in PLAN.runs for b in benchmarks]
     return [
+        *map(PLAN.problems, PLAN.problem_sets),
         *(PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments),
         *(file for policy in PLAN.policies for b in benchmarks for file in PLAN.samples(policy, b)),
         *(f"{folder}/{name}" for folder, names in folders for name in names),

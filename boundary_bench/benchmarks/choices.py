@@ -1,0 +1,129 @@
+"""Multiple choice as the world writes it: the options of a row, and which one is right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from boundary_bench.benchmarks.answers import Row, listed, written
+from boundary_bench.benchmarks.base import NoReference
+
+LETTERS = "ABCDEFGHIJ"  # those that the grader of choices knows
+LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
+INDEX = re.compile(r"[0-9]{1,3}(?:\.0+)?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a question in their order.
+
+    Attributes:
+        texts: None where a place holds no option.
+        labels: their names, where the row gives them.
+    """
+
+    texts: list[str | None]
+    labels: list[str] | None
+
+    @property
+    def there(self) -> list[int]:
+        """The places that hold an option."""
+        return [place for place, text in enumerate(self.texts) if text is not None]
+
+
+def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Options | None:
+    """The options in a column: a list of texts, two lists (text, label), a list of objects with these, or a mapping of
+    letters to texts; None where the row has none.
+
+    Args:
+        none: texts that stand where there is no option.
+
+    Raises:
+        ValueError: the column holds something else, or not 2 to 10 options.
+    """
+    value = row.get(name)
+    if value in (None, "", [], {}):
+        return None
+    labels: Any = None
+    texts = value["text"] if isinstance(value, dict) and isinstance(value.get("text"), list) else listed(value)
+    if isinstance(value, dict):
+        labels = value.get("label") if texts is not None else list(value)
+        texts = texts if texts is not None else list(value.values())
+    elif texts is not None and all(isinstance(each, dict) and "text" in each for each in texts):
+        labels = [each["label"] for each in texts] if all("label" in each for each in texts) else None
+        texts = [each["text"] for each in texts]
+    wrong = f'{name}: found {value!r:.80}, expected a list of texts, in a CSV file as JSON: ["...", "..."]'
+    if texts is None or not (labels is None or (isinstance(labels, list) and len(labels) == len(texts))):
+        raise ValueError(wrong)
+    try:
+        found = Options([_option(each, none) for each in texts], labels and [written(each) for each in labels])
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not 2 <= len(found.there) <= len(LETTERS):
+        raise ValueError(f"{name}: found {len(found.there)} options, expected 2 to {len(LETTERS)}")
+    if found.labels and len(set(found.labels)) < len(found.labels):
+        raise ValueError(f"{name}: found the labels {found.labels}, expected each once")
+    return found
+
+
+def _option(value: Any, none: tuple[str, ...]) -> str | None:
+    text = written(value)
+    return None if not text or text in none else text
+
+
+def letter(row: Row, names: tuple[str, ...], options: Options | None) -> str:
+    """The letter of the right option, as a prompt lists those that are there.
+
+    Args:
+        names: columns, of which the first that says it counts.
+        options: None where the question holds them, and only a letter can say it.
+
+    Raises:
+        NoReference: no column says which is right.
+        ValueError: one says what is no option, or means two.
+    """
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        if options is None:
+            match = LETTER.fullmatch(written(value)) if isinstance(value, str) else None
+            if match is None or match[1].upper() not in LETTERS:
+                raise ValueError(f"{name}: found {value!r:.80} and no options, expected a letter, or options")
+            return match[1].upper()
+        places = [place for place in _places(value, options, by_index="index" in name) if place in options.there]
+        if len(places) != 1:
+            known = ", ".join(options.labels or LETTERS[: len(options.texts)])
+            found = "meant by it: " + (", ".join(f"option {place + 1}" for place in places) or "none of the options")
+            raise ValueError(
+                f"{name}: found {value!r:.80}, {found}; expected one of {known}, an index from 0 to "
+                f"{len(options.texts) - 1}, or the text of one option"
+            )
+        return LETTERS[options.there.index(places[0])]
+    raise NoReference(f"no answer in {' or '.join(names)}")
+
+
+def _places(value: Any, options: Options, *, by_index: bool) -> list[int]:
+    """The places that a label, a letter, an index or a text may mean; a label of the row's own means one.
+
+    Args:
+        by_index: the column is one of indices, which CSV files write as text too.
+    """
+    count, labels = len(options.texts), options.labels or list(LETTERS)
+    try:
+        text = written(value)
+    except ValueError:
+        return []
+    index = [int(float(text))] if INDEX.fullmatch(text) and float(text) < count else []
+    if by_index and index:
+        return index
+    if options.labels and text in options.labels:
+        return [options.labels.index(text)]
+    if not isinstance(value, str):
+        return index
+    found = {place for place, option in enumerate(options.texts) if option == text}
+    match = LETTER.fullmatch(text)
+    if match and match[1].upper() in labels[:count]:
+        found.add(labels.index(match[1].upper()))
+    return sorted(found) or index

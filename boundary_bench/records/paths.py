@@ -1,0 +1,74 @@
+"""Places in a row, written with dots: ``reward_model.ground_truth``, ``choices.0.text``, ``prompt.-1.content``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import yaml
+
+DEEPEST = 5
+MOST = 200  # places of a row that are looked at
+INDEX = re.compile(r"-?[0-9]{1,9}")
+
+
+def find(row: Any, path: str) -> Any:
+    """What stands at a place of a row; None where the way to it is None.
+
+    A name that holds dots itself wins over a path.
+
+    Raises:
+        KeyError: nothing stands there.
+
+    >>> find({"a": [{"b": 1}, {"b": 2}], "a.0": 3}, "a.-1.b"), find({"a": [0], "a.0": 3}, "a.0")
+    (2, 3)
+    """
+    return _find(row, path.split("."), path)
+
+
+def _find(value: Any, parts: list[str], path: str) -> Any:
+    if not parts or value is None:
+        return value
+    if isinstance(value, list) and INDEX.fullmatch(parts[0]) and -len(value) <= int(parts[0]) < len(value):
+        return _find(value[int(parts[0])], parts[1:], path)
+    for count in range(len(parts), 0, -1) if isinstance(value, dict) else ():
+        if (name := ".".join(parts[:count])) in value:
+            try:
+                return _find(value[name], parts[count:], path)
+            except KeyError:  # a shorter name may lead on
+                continue
+    raise KeyError(path)
+
+
+def places(row: dict[str, Any]) -> dict[str, Any]:
+    """The places of a row and what stands there, those above before those below, down to some depth and up to so many.
+
+    Of a list of objects they are those of the last one.
+    """
+    found: dict[str, Any] = {}
+    level: list[tuple[str, Any]] = [("", row)]
+    for _ in range(DEEPEST):
+        level = list(islice((child for path, value in level for child in _children(path, value)), MOST - len(found)))
+        found |= level
+    return found
+
+
+def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f"{path}.{name}" if path else str(name), each) for name, each in value.items())
+    elif isinstance(value, list) and value and isinstance(value[-1], dict):
+        yield f"{path}.-1", value[-1]
+
+
+def flow(value: dict[str, Any] | list[Any]) -> str:
+    """A mapping or list as YAML of one line, whatever is in its names.
+
+    >>> flow({"question": "a: b", "answer": "choices.0"})
+    "{question: 'a: b', answer: choices.0}"
+    """
+    plain = all(str(name).isprintable() for name in (*value, *(value.values() if isinstance(value, dict) else ())))
+    how = {"allow_unicode": True} if plain else {"default_style": '"'}
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False, **how).strip()
