@@ -1,4 +1,4 @@
-"""How long does it take to prepare a set of MATH's size, overlap checks included?
+"""How long does it take to prepare a set of MATH's size, overlap checks included, and to judge its gold solutions?
 
 Self-made problems of MATH's length and form (12,500 rows of 20 to 110 words, LaTeX in them, a solution with a box):
 7,500 to train on and 5,000 to test on, one in ten of which copies words or all of a training problem. Read from files,
@@ -15,15 +15,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from boundary_bench.benchmarks import KINDS, options_of, problems_of
+from boundary_bench.benchmarks import KINDS, problems_of
+from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.overlap import overlap
 from boundary_bench.benchmarks.problem_file import read_problems, write_problems
+from boundary_bench.grading import Verdict, grade_many
+from boundary_bench.grading.judging import Judge
 
 TRAINING, TEST = 7_500, 5_000
 LIMIT_S = 10
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
-#: A gold of the test split that some versions of the grader have no answer in.
-FACTORIAL = 2855
 
 
 def question(rng: random.Random) -> str:
@@ -56,22 +57,41 @@ def measure(name: str, files: dict[str, Path], folder: Path) -> None:
     kind, seconds = KINDS["math"], {}
     for part, file in files.items():
         begun = time.perf_counter()
-        options = options_of(kind, {"skip": [FACTORIAL] if file.parent == REAL and part == "test" else []}, "here")
-        prepared = problems_of(kind, "test", 0, options, str(file))
+        prepared = problems_of(kind, "test", 0, kind.options, str(file))
         seconds[f"read {prepared.rows} rows ({part})"] = time.perf_counter() - begun
         begun = time.perf_counter()
         write_problems(folder / f"{part}.parquet", prepared.problems, part, prepared.record)
         seconds[f"write them ({part})"] = time.perf_counter() - begun
     begun = time.perf_counter()
-    both = [read_problems(folder / f"{part}.parquet") for part in ("test", "training")]
+    both = [read_problems(folder / f"{part}.parquet") for part in files]
     seconds["read both again"] = time.perf_counter() - begun
     begun = time.perf_counter()
-    found = overlap(*both)
+    found = overlap(*reversed(both))
     seconds["overlap"] = time.perf_counter() - begun
     total = sum(seconds.values())
+    judged = {
+        f"judge the gold solutions, 1 worker ({part})": judging(kind, each)
+        for part, each in zip(files, both, strict=True)
+    }
     print(f"\n| {name} | s |\n|---|---|")
     print("".join(f"| {step} | {value:.2f} |\n" for step, value in seconds.items()), end="")
-    print(f"| all | {total:.2f} |\n\n{found}\n\nbound: {LIMIT_S} s, {'holds' if total < LIMIT_S else 'does not hold'}")
+    print(f"| all | {total:.2f} |")
+    print("".join(f"| {step} | {value:.2f} |\n" for step, value in judged.items()), end="")
+    print(f"\n{found}\n\nbound: {LIMIT_S} s, {'holds' if total < LIMIT_S else 'does not hold'}")
+
+
+def judging(kind: Kind, problems: list[Problem]) -> float:
+    """The seconds in which one worker grades every problem's own solution, its start included.
+
+    Raises:
+        AssertionError: one is not correct.
+    """
+    references, solutions = zip(*((each.reference, each.solution) for each in problems), strict=True)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, Judge(Path(folder), workers=1) as judge:
+        grades = grade_many(kind.grader, references, solutions, [True] * len(problems), judge)
+    assert all(grade.verdict is Verdict.CORRECT for grade in grades)
+    return time.perf_counter() - begun
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.grading import Grader, Ruling, Verdict, algebra, choices, extract, limits
+from boundary_bench.grading import Grader, Ruling, Verdict, algebra, extract, letters, limits
 from boundary_bench.grading.normal import normal
 from boundary_bench.grading.readings import equal, is_list, readings
 from boundary_bench.grading.typography import dress, key
@@ -161,7 +161,7 @@ GRADERS = {
         MATH,
         Grader("boxed", 2, extract.mathematics, boxed),
         Grader("exact", 1, extract.exact, exact),
-        Grader("choice", 2, choices.choice, letter),
+        Grader("choice", 2, letters.choice, letter),
         Grader("numeric", 2, extract.numeric, numeric),
     )
 }
