@@ -10,8 +10,12 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from boundary_bench import __version__
 from boundary_bench.errors import (
@@ -26,6 +30,9 @@ from boundary_bench.errors import (
 )
 from boundary_bench.plan import make_plan
 from boundary_bench.stages import STAGES, logger
+
+if TYPE_CHECKING:
+    from boundary_bench.grading.judging import Judge
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,10 +50,12 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
         sub.add_argument("--settings", help=argparse.SUPPRESS)
         for option in names:
-            needed = name != "compare"  # which needs them without B alone
+            needed = name not in ("compare", "grade")  # which need them without B, and where a study is graded
             sub.add_argument(f"--{option}", required=needed, type=int if option == "step" else str)
         if name == "compare":
             _contrast_parser(sub)
+        if name == "grade":
+            _grade_parser(sub)
         if name == "sample":
             sub.add_argument("--shard", type=int, default=1, help="which of sampling.shards jobs this is (1)")
     _plan_parser(commands.add_parser("plan", help="What a study will take: jobs, samples, tokens, GPU-hours, disk."))
@@ -66,7 +75,10 @@ def parser() -> argparse.ArgumentParser:
     published.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (results)")
     published.add_argument("--to", type=Path, default=Path("results/published"), help="(results/published)")
     commands.add_parser("schema", help="Print the JSON schema of study files.")
-    check = commands.add_parser("check", help="Grade the reference answers of every registered benchmark.")
+    check = commands.add_parser("check", help="Grade the reference answers of benchmarks, in several notations.")
+    check.add_argument(
+        "study", nargs="?", help="a study, of which the benchmarks are checked; by default every registered one"
+    )
     check.add_argument("--data", type=Path, help="folder with sets that are not on the hub or in its cache")
     explained = commands.add_parser("explain", help="Say why a response gets its grade, step by step.")
     explained.add_argument("gold", help="the reference answer")
@@ -93,6 +105,22 @@ def _contrast_parser(top: argparse.ArgumentParser) -> None:
         "Exit code with B: 1 if something moved, else 0. Moved are a pass@k, or its change from the base, whose paired "
         "difference is not zero at a false discovery rate of 5 % over all cells; and a verdict that is another one: "
         "of differences.csv (change), of stages.csv (course), or on a claim. 2: the two cannot be compared."
+    )
+
+
+def _grade_parser(top: argparse.ArgumentParser) -> None:
+    """What ``grade FILE`` has beside the stage."""
+    top.usage = (
+        "%(prog)s (FILE [--grader GRADER] [--columns COLUMN=PLACE,...] [--json] | STUDY --policy POLICY --benchmark "
+        "BENCHMARK --grader GRADER [--results RESULTS])"
+    )
+    top.add_argument(
+        "--columns", help="of a file: where its problem, gold, response, finish_reason are: gold=answer,..."
+    )
+    top.add_argument("--json", action="store_true", help="of a file: a JSON object a line, the last one the summary")
+    top.description = (
+        "A study: grade stored samples by another grader, beside the verdicts that they have. A file of rows (JSON "
+        "lines, Parquet, CSV): grade its responses, count verdicts and reasons, and estimate pass@k."
     )
 
 
@@ -200,6 +228,37 @@ def _contrast(arguments: argparse.Namespace) -> int:
     return EXIT_MOVED if found.moved(arguments.fail_on or "any") else 0
 
 
+def _is_file(arguments: argparse.Namespace) -> bool:
+    """Whether it is ``grade FILE``, and not the stage.
+
+    Raises:
+        StudyError: it is half of one and half of the other.
+    """
+    from boundary_bench.records import SUFFIXES
+
+    if arguments.command != "grade":
+        return False
+    of_file = Path(arguments.study).name.lower().endswith(SUFFIXES)
+    given = {name for name in ("policy", "benchmark", "columns", "json") if getattr(arguments, name)}
+    if given - {"columns", "json"} if of_file else given != {"policy", "benchmark"} or not arguments.grader:
+        options = ", ".join(f"--{name}" for name in sorted(given)) or "no option"
+        raise StudyError(
+            f"grade: found {arguments.study}, with {options}; expected a file of rows ({', '.join(SUFFIXES)}), or a "
+            "study with --policy, --benchmark and --grader"
+        )
+    return of_file
+
+
+def _grade_file(arguments: argparse.Namespace) -> None:
+    from boundary_bench.grade_file import columns_of, grade_file
+    from boundary_bench.grading.graders import grader_of
+
+    grader, columns = grader_of(arguments.grader or "math", "grade --grader"), columns_of(arguments.columns)
+    with _judge() as judge:
+        for line in grade_file(Path(arguments.study), columns, grader, judge, arguments.json):
+            print(line)
+
+
 def _compares_two(arguments: argparse.Namespace) -> bool:
     """Whether it is ``compare A B``, and not the stage.
 
@@ -227,26 +286,40 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from boundary_bench.benchmarks.battery import table
+    from boundary_bench.benchmarks.battery import Candidate, registered, run
 
-    if arguments.data and not arguments.data.is_dir():
-        raise DataError(f"check: found no folder {arguments.data}, expected one that holds sets")
-    text, sound = table(arguments.data)
-    print(text)
+    if arguments.data and (arguments.study or not arguments.data.is_dir()):
+        what = "a study beside it, which names its data" if arguments.study else f"no folder {arguments.data}"
+        raise DataError(f"check --data: found {what}, expected a folder that holds sets")
+    sets = make_plan(arguments.study).problem_sets.values() if arguments.study else ()
+    of_study = [
+        Candidate(each.name, each.kind, each.entry.split, each.entry.seed, each.options, each.entry.data, each.columns)
+        for each in sets
+    ]
+    with _judge() as judge:
+        sound = run(of_study or registered(arguments.data), judge, partial(print, flush=True))
     if not sound:
-        raise DataError("check: a benchmark failed; what is wrong stands in its line of the table")
+        raise DataError("check: a benchmark failed; what is wrong stands below its line of the table")
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    from tempfile import TemporaryDirectory
-
     from boundary_bench.grading.explain import explain
     from boundary_bench.grading.graders import grader_of
-    from boundary_bench.grading.judging import Judge
 
     response = sys.stdin.read() if arguments.response == "-" else arguments.response
-    with TemporaryDirectory() as folder, Judge(Path(folder), workers=1) as judge:
+    with _judge(workers=1) as judge:
         print(explain(arguments.gold, response, grader_of(arguments.grader, "explain --grader"), judge))
+
+
+@contextmanager
+def _judge(workers: int = 2) -> Iterator[Judge]:
+    """A judge that keeps nothing."""
+    from tempfile import TemporaryDirectory
+
+    from boundary_bench.grading.judging import Judge
+
+    with TemporaryDirectory() as folder, Judge(Path(folder), workers) as judge:
+        yield judge
 
 
 def _new(arguments: argparse.Namespace) -> None:
@@ -289,6 +362,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if _compares_two(arguments):
             done = _contrast(arguments)
+        elif _is_file(arguments):
+            _grade_file(arguments)
         elif arguments.command in STAGES:
             STAGES[arguments.command][0](make_plan(arguments.study, arguments.results), arguments)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -15,11 +16,13 @@ from hypothesis import strategies as st
 from boundary_bench import seeds
 from boundary_bench.benchmarks import KINDS, PLAIN, kind_of, options_of, problems_of
 from boundary_bench.benchmarks.base import Kind, Problem, Split
-from boundary_bench.benchmarks.battery import CHECKS, data_of, table
+from boundary_bench.benchmarks.battery import CHECKS, Check, data_of, registered, run
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.benchmarks.problem_file import read_problems, write_problems
+from boundary_bench.benchmarks.rows import without_network
 from boundary_bench.errors import StudyError
 from boundary_bench.grading import Grader, Ruling, Verdict, grade_all
+from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.judging import Judge
 
 HUB = Path(__file__).parent / "data" / "hub"
@@ -56,11 +59,17 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return _kind(request.param)
 
 
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    with Judge(tmp_path_factory.mktemp("judgements"), 1) as found:
+        yield found
+
+
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_the_battery(kind: Kind, check: Callable[[Kind, list[Problem]], list[str]]) -> None:
+def test_the_battery(kind: Kind, check: Check, judge: Judge) -> None:
     for split in splits_of(kind):
         found = problems(kind.name, split)
-        assert len(found) >= 3 and check(kind, found) == []
+        assert len(found) >= 3 and check(kind, found, judge) == []
 
 
 def test_problems_are_decided_by_split_and_seed(kind: Kind) -> None:
@@ -108,30 +117,64 @@ def test_any_text_gets_a_verdict(text: str) -> None:
         assert KINDS[name].grader.grade(problems(name, "test")[0].reference, text).verdict in Verdict
 
 
-def test_the_battery_sees_what_it_is_there_for() -> None:
+def test_the_battery_sees_what_it_is_there_for(judge: Judge) -> None:
     kind, good = KINDS["random-calculation"], problems("random-calculation", "test")[0]
     lax = replace(
         kind, grader=Grader("lax", 1, lambda text: text, lambda _reference, _answer: Ruling(Verdict.CORRECT, ""))
     )
     spoilt = Problem(good.prompt, "1/7777", good.solution)
-    assert CHECKS["gold is correct"](kind, [spoilt]) == [spoilt.id]
-    assert CHECKS["garbage is not"](lax, [good])
-    assert CHECKS["ids differ"](kind, [good, good]) == [good.id]
-    assert CHECKS["chances"](kind, [Problem("q", "1", "1", chance=0.0)])
-    assert CHECKS["prompts"](kind, [Problem(" ", "1", "1")])
+    (said,) = CHECKS["gold is correct"](kind, [spoilt], judge)
+    assert (
+        said.startswith(f"{spoilt.id} {spoilt.prompt[:40]!r}, answer '1/7777': ") and "unequal numbers: read as" in said
+    )
+    assert CHECKS["garbage is not"](lax, [good], judge)
+    assert CHECKS["ids differ"](kind, [good, good], judge) == [good.id]
+    assert CHECKS["chances"](kind, [Problem("q", "1", "1", chance=0.0)], judge)
+    assert CHECKS["prompts"](kind, [Problem(" ", "1", "1")], judge)
 
 
-def test_the_table_names_every_kind_and_what_is_missing() -> None:
-    text, sound = table(HUB)
+def test_the_battery_sees_a_reference_that_other_notations_do_not_reach(judge: Judge) -> None:
+    """Its own text is correct whatever it is: the reference alone would hide it."""
+    odd = Problem("How much?", "4.5e33", "\\boxed{4.5e33}")
+    assert CHECKS["other notations"](KINDS["math-500"], [odd], judge) == []
+    strict = replace(KINDS["math-500"], grader=replace(GRADERS["exact"], name="math", extract=GRADERS["boxed"].extract))
+    assert CHECKS["gold is correct"](strict, [odd], judge) == []
+    said = CHECKS["other notations"](strict, [odd], judge)
+    assert any("scientific" in line and "4.5 \\\\times 10^{33}" in line for line in said)
+
+
+def test_nonsense_that_is_the_answer_is_not_asked(judge: Judge) -> None:
+    """The last number of some nonsense is 73918, and a problem may have that answer."""
+    for reference in ("73918", "nan", "9", "1"):
+        assert CHECKS["garbage is not"](KINDS["gsm8k"], [Problem("q", reference, f"#### {reference}")], judge) == []
+
+
+def checked(folder: Path | None, judge: Judge) -> tuple[str, bool]:
+    lines: list[str] = []
+    sound = run(registered(folder), judge, lines.append)
+    return "\n".join(lines), sound
+
+
+def test_the_table_names_every_kind_and_what_is_missing(judge: Judge) -> None:
+    text, sound = checked(HUB, judge)
     assert sound and all(name in text for name in KINDS) and "fault" not in text and "no data" not in text
     assert data_of(HUB, KINDS["countdown"]) is None
 
 
-def test_a_hub_set_without_its_hub_says_how_to_go_on() -> None:
-    text, sound = table(None)
+def test_a_hub_set_without_its_hub_says_how_to_go_on(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    text, sound = checked(None, judge)
     assert sound, "what is out of reach is no failure"
-    assert text.count("no data") >= 10 and "data:" in text and "no commit is known; give --data FOLDER" in text
+    assert text.startswith("the hub is out of reach (HF_HUB_OFFLINE is set): of its sets only those in its cache")
+    assert text.count("no data") >= 10 and "no commit is known; give --data FOLDER" in text
     assert "its problems are a user's; give --data FOLDER with qa-math" in text
+
+
+def test_a_missing_network_is_noticed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens
+    assert "refused" in (without_network() or "")
+    assert os.environ["HF_HUB_OFFLINE"] == "1" and without_network() == "HF_HUB_OFFLINE is set"
 
 
 def test_what_cannot_be_loaded_is_refused_by_the_plan() -> None:

@@ -29,6 +29,7 @@ FLOORS = [
         "measure",
         "probe",
         "regrade",
+        "grade_file",
         "compare",
         "report",
         "claims",

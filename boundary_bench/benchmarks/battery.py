@@ -1,16 +1,23 @@
-"""What every registered benchmark must pass, whichever it is: the tests and ``boundary-bench check`` ask the same."""
+"""What every benchmark must pass, whichever it is: the tests and ``boundary-bench check`` ask the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from boundary_bench.benchmarks import KINDS, problems_of, templates
-from boundary_bench.benchmarks.base import Kind, Problem
+from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
+from boundary_bench.benchmarks.columns import OWN, Columns
+from boundary_bench.benchmarks.notations import responses
+from boundary_bench.benchmarks.rows import without_network
 from boundary_bench.errors import DataError
-from boundary_bench.grading import Verdict
+from boundary_bench.grading import Grade, JudgeAll, Verdict, grade_many
 from boundary_bench.records import SUFFIXES
 
+#: A number that nonsense holds; where a reference holds it too, that nonsense is not asked.
+NUMBER = "73918"
 #: Responses that answer no problem at all.
 GARBAGE = (
     "",
@@ -24,42 +31,89 @@ GARBAGE = (
     "{}",
     "nan",
     "\ud800",
-    "\u202e1",
+    f"\u202e{NUMBER}",
     "👍" * 9,
     "1" * 10_000,
     "(" * 999,
     "\\boxed{",
     "\\boxed{}",
     "\\boxed{{" * 99,
-    "9^{9^{9^{9^9}}}",
+    f"{NUMBER}^{{{NUMBER}^{{{NUMBER}}}}}",
     "\\frac{" * 500,
 )
+SHOWN = 5  # faults of a check that are listed
+WIDTH = 15
 
 
-def gold(kind: Kind, problems: list[Problem]) -> list[str]:
+@dataclass(frozen=True)
+class Candidate:
+    """A set of problems that is to be checked: a registered kind's, or an entry of a study."""
+
+    name: str
+    kind: Kind
+    split: Split
+    seed: int
+    options: Options
+    data: str | None
+    columns: Columns = OWN
+
+
+#: (kind, problems, judge) -> what is wrong, a line for each problem.
+Check = Callable[[Kind, list[Problem], JudgeAll], list[str]]
+
+
+def gold(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
     """Problems whose own solution does not grade correct."""
-    return [each.id for each in problems if kind.grader.grade(each.reference, each.solution).verdict != Verdict.CORRECT]
+    asked = [(each, each.solution[-80:], each.solution) for each in problems]
+    return [said for said, grade in _graded(kind, asked, judge) if grade.verdict is not Verdict.CORRECT]
 
 
-def garbage(kind: Kind, problems: list[Problem]) -> list[str]:
-    """Problems that nonsense answers; one in seven is asked."""
+def other_notations(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
+    """Problems whose reference does not grade correct where it is written in another way."""
+    asked = [
+        (each, f"{name}, {text}", text)
+        for each in problems
+        for name, text in responses(kind.grader.name, each.reference).items()
+    ]
+    return [said for said, grade in _graded(kind, asked, judge) if grade.verdict is not Verdict.CORRECT]
+
+
+def garbage(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
+    """Problems that nonsense answers; one in seven is asked, and not with nonsense that is its answer."""
+    asked = [
+        (each, text[:20], text)
+        for each in problems[::7]
+        for text in GARBAGE
+        if text.strip() != each.reference and not (NUMBER in text and NUMBER in each.reference)
+    ]
     harmless = (Verdict.WRONG, Verdict.UNPARSABLE)
-    asked = [(each, text) for each in problems[::7] for text in GARBAGE]
-    return [each.id for each, text in asked if kind.grader.grade(each.reference, text).verdict not in harmless]
+    return [said for said, grade in _graded(kind, asked, judge) if grade.verdict not in harmless]
 
 
-def ids(_kind: Kind, problems: list[Problem]) -> list[str]:
-    """Ids that two problems have."""
-    found = [each.id for each in problems]
-    return [] if len(set(found)) == len(found) else sorted({each for each in found if found.count(each) > 1})
+def _graded(kind: Kind, asked: list[tuple[Problem, str, str]], judge: JudgeAll) -> Iterator[tuple[str, Grade]]:
+    """What is to be said of each (problem, name of the response, response), and its grade."""
+    problems, names, texts = zip(*asked, strict=True) if asked else ((), (), ())
+    references = [each.reference for each in problems]
+    grades = grade_many(kind.grader, references, texts, [True] * len(texts), judge)
+    for problem, name, grade in zip(problems, names, grades, strict=True):
+        yield f"{_of(problem)}: {name!r} is {grade.verdict} ({grade.reason})", grade
 
 
-def chances(_kind: Kind, problems: list[Problem]) -> list[str]:
+def _of(problem: Problem) -> str:
+    return f"{problem.id} {problem.prompt[:40]!r}, answer {problem.reference!r:.60}"
+
+
+def ids(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
+    """Problems of one id."""
+    return [name for name, times in Counter(each.id for each in problems).items() if times > 1]
+
+
+def chances(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
     """Problems whose chance is no probability."""
-    return [each.id for each in problems if each.chance is not None and not 0 < each.chance <= 1]
+    return [_of(each) for each in problems if each.chance is not None and not 0 < each.chance <= 1]
 
 
-def prompts(_kind: Kind, problems: list[Problem]) -> list[str]:
+def prompts(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
     """Problems whose question is not in their prompt word for word, once, under some template."""
     plain = [template for template in templates.TEMPLATES.values() if not template.chat]
 
@@ -68,11 +122,12 @@ def prompts(_kind: Kind, problems: list[Problem]) -> list[str]:
         parts = [template.text.partition(templates.QUESTION) for template in plain]
         return all((a, c) == (x, z) for (a, _, c), (x, _, z) in zip(made, parts, strict=True))
 
-    return [each.id for each in problems if not each.prompt.strip() or not kept(each)]
+    return [_of(each) for each in problems if not each.prompt.strip() or not kept(each)]
 
 
-CHECKS: dict[str, Callable[[Kind, list[Problem]], list[str]]] = {
+CHECKS: dict[str, Check] = {
     "gold is correct": gold,
+    "other notations": other_notations,
     "garbage is not": garbage,
     "ids differ": ids,
     "chances": chances,
@@ -80,35 +135,53 @@ CHECKS: dict[str, Callable[[Kind, list[Problem]], list[str]]] = {
 }
 
 
-def data_of(folder: Path, kind: Kind) -> Path | None:
-    """The file or folder of a kind in a folder of sets: ``NAME``, ``NAME.jsonl`` or another form that is read."""
-    places = [folder / f"{kind.name}{suffix}" for suffix in ("", *SUFFIXES)]
-    return next((place for place in places if place.exists()), None)
-
-
-def table(folder: Path | None) -> tuple[str, bool]:
-    """The battery of every registered kind's test split, as a table; and whether all that could be had passed.
+def registered(folder: Path | None) -> list[Candidate]:
+    """Every registered kind's test split.
 
     Args:
-        folder: where sets lie that are not on the hub or in its cache.
+        folder: where sets lie that are not on the hub or in its cache: ``NAME``, ``NAME.jsonl`` or another form.
     """
-    lines = [f"{'benchmark':<20}{'problems':>9}  " + "  ".join(f"{name:<15}" for name in CHECKS)]
-    sound = True
-    for kind in KINDS.values():
-        data = data_of(folder, kind) if folder else None
-        if kind.generate is None and data is None and getattr(kind.options, "revision", None) is None:
-            why = "no commit is known" if kind.source else "its problems are a user's"
-            lines.append(f"{kind.name:<20}{'':>9}  no data: {why}; give --data FOLDER with {kind.name}")
-            continue
-        try:
-            problems = problems_of(kind, "test", 0, kind.options, str(data) if data else None).problems
-        except DataError as fault:
-            sound &= data is None  # what is out of reach is said, and no failure; what is there must be readable
-            lines.append(f"{kind.name:<20}{'':>9}  no data: {fault}")
-            continue
-        faults = {name: check(kind, problems) for name, check in CHECKS.items()}
-        sound &= not any(faults.values())
-        cells = (f"{f'{len(found)} faults' if found else 'ok':<15}" for found in faults.values())
-        lines.append(f"{kind.name:<20}{len(problems):>9}  " + "  ".join(cells).rstrip())
-        lines += [f"  {name}: {', '.join(found[:5])}" for name, found in faults.items() if found]
-    return "\n".join(lines), sound
+    return [
+        Candidate(kind.name, kind, "test", 0, kind.options, data_of(folder, kind) if folder else None)
+        for kind in KINDS.values()
+    ]
+
+
+def data_of(folder: Path, kind: Kind) -> str | None:
+    """The file or folder of a kind in a folder of sets."""
+    places = (folder / f"{kind.name}{suffix}" for suffix in ("", *SUFFIXES))
+    return next((str(place) for place in places if place.exists()), None)
+
+
+def run(candidates: Iterable[Candidate], judge: JudgeAll, say: Callable[[str], None]) -> bool:
+    """Say line by line what each set passes; returns whether all that could be had passed.
+
+    A network that is missing is noticed once; then only what lies in the hub's cache is read.
+    """
+    chosen = list(candidates)
+    if any(each.data is None and each.kind.source for each in chosen) and (why := without_network()):
+        say(f"the hub is out of reach ({why}): of its sets only those in its cache are checked")
+    say(f"{'benchmark':<20}{'problems':>9}  {'  '.join(f'{name:<{WIDTH}}' for name in CHECKS)}".rstrip())
+    return all([_passes(each, judge, say) for each in chosen])
+
+
+def _passes(candidate: Candidate, judge: JudgeAll, say: Callable[[str], None]) -> bool:
+    """Say what a set passes. What is out of reach is said, and no failure; what is there must be readable."""
+    kind, head = candidate.kind, f"{candidate.name:<20}"
+    if kind.generate is None and candidate.data is None and getattr(candidate.options, "revision", None) is None:
+        why = "no commit is known" if kind.source else "its problems are a user's"
+        say(f"{head}{'':>9}  no data: {why}; give --data FOLDER with {kind.name}")
+        return True
+    chosen = (candidate.split, candidate.seed, candidate.options, candidate.data, candidate.columns)
+    try:
+        problems = problems_of(kind, *chosen).problems
+    except DataError as fault:
+        say(f"{head}{'':>9}  no data: {str(fault) if candidate.data else str(fault).partition('; ')[0]}")
+        return candidate.data is None
+    faults = {name: check(kind, problems, judge) for name, check in CHECKS.items()}
+    cells = (f"{f'{len(found)} faults' if found else 'ok':<{WIDTH}}" for found in faults.values())
+    say(f"{head}{len(problems):>9}  {'  '.join(cells)}".rstrip())
+    for name, found in faults.items():
+        for line in found[:SHOWN]:
+            say(f"  {name}: {line if line.isprintable() else line.encode('unicode_escape').decode()}")
+    return not any(faults.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 
 from boundary_bench.grading.typography import dress
 from boundary_bench.grading.values import Value, value_of
@@ -70,7 +71,7 @@ def as_decimal(reference: str) -> str | None:
     if value is None or value.number.denominator > 10**6 or abs(value.number) > 10**9:
         return None
     decimal = Decimal(value.number.numerator) / value.number.denominator
-    return f"{decimal:f}" if decimal * value.number.denominator == value.number.numerator else None
+    return f"{decimal:f}" if Fraction(decimal) == value.number else None
 
 
 def as_scientific(reference: str) -> str | None:
@@ -80,7 +81,7 @@ def as_scientific(reference: str) -> str | None:
         return None
     digits = f"{Decimal(value.number.numerator) / value.number.denominator:.12e}"
     mantissa, _, exponent = digits.partition("e")
-    if Decimal(digits) * value.number.denominator != value.number.numerator:
+    if Fraction(digits) != value.number:
         return None
     return f"{mantissa.rstrip('0').rstrip('.')} \\times 10^{{{int(exponent)}}}"
 

@@ -6,14 +6,19 @@ the hub by the library ``datasets``, which must be installed for them alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from boundary_bench.benchmarks.base import Kind, Source, Split
 from boundary_bench.errors import DataError
 from boundary_bench.records import SUFFIXES, Record, joined, read
 
+HUB = "https://huggingface.co"
+SECONDS_TO_ANSWER = 10
 #: What splits are called where the set's own names are not used.
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -131,6 +136,24 @@ def hub_rows(source: Source, split: Split, revision: str) -> Iterator[Record]:
     return joined(pieces) if len(pieces) > 1 else pieces[0][1]
 
 
+def without_network() -> str | None:
+    """Why the hub does not answer, asked once: from then on its library reads the cache alone; None where it does.
+
+    Before that library is imported.
+    """
+    if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
+        return "HF_HUB_OFFLINE is set"
+    try:
+        # through the proxies of the environment, as the library would
+        with urlopen(Request(os.environ.get("HF_ENDPOINT", HUB), method="HEAD"), timeout=SECONDS_TO_ANSWER):
+            return None
+    except HTTPError:
+        return None
+    except (OSError, ValueError) as fault:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        return str(getattr(fault, "reason", fault))
+
+
 def _numbered(where: str, rows: Iterable[dict[str, Any]]) -> Iterator[Record]:
     with _readable(where):
         yield from (Record(number, row) for number, row in enumerate(rows, 1))
@@ -161,7 +184,7 @@ class _readable:
         if isinstance(fault, Exception) and not isinstance(fault, DataError):
             reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
             raise DataError(
-                f"{self.what} could not be read: {reason}; expected the set on the hub or in its cache, or in the "
-                "study data: a file, a folder that holds test.jsonl, a clone of the set's repository, or a folder that "
-                "save_to_disk wrote"
+                f"{self.what} could not be read: {reason}; expected the set on the hub or in its cache (without a "
+                "network HF_HUB_OFFLINE=1 spares the waiting), or in the study data: a file, a folder that holds "
+                "test.jsonl, a clone of the set's repository, or a folder that save_to_disk wrote"
             ) from None
