@@ -69,12 +69,12 @@ class Tally:
 
 
 def columns_of(given: str | None) -> dict[str, str]:
-    """The places of the columns in a row, of ``problem=question,gold=reward_model.ground_truth``.
+    """The places in a row of the columns that it must have, of ``problem=question,gold=reward_model.ground_truth``.
 
     Raises:
         StudyError: it is not of this form, or names a column that there is not.
     """
-    found = {name: name for name in COLUMNS}
+    found = {name: name for name in NEEDED}
     for part in given.split(",") if given else ():
         name, equals, place = (each.strip() for each in part.partition("="))
         if not equals or not place or name not in COLUMNS:
@@ -115,22 +115,28 @@ def responses(path: Path, columns: dict[str, str]) -> Iterator[list[Response]]:
 def _remedy(columns: dict[str, str], row: dict[str, Any]) -> list[str]:
     """What was expected and what is there; and what to write where a column goes by another name."""
     there = places(row)
-    known = {
+    wanted = " and ".join(columns[name] for name in NEEDED)
+    right = {name: place for name, place in columns.items() if _stands(row, place)}
+    known = right | {
         name: next((place for word in words for place in there if place.lower() == word), None)
         for name, words in SYNONYMS.items()
-        if columns[name] not in there
+        if name not in right and not _stands(row, name)
     }
-    likely = ",".join(f"{name}={place}" for name, place in known.items() if place)
-    wanted = " and ".join(columns[name] for name in NEEDED)
+    likely = [
+        f"{name}={place or '...'}" for name, place in known.items() if place != name and (place or name in NEEDED)
+    ]
+    if known == right:
+        likely = []
     lines = [f"expected rows with {wanted}; the columns are: {', '.join(list(there)[:NAMED]) or 'none'}"]
-    return [*lines, f"write: --columns {likely}"] if likely else lines
+    return [*lines, f"write: --columns {','.join(likely)}"] if likely else lines
 
 
 def _of_row(record: Record, columns: dict[str, str]) -> list[Response]:
     if record.row is None:
         raise ValueError(record.fault)
-    row = {name: find(record.row, columns[name]) for name in NEEDED}
-    row |= {name: _perhaps(record.row, columns[name]) for name in COLUMNS if name not in NEEDED}
+    row = {name: find(record.row, place) for name, place in columns.items()}
+    for name in COLUMNS:
+        row.setdefault(name, find(record.row, name) if _stands(record.row, name) else None)
     try:
         gold = reference(("gold",), row)[0]
     except NoReference as fault:
@@ -148,11 +154,12 @@ def _of_row(record: Record, columns: dict[str, str]) -> list[Response]:
     ]
 
 
-def _perhaps(row: dict[str, Any], place: str) -> Any:
+def _stands(row: dict[str, Any], place: str) -> bool:
     try:
-        return find(row, place)
+        find(row, place)
     except KeyError:
-        return None
+        return False
+    return True
 
 
 def grade_file(path: Path, columns: dict[str, str], grader: Grader, judge: JudgeAll, as_json: bool) -> Iterator[str]:
