@@ -116,19 +116,16 @@ def _remedy(columns: dict[str, str], row: dict[str, Any]) -> list[str]:
     """What was expected and what is there; and what to write where a column goes by another name."""
     there = places(row)
     wanted = " and ".join(columns[name] for name in NEEDED)
-    right = {name: place for name, place in columns.items() if _stands(row, place)}
-    known = right | {
-        name: next((place for word in words for place in there if place.lower() == word), None)
+    likely = {
+        name: next((place for word in words for place in there if place.lower() == word), "...")
         for name, words in SYNONYMS.items()
-        if name not in right and not _stands(row, name)
+        if not _stands(row, columns.get(name, name))
     }
-    likely = [
-        f"{name}={place or '...'}" for name, place in known.items() if place != name and (place or name in NEEDED)
-    ]
-    if known == right:
-        likely = []
+    likely = {name: place for name, place in likely.items() if place != "..." or name in NEEDED}
+    right = {name: place for name, place in columns.items() if name != place and name not in likely}
+    line = ",".join(f"{name}={place}" for name, place in (right | likely).items())
     lines = [f"expected rows with {wanted}; the columns are: {', '.join(list(there)[:NAMED]) or 'none'}"]
-    return [*lines, f"write: --columns {','.join(likely)}"] if likely else lines
+    return [*lines, f"write: --columns {line}"] if likely else lines
 
 
 def _of_row(record: Record, columns: dict[str, str]) -> list[Response]:
