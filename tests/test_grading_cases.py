@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from boundary_bench.grading import Verdict
 from boundary_bench.grading.graders import GRADERS
+
+DATA = Path(__file__).parent / "data"
 
 #: (where it was reported, grader, reference, response, whether it is correct)
 REPORTED = [
@@ -318,6 +323,10 @@ LIKEWISE = {
 }  # fmt: skip
 
 
+#: Answers that were written to deceive the graders, and right ones in odd dress; a line each.
+TRIED = [json.loads(line) for line in (DATA / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
 @pytest.mark.parametrize(("where", "grader", "reference", "response", "correct"), REPORTED)
 def test_reported_answers(where: str, grader: str, reference: str, response: str, correct: bool) -> None:
     grade = GRADERS[grader].grade(reference, response)
@@ -331,6 +340,16 @@ def test_reported_answers(where: str, grader: str, reference: str, response: str
 def test_others_of_the_same_kinds(grader: str, reference: str, response: str, correct: bool) -> None:
     grade = GRADERS[grader].grade(reference, response)
     assert (grade.verdict is Verdict.CORRECT) == correct, grade
+
+
+@pytest.mark.parametrize("kind", sorted({row["kind"] for row in TRIED}))
+def test_answers_that_were_tried(kind: str) -> None:
+    rows = [row for row in TRIED if row["kind"] == kind]
+    grades = [GRADERS[row["grader"]].grade(row["reference"], row["response"]) for row in rows]
+    differ = [
+        (row, grade) for row, grade in zip(rows, grades, strict=True) if (grade.verdict == "correct") != row["correct"]
+    ]
+    assert not differ
 
 
 def test_no_wrong_answer_is_unreadable_where_another_writes_it_so() -> None:

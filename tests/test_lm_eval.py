@@ -9,7 +9,7 @@ from boundary_bench.benchmarks.base import Kind
 from boundary_bench.benchmarks.battery import CHECKS
 from boundary_bench.benchmarks.lm_eval_task import stop_strings
 from boundary_bench.errors import DataError, StudyError
-from boundary_bench.grading import Grade, Verdict
+from boundary_bench.grading import Grade, Verdict, judge_here
 
 SUMS = "lm_eval:tests/data/lm_eval/sums.yaml"
 
@@ -22,7 +22,7 @@ def sums() -> Kind:
 
 def test_prompt_target_and_examples_are_the_tasks_own(sums: Kind) -> None:
     problems = sums.generate("test", 0, sums.options)
-    assert len(problems) == 6 and not any(check(sums, problems) for check in CHECKS.values())
+    assert len(problems) == 6 and not any(check(sums, problems, judge_here) for check in CHECKS.values())
     examples = "Q: What is 3 and 3?\nA: #### 6\n\nQ: What is 10 and 5?\nA: #### 15\n\n"
     assert problems[0].prompt == examples + "Q: What is 2 and 3?\nA:"
     assert problems[0].reference == '["Two and three make five.\\n#### 5"]'

@@ -11,6 +11,7 @@ from boundary_bench import scaffold
 from boundary_bench.benchmarks.battery import CHECKS
 from boundary_bench.cli import main
 from boundary_bench.errors import StoreError, StudyError
+from boundary_bench.grading import judge_here
 from boundary_bench.plan import make_plan
 
 
@@ -22,7 +23,7 @@ def test_a_new_benchmark_passes_the_battery(tmp_path: Path) -> None:
     assert kind.name == "my-sums.v2"
     asked = {split: kind.generate(split, 0, kind.options) for split in ("train", "dev", "test")}
     for problems in asked.values():
-        assert len(problems) == 40 and not any(check(kind, problems) for check in CHECKS.values())
+        assert len(problems) == 40 and not any(check(kind, problems, judge_here) for check in CHECKS.values())
     assert len({problem.id for problems in asked.values() for problem in problems}) == 120
     assert kind.parse({"a": 12, "b": 34}).solution == "46"
     with pytest.raises(StoreError, match="is there already"):

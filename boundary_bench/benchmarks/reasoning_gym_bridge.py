@@ -19,7 +19,7 @@ from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.errors import StudyError, did_you_mean
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
-from boundary_bench.grading.extract import boxed
+from boundary_bench.grading.boxes import boxed
 
 LONGEST_ANSWER = 10_000
 TOO_LONG = Nothing(f"limit: more than {LONGEST_ANSWER:,} characters")

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from boundary_bench.grading.readings import brackets_of
+from boundary_bench.grading.rewriting import rewritten
 from boundary_bench.grading.typography import dress
-from boundary_bench.grading.units import is_unit
-from boundary_bench.grading.values import CLOSE, EQUALS, close, value_of
+from boundary_bench.grading.units import Unit, is_unit, unit_of
+from boundary_bench.grading.values import CLOSE, close, value_of
 
 LONGEST_SHOWN = 80  # characters of what was read
 DIGITS = 60  # in which numbers are compared that are not rational
-NEGLIGIBLE = Fraction(1, 10**40)
-UNIT = re.compile(r"(?<=[\w}])\s*(?:\\text\{[^{}]*\}|\s[A-Za-z. ]+)(?:\^\{[1-9]\})?$")
-#: An equation that is solved for nothing; that its right side is 0 does not make 0 an answer.
-IMPLICIT = re.compile(r"[+\-*/^].*=\s*0$")
-WITHOUT_COMMANDS = re.compile(r"\\[a-zA-Z]+(?:\{[a-zA-Z ]+\})?")
-PRIME = re.compile(r"'|\\prime")
+MOST_DIGITS = 4_000  # that may cancel
+UNIT = re.compile(
+    r"(?<=[\w})])\s*(?:\\text\{[^{}]*\}|\\frac\{\\text\{[^{}]*\}\}\{\\text\{[^{}]*\}(?:\^\{\d\})?\}|\\cdot|/|\^\{-?[1-9]\}"
+    r"|\s[A-Za-z. ]++)+$"
+)
+TWO_NUMBERS = re.compile(r"(?<![_\d])\d+\s+\d")
+#: Letters that stand for whole numbers where floors, factorials or remainders are taken.
+WHOLE = set("ijkmnpqN")
 #: Where two formulas are compared; at least so many points must be in the domain of both.
 POINTS = ("3/7", "5/3", "11/4", "2/9", "17/6", "1/13", "31/8", "23/5")
+WHOLE_POINTS = ("6", "3", "8", "5", "12", "7", "4", "10")
 #: Their signs, variable by variable.
 SIGNS = ("+", "+", "+", "-", "-", "+-", "-+", "++-")
 FEWEST_POINTS = 3
@@ -65,22 +70,32 @@ def compare(reference: str, answer: str) -> Comparison:
     Raises:
         MemoryError: the comparison needs more than its process may have.
     """
-    texts = _in_two_cases(dress(reference), dress(answer))
+    (one, unit), (other, its_unit) = (_measured(dress(text)) for text in (reference, answer))
+    texts = rewritten(one, other)
     gold, given = map(parsed, texts)
-    return Comparison(_equal(texts, gold, given), _shown(gold), _shown(given))
+    try:
+        equal = _equal(texts, gold, _times(given, unit, its_unit))
+    except MemoryError:
+        raise
+    except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
+        equal = False
+    return Comparison(equal, _shown(gold), _shown(given))
 
 
-def _in_two_cases(reference: str, answer: str) -> tuple[str, str]:
-    """Two answers, of which one has a letter both capital and small: for math-verify they are one and the same."""
-    letters = [set(WITHOUT_COMMANDS.sub("", text)) for text in (reference, answer)]
-    both = {letter for found in letters for letter in found if letter.isupper() and letter.lower() in found}
-    if not both:
-        return reference, answer
-    capital = re.compile(rf"(\\[a-zA-Z]+(?:\{{[a-zA-Z]+\}})?)|([{''.join(both)}])(?:_\{{?(\w+)\}}?)?")
-    one, other = (
-        capital.sub(lambda found: found[1] or f"{found[2]}_{{c{found[3] or ''}}}", text) for text in (reference, answer)
-    )
-    return one, other
+def _measured(text: str) -> tuple[str, Unit]:
+    """A dressed answer without its unit, and that."""
+    unit = UNIT.search(text)
+    return (text[: unit.start()], unit_of(unit[0])) if unit and is_unit(unit[0]) else (text, Unit(None))
+
+
+def _times(given: Any, unit: Unit, its_unit: Unit) -> Any:
+    """What an answer is in the unit of the reference; None where its own is of another kind."""
+    import sympy
+
+    if unit.powers is None or its_unit.powers is None or (unit == its_unit):
+        return given
+    scalable = unit.powers == its_unit.powers and isinstance(given, sympy.Expr)
+    return given * sympy.Rational(its_unit.size / unit.size) if scalable else None
 
 
 def _equal(texts: tuple[str, str], gold: Any, given: Any) -> bool:
@@ -90,30 +105,38 @@ def _equal(texts: tuple[str, str], gold: Any, given: Any) -> bool:
         value = value_of(rounded)
         if value and value.step and not value.percent and (number := _real(exact)) is not None:
             return close(value.number, number, value.step)
-    return _verified(gold, given) or _same_formula(gold, given)
+    formulas = _formulas(gold, given)
+    if formulas and (_apart(*formulas) or _apart_at_points(*formulas)):
+        return False
+    return _verified(gold, given) or (bool(formulas) and _same_formula(*formulas))
+
+
+def _formulas(gold: Any, given: Any) -> tuple[Any, Any] | None:
+    """Two formulas, in which the letter i is the imaginary unit; None where one is a set, a relation or the like."""
+    import sympy
+
+    if not all(isinstance(each, sympy.Expr) for each in (gold, given)):
+        return None
+    unit = [symbol for symbol in gold.free_symbols | given.free_symbols if symbol.name == "i"]
+    return tuple(each.xreplace(dict.fromkeys(unit, sympy.I)) for each in (gold, given))  # type: ignore[return-value]
 
 
 def _alike(reference: str, answer: str) -> bool:
-    """Whether two dressed answers are of one form, which math-verify does not ask: brackets, primes, equations."""
+    """Whether the brackets of two dressed answers mean the same, which math-verify does not ask."""
     kinds = {brackets_of(text) for text in (reference, answer)} - {""}
-    if len(kinds) > 1 and ("{}" in kinds or "\\infty" not in reference):
-        return False
-    if len(PRIME.findall(reference)) != len(PRIME.findall(answer)):
-        return False
-    return IMPLICIT.search(reference) is None or EQUALS.search(answer) is not None
+    return len(kinds) < 2 or ("{}" not in kinds and "\\infty" in reference)
 
 
 @lru_cache(maxsize=20_000)
 def parsed(text: str) -> Any:
-    """What math-verify reads in a dressed answer, without its unit; None where it reads nothing."""
+    """What math-verify reads in a rewritten answer; None where it reads nothing."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig
 
     rules = NormalizationConfig(units=False, malformed_operators=True, nits=True)
     latex = LatexExtractionConfig(boxed_match_priority=0, normalization_config=rules)
-    unit = UNIT.search(text)
-    if unit and is_unit(unit[0]):
-        text = text[: unit.start()]
+    if TWO_NUMBERS.search(text):  # which it would add
+        return None
     # all of it, or nothing: by default it would go on to a fraction within what it cannot read
     modes: dict[str, Any] = {"fallback_mode": "no_fallback", "extraction_mode": "first_match", "parsing_timeout": None}
     found = _library().parse(f"\\boxed{{{text}}}", [latex], **modes)
@@ -121,16 +144,14 @@ def parsed(text: str) -> Any:
 
 
 def _verified(gold: Any, given: Any) -> bool:
-    try:
-        return _library().verify(gold, given, timeout_seconds=None, raise_on_error=True)
-    except MemoryError:
-        raise
-    except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
-        return False
+    return _library().verify(gold, given, timeout_seconds=None, raise_on_error=True)
 
 
 def _apart(a: Any, b: Any) -> bool:
-    """Whether two expressions are numbers that differ: exact ones at all, others by more than a millionth."""
+    """Whether two expressions are numbers that differ: exact ones at all, rounded ones by more than a millionth.
+
+    Two exact numbers are the same if no digit of their difference is found that is sure.
+    """
     import sympy
     from math_verify.grader import get_pct_val
 
@@ -139,9 +160,19 @@ def _apart(a: Any, b: Any) -> bool:
     difference = (a - b).doit()
     if difference.free_symbols:
         return False
+    if not any(each.has(sympy.Float) for each in (a, b)):
+        slow = difference.has(sympy.Function, sympy.Integral, sympy.Sum, sympy.Product)
+        found = difference.evalf(DIGITS, maxn=DIGITS if slow else MOST_DIGITS)
+        return any((part.is_Rational and part != 0) or _is_sure(part) for part in found.as_real_imag())
     size = max((abs(each.doit().evalf(DIGITS)) for each in (a, b) if not each.free_symbols), default=1)
-    bound = CLOSE if any(each.has(sympy.Float) for each in (a, b)) else NEGLIGIBLE
-    return bool(abs(difference.evalf(DIGITS)) > sympy.Rational(bound) * size)
+    return bool(abs(difference.evalf(DIGITS)) > sympy.Rational(CLOSE) * size)
+
+
+def _is_sure(part: Any) -> bool:
+    """Whether a number has digits; sympy gives one of a single bit where all have cancelled."""
+    import sympy
+
+    return isinstance(part, sympy.Float) and part._prec > 1
 
 
 def _real(expression: Any) -> Fraction | None:
@@ -157,28 +188,48 @@ def _real(expression: Any) -> Fraction | None:
 def _same_formula(gold: Any, given: Any) -> bool:
     """Whether two formulas have the same value at every point at which the reference has a real one.
 
-    So is ``1/\\sqrt{n}``, where math-verify takes n for real, ``\\sqrt{1/n}``. The letter i is the imaginary unit.
+    So is ``1/\\sqrt{n}``, where math-verify takes n for real, ``\\sqrt{1/n}``. Of complex numbers all points count.
     """
     import sympy
 
-    if not all(isinstance(each, sympy.Expr) for each in (gold, given)):
+    if gold.free_symbols != given.free_symbols:
         return False
-    unit = [symbol for symbol in gold.free_symbols | given.free_symbols if symbol.name == "i"]
-    gold, given = (each.xreplace(dict.fromkeys(unit, sympy.I)) for each in (gold, given))
-    symbols = sorted(gold.free_symbols, key=str)
-    if gold.free_symbols != given.free_symbols or not (symbols or unit):
-        return False
+    numbers = not gold.free_symbols or any(each.has(sympy.I) for each in (gold, given))
     compared = 0
-    for place, signs in enumerate(SIGNS if symbols else SIGNS[:1]):
-        points = (f"{signs[i % len(signs)]}{POINTS[(place + i) % len(POINTS)]}" for i in range(len(symbols)))
-        point = dict(zip(symbols, map(sympy.Rational, points), strict=True))
-        a, b = (each.xreplace(point).doit().evalf(DIGITS) for each in (gold, given))
-        if not a.is_number or not a.is_finite or not (unit or a.is_real):
+    for a, b in _at_points(gold, given, SIGNS if gold.free_symbols else SIGNS[:1]):
+        value = a.evalf()
+        if not _is_number(value) or not (numbers or value.is_real):
             continue
-        if not b.is_number or not b.is_finite or abs(a - b) > sympy.Rational(NEGLIGIBLE) * max(abs(a), abs(b)):
+        if not _is_number(b.evalf()) or _apart(a, b):
             return False
         compared += 1
-    return compared >= min(FEWEST_POINTS, 1 + 2 * bool(symbols))
+    return compared >= (FEWEST_POINTS if gold.free_symbols else 1)
+
+
+def _apart_at_points(gold: Any, given: Any) -> bool:
+    """Whether two formulas differ at a point, which math-verify does not see where the difference is small."""
+    if not (gold.free_symbols and given.free_symbols):
+        return False
+    pairs = ((a, b, a.evalf(), b.evalf()) for a, b in _at_points(gold, given, ("+", "+", "+")))
+    return any(at.is_real and _is_number(at) and _is_number(bt) and _apart(a, b) for a, b, at, bt in pairs)
+
+
+def _is_number(value: Any) -> bool:
+    return bool(value.is_number and value.is_finite)
+
+
+def _at_points(gold: Any, given: Any, signs: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """The values of two formulas at some points; at whole numbers where they count or round."""
+    import sympy
+
+    symbols = sorted(gold.free_symbols | given.free_symbols, key=str)
+    functions = (sympy.floor, sympy.ceiling, sympy.factorial, sympy.binomial, sympy.Mod)
+    whole = any(each.has(*functions) for each in (gold, given)) and {symbol.name for symbol in symbols} <= WHOLE
+    points = WHOLE_POINTS if whole else POINTS
+    for place, sign in enumerate(signs):
+        values = (f"{sign[i % len(sign)]}{points[(place + i) % len(points)]}" for i in range(len(symbols)))
+        point = dict(zip(symbols, map(sympy.Rational, values), strict=True))
+        yield gold.xreplace(point).doit(), given.xreplace(point).doit()
 
 
 def _shown(expression: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.grading import Grader, Ruling, Verdict, algebra, extract, letters, limits
+from boundary_bench.grading import Grader, Ruling, Verdict, algebra, boxes, equations, extract, letters, limits
 from boundary_bench.grading.normal import normal
 from boundary_bench.grading.readings import equal, is_list, readings
 from boundary_bench.grading.typography import dress, key
@@ -41,22 +41,48 @@ def quick(reference: str, answer: str) -> Ruling | None:
     return _any_of(_without_algebra, reference, answer)
 
 
-def _any_of(judge: Callable[[str, str], Ruling | None], reference: str, answer: str) -> Ruling | None:
+Judge = Callable[[str, str], Ruling | None]
+
+
+def _any_of(judge: Judge, reference: str, answer: str) -> Ruling | None:
     """The first ruling that calls a reading of an answer correct, else the last; None where one is undecided."""
     rulings = []
     for text in _answers(reference, answer):
-        ruling = judge(reference, text)
+        ruling = _every(judge, reference, text)
         if ruling is not None and ruling.verdict is Verdict.CORRECT:
             return ruling
         rulings.append(ruling)
     return None if None in rulings else rulings[-1]
 
 
+def _every(judge: Judge, reference: str, answer: str) -> Ruling | None:
+    """The ruling on an answer that may be an equation, of which all sides must be right."""
+    if key(reference) == key(answer):
+        return judge(reference, answer)
+    gold, given = equations.without_modulus(dress(reference), dress(answer))
+    are_equations = [len(equations.sides(text)) > 1 for text in (gold, given)]
+    if is_list(gold) or is_list(given) or all(are_equations) or not any(are_equations):
+        return judge(gold, given)
+    asked = equations.asked(gold)
+    if asked is None:
+        return Ruling(Verdict.WRONG, f"the answer is no equation: read as {given} against {gold}")
+    value = value_of(asked)
+    ruling = None
+    for side in equations.answers(given, decimal=value is not None and value.step is not None):
+        ruling = judge(asked, side)
+        if ruling is None or ruling.verdict is not Verdict.CORRECT:
+            break
+    return ruling
+
+
 def _answers(reference: str, answer: str) -> list[str]:
-    """An answer; of one that is several boxes the list of them, where a list is asked for, and the last."""
+    """What an answer may say: itself; of several boxes the list of them, where a list is asked for, and the last.
+
+    The last of two alternatives too: solutions of MATH end in "3 or 5" in two boxes, with the last as reference.
+    """
     if "\\boxed" not in answer and "\\fbox" not in answer:
         return [answer]
-    contents = [box.content for box in extract.boxes(answer)] or [answer]
+    contents = [box.content for box in boxes.boxes(answer)] or [answer]
     listed = [", ".join(contents)] if len(contents) > 1 and is_list(dress(reference)) else []
     return [*listed, contents[-1]]
 
@@ -102,7 +128,7 @@ def _words(gold: str, given: str) -> Ruling | None:
         return None
     if not any("\\text" in text for text in (gold, given)) and not all(map(LONG_WORD.search, plain)):
         return None  # a product of variables
-    one, other = ({ARTICLE.sub("", part.lower()) for part in AND.split(text)} for text in plain)
+    one, other = (sorted(ARTICLE.sub("", part.lower()) for part in AND.split(text)) for text in plain)
     return _ruling(one == other, "words")
 
 

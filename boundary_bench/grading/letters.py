@@ -11,7 +11,9 @@ import re
 import unicodedata
 
 from boundary_bench.grading import NO_ANSWER, Nothing
-from boundary_bench.grading.extract import LONGEST_LINE, boxes, own, said
+from boundary_bench.grading.boxes import LONGEST_LINE, boxes
+from boundary_bench.grading.extract import ANSWERED, own
+from boundary_bench.grading.sentences import said
 
 SEVERAL = Nothing("several letters")
 STYLE = re.compile(
@@ -19,38 +21,49 @@ STYLE = re.compile(
 )
 NAMED = r"(?:(?:the\s)?(?:option|choice|letter|answer|alternative)s?\s?:?\s*)?"
 #: A letter in brackets or with the mark of a label.
-LABEL = r"(?:\(\s*([A-J])\s*\)|\[\s*([A-J])\s*\]|([A-J])\s*[).:](?!\w))"
-ALONE = re.compile(rf"{NAMED}(?:{LABEL}|([A-J]))[\s.,;:!]*", re.IGNORECASE)
+LABEL = r"(?:\(\s*([A-J])\s*\)|\[\s*([A-J])\s*\]|([A-J])(?:\s*[).:](?!\w)|\s[-–—](?=\s)))"
+ALONE = re.compile(rf"{NAMED}(?:{LABEL}|([A-J]))[\s.,;:!-]*", re.IGNORECASE)
 WITH_TEXT = re.compile(rf"{NAMED}{LABEL}\s*(?=\S)", re.IGNORECASE)
 #: A capital letter and what is said of it; an A or I before a word may be a word itself.
 AND_WORDS = re.compile(
-    r"([B-HJ])(?=[\s,;](?!\w\b|[\s,;]*[=+\-*/^_<>]))|([AI])(?=[\s,;]+(?:because|since|as|is|for|so|which|with|by|due|meaning)\b)"
+    r"([B-HJ])(?=[\s,;](?!\w\b|[\s,;]*[=+\-*/^_<>]))|([AI])(?=[,;]|\s\(|\s+(?:because|since|as|is|for|so|which|with|by|due|meaning)\b)"
 )
 LETTER = r"\(?\s?[A-J]\s?\)?(?![A-Za-z])"
 LIST = re.compile(
-    rf"(?:both\s|either\s)?{NAMED}{LETTER}(?:\s*(?:,|;|/|&|\band\b|\bor\b)\s*)+{NAMED}{LETTER}", re.IGNORECASE
+    rf"(?:both\s|either\s)?{NAMED}{LETTER}(?:\s*(?:,|;|/|&|\band\b|\bor\b)\s*)+(?!(?-i:a|i)\s[a-z]){NAMED}{LETTER}",
+    re.IGNORECASE,
 )
 SPACED = re.compile(r"[A-J](?:\s+[A-J])+", re.IGNORECASE)
-FURTHER_LABEL = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:](?=\s|$))")
+FURTHER_LABEL = re.compile(r"(?<![\w°])(?:\([A-J]\)|[A-J][).:](?=\s|$))")
 CALLED_CORRECT = re.compile(
     r"(?<![A-Za-z])(?:\(([A-J])\)|([A-J]))\)?\s(?:is|would be|must be)\s(?:the\s|indeed\s)?(?:correct|right|best)\b"
     r"|\b(?:correct|right|best|final)\s(?:option|choice|alternative|letter)\s(?:is|would be|must be)\s?:?\s*"
     r"(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
     r"|\b(?:choose|select|pick)\s(?:option\s|choice\s|answer\s)?(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
 )
+#: A line that is a letter or begins with its label.
+LINE = re.compile(
+    rf"^[ \t>#*_-]{{0,6}}(?:{NAMED}(?:{LABEL}(?:[ \t*_]*(?=\S)|[ \t*_]*$)|([A-J])[ \t.*_]*$))", re.MULTILINE
+)
+#: A response that begins with its choice, as those of base models do.
+ANSWERED_AT_ONCE = re.compile(rf"\A\s*(?:{LABEL}|[A-J](?=[.\s]{0, 4}\n))|{ANSWERED.pattern}", re.IGNORECASE)
+AT_THE_END = re.compile(r"[^()]*\(([A-J])\)[\s.]*")
 
 
 def choice(response: str) -> str | Nothing:
     """The letter that a response chooses, as a capital."""
-    response = own(response)
-    places = [box.content[:LONGEST_LINE] for box in boxes(response)[-1:]]
-    for place in (*places, *said(response)):
-        found = _in_place(_plain(place))
+    response = own(response, ANSWERED_AT_ONCE)
+    contents = [_plain(box.content[:LONGEST_LINE]) for box in boxes(response)]
+    if len({match[0] for match in map(ALONE.fullmatch, contents) if match}) > 1:
+        return SEVERAL
+    for place in (*contents[-1:], *map(_plain, said(response))):
+        found = _in_place(place)
         if found is not None:
             return found
-    for match in reversed(list(CALLED_CORRECT.finditer(response))):
+    plain = STYLE.sub("", response)
+    for match in reversed(list(CALLED_CORRECT.finditer(plain))):
         return _letter(match)
-    return _in_last_line(response) or NO_ANSWER
+    return _in_line(plain) or NO_ANSWER
 
 
 def _plain(place: str) -> str:
@@ -69,16 +82,17 @@ def _in_place(text: str) -> str | Nothing | None:
         return _letter(match)
     if match := WITH_TEXT.match(text):
         return SEVERAL if FURTHER_LABEL.search(text, match.end()) else _letter(match)
-    match = AND_WORDS.match(re.sub(rf"^{NAMED}", "", text, flags=re.IGNORECASE))
+    match = AND_WORDS.match(re.sub(rf"^{NAMED}", "", text, flags=re.IGNORECASE)) or AT_THE_END.fullmatch(text)
     return _letter(match) if match else None
 
 
-def _in_last_line(response: str) -> str | None:
-    """The letter of a last line that is one, or that begins with a label and is not the end of a list of options."""
-    lines = [line[:LONGEST_LINE] for line in response.rstrip(" .\n\t*").rsplit("\n", 4)[-4:] if line.strip()]
-    before, last = map(_plain, ["", "", *lines][-2:])
-    match = ALONE.fullmatch(last) or WITH_TEXT.match(last)
-    if match is None or WITH_TEXT.match(before) or LIST.match(last) or FURTHER_LABEL.search(last, match.end()):
+def _in_line(response: str) -> str | None:
+    """The letter of the first or last line, where it alone is or has a label: several are the options."""
+    lines = [line.strip()[:LONGEST_LINE] for line in response.splitlines() if line.strip()]
+    labelled = {_letter(match) for line in lines if (match := LINE.match(line))}
+    if len(labelled) != 1 or not any(LINE.match(line) for line in (lines[0], lines[-1])):
         return None
-    written = next(group for group in match.groups() if group)
-    return written.upper() if written.isupper() or "(" in match[0] or "[" in match[0] else None
+    line = next(line for line in (lines[-1], lines[0]) if LINE.match(line))
+    match = LINE.match(line)
+    several = LIST.match(line) or (match and FURTHER_LABEL.search(line, match.end()))
+    return None if several else labelled.pop()

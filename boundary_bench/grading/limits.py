@@ -25,9 +25,11 @@ UNPRINTABLE = re.compile(
 NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1}}}")
 SCIENTIFIC = re.compile(r"\d\.?[eE][+-]?\d{4,}")
 POWER_OF_NUMBERS = re.compile(r"(\d+)\s*[)}]*\s*(?:\^|\*\*)\s*(?=[({]*\s*(\d+))")
+#: A sum from 1 to 1,000,000 holds no power.
+LOWER_LIMIT = re.compile(r"\\(?:sum|prod|int)\s*_\s*(?:\{[^{}]*\}|\w)")
 #: ``x^2y^2`` is none: the exponent ends after a number or one letter.
 TOWER = re.compile(r"(?:\^|\*\*)\s*(?:[\d.]+|[A-Za-z]|\{[^{}]*\})\s*(?:\^|\*\*)")
-FACTORIAL = re.compile(r"(\d+)\s*[)}]*\s*!")
+FACTORIAL = re.compile(r"(\d+)\s*[)}]*\s*!|\\binom\s*\{\s*(\d+)")
 REPEATED_FACTORIAL = re.compile(r"![\s)}\]]*!")
 BRACKET = re.compile(r"\\.|[{}()\[\]]", re.DOTALL)
 
@@ -76,7 +78,7 @@ def _too_powerful(answer: str) -> str | None:
     deepest, inside = _exponents(answer)
     if deepest > MOST_NESTED_POWERS:
         return f"powers more than {MOST_NESTED_POWERS} deep"
-    for match in POWER_OF_NUMBERS.finditer(answer):
+    for match in POWER_OF_NUMBERS.finditer(LOWER_LIMIT.sub(lambda found: " " * len(found[0]), answer)):
         digits = math.log10(max(2, int(match[1]))) * int(match[2])
         if inside[match.start(1)] and digits > math.log10(LARGEST_NESTED_RESULT):
             return f"an exponent of more than {LARGEST_NESTED_RESULT:,}"
@@ -107,5 +109,5 @@ def _too_factorial(answer: str) -> str | None:
         return f"more than {MOST_FACTORIALS} factorials"
     if REPEATED_FACTORIAL.search(answer.replace("\\!", "")):
         return "a factorial of a factorial"
-    large = any(int(match[1]) > LARGEST_FACTORIAL for match in FACTORIAL.finditer(answer))
+    large = any(int(match[1] or match[2]) > LARGEST_FACTORIAL for match in FACTORIAL.finditer(answer))
     return f"a factorial of more than {LARGEST_FACTORIAL:,}" if large else None

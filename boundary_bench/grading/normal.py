@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from boundary_bench.grading.typography import dress
+from boundary_bench.grading.values import SIZES
 
 #: In this order, on an answer in its dress.
 RULES = [
@@ -17,7 +18,7 @@ RULES = [
         (r"\\\$|[€£¥₹]", ""),
         (r"\\%|\\text\{\s*percent\s*\}|percent\b", ""),
         (r"\^\\circ(?![a-zA-Z])|\\text\{\s*degrees?\s*\}|(?<=\d)\s*degrees?\b", ""),
-        (r"(?<=[\d}])\s*\\text\{[^{}]*\}(?:\^\{\d\})?\s*$", ""),
+        (rf"(?<=[\d}}])\s*\\text\{{(?!\s*(?:{'|'.join(SIZES)}))[^{{}}]*\}}(?:\^\{{\d\}})?\s*$", ""),
         (r"\\text\{([^{}]*)\}", r"\1"),
         (r"\\(?:begin|end)\{[bvBV]?matrix\}", lambda match: re.sub(r"[bvBV]matrix", "pmatrix", match[0])),
         (r"\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])", "*"),

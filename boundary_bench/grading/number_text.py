@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import deque
 
+from boundary_bench.grading.equations import COMMAND, VARIABLE, is_quantity, sides
 from boundary_bench.grading.typography import dress
-from boundary_bench.grading.values import value_of
+from boundary_bench.grading.units import known
+from boundary_bench.grading.values import SIZES, value_of
 
 #: Between groups of three digits: a comma, or a thin space of LaTeX or Unicode.
 GROUP = r"(?:,|\{,\}|,\\!|\\[,! ]|[ \u00a0\u2007\u2009\u202f])"
@@ -14,34 +16,84 @@ PLAIN = rf"(?:\d{{1,3}}(?:{GROUP}\d{{3}}(?!\d))+|\d+)(?:\.\d+)?|\.\d+"
 PART = r"\s?\\[dt]?frac\{\d{1,9}\}\{\d{1,9}\}|\s\d{1,9}/\d{1,9}(?!\d)|\s?/\s?\d+(?:\.\d+)?|\s?[½⅓⅔¼¾]"
 POWER = r"\s?(?:\\times|\\cdot|[×·*x])\s?10\s?(?:\^\s?\{?[-−+]?\d{1,6}\}?|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,6})|[eE][-+]?\d{1,6}(?!\w)"
 NUMBER = re.compile(
-    rf"(?<![\w.])\d{{1,2}}:\d\d(?!\d)"  # a time of day is one thing
+    rf"(?<![\w.])\d{{1,9}}:\d{{1,9}}(?!\d)"  # a time of day or a ratio is one thing
+    rf"|(?<!\d)[¼-¾⅐-⅞]"
     rf"|(?:(?<![\d)}}.])[-−–](?=[\d.$€£¥₹\\]))?(?:\\?[$€£¥₹]\s?-?)?(?:"
     rf"\\[dt]?frac\s?(?:\{{-?\d{{1,99}}\}}|\d)\s?(?:\{{\d{{1,99}}\}}|\d)"
-    rf"|(?<![A-Za-z\d.])(?:{PLAIN})(?:{PART})?(?:{POWER})?"
-    rf")(?:\s?(?:\\?%|(?:percent|hundred|thousand|million|billion|trillion)\b))?"
+    rf"|(?<![A-Za-z\d.^_])(?<!\^\{{)(?<!_\{{)(?:{PLAIN})(?:{PART})?(?:{POWER})?"
+    rf")(?:\s?(?:\\?%|(?:percent|{'|'.join(SIZES)})\b))?"
 )
+NEAR = 40  # characters before a number that are looked at
 WORDS = re.compile(r"\s*(?:\\text\{|\\mathrm\{|[A-Za-z]{2})")
+#: Words and signs about a number that make another answer of it.
+BEFORE = re.compile(
+    r"(?:\b(?:not|at (?:least|most)|(?:less|more|fewer|greater) than|between|from|twice|half|double|triple|third)"
+    r"\s(?:of\s)?|[a-zA-Z)}]\s*/\s*|\}\{|sqrt\s?[({]?)[\s$]*$",
+    re.IGNORECASE,
+)
+NEGATIVE = re.compile(r"\b(?:negative|minus)\s[\s$]*$|[-−]\s[\s$]*$", re.IGNORECASE)
+AFTER = re.compile(
+    r"[\s$]*(?:[-+*/×·^−–x]\s?[\d(\\${]|\^|\\(?:times|cdot|sqrt|pi|div|pm)(?![a-z])|[√π!]"
+    r"|(?:\\[a-z]+\{[\s~]*)?(?:times|plus|minus|divided|multiplied|over|squared|cubed|factorial|groups? of"
+    r"|(?:more|less) than|and an? )\b"
+    r"|(?:[a-z]+\s+|\\[a-z]+\{[\s~]*)?(?:and|or|to)\b[\s~}$]*\d|,\s[\s$]*\d)",
+    re.IGNORECASE,
+)
+ATTACHED = re.compile(r"[A-Za-z]+")
+ORDINALS = {"st", "nd", "rd", "th"}
+END = re.compile(r"\n|[.!](?:\s|$)|,?\s(?:because|since|as|so|which)\b")
+#: What follows is what an expression comes to.
+COMES_TO = re.compile(r"(?:\bwhich (?:is|equals)|\bso|\bthus|\btherefore|\bor|:)\s+(?=[-$\d])")
+UNSOLVED = re.compile(r"\\(?:not|ne|neq|le|leq|ge|geq|lt|gt)(?![a-z])|[!<>≠≤≥]")
 
 
 def first_number(text: str) -> str | None:
-    """The first number in a text, or what it is said to be equal to, as it is written."""
-    found = NUMBER.search(text.rpartition("=")[2]) or NUMBER.search(text)
-    return found[0].strip() if found else None
+    """The first number in a text, or what it is said to be equal to, as it is written.
+
+    With what follows where that makes another answer of it: ``18*2``, ``10^6`` and ``18 or 20`` are not 18.
+    """
+    tail = text.rpartition("=")[2]
+    whole, found = (tail, NUMBER.search(tail)) if NUMBER.search(tail) else (text, NUMBER.search(text))
+    return found and _whole(whole, found)
 
 
 def last_number(text: str) -> str | None:
-    """The last number in a text, as it is written."""
+    """The last number in a text, as it is written, with what makes another answer of it."""
     found = deque(NUMBER.finditer(text), 1)
-    return found[0][0].strip() if found else None
+    start = max(0, found[0].start() - NEAR) if found else 0
+    return _whole(text[start:], NUMBER.search(text[start:], found[0].start() - start)) if found else None
+
+
+def _whole(text: str, found: re.Match[str] | None) -> str | None:
+    """A number of a text as an answer."""
+    if found is None:
+        return None
+    before, after = text[: found.start()], text[found.end() :]
+    attached = ATTACHED.match(after)
+    odd = attached is not None and attached[0].lower() not in ORDINALS and known(attached[0]) is None
+    if not odd and not AFTER.match(after) and not BEFORE.search(before):
+        return ("-" if NEGATIVE.search(before) else "") + found[0].strip()
+    if result := COMES_TO.search(after):
+        return first_number(after[result.end() :])
+    end = END.search(text, found.end())
+    start = max(0, found.start() - NEAR) if BEFORE.search(before) else found.start()
+    return text[start : end.start() if end else None].replace("$", "").strip()
 
 
 def numeric_content(content: str) -> str:
-    """The number that a box holds: all of it, what it is said to be equal to, or what its words are about.
+    """The number that a box holds: all of it, what it is said to be equal to, or the only one in its words.
 
     A box that holds anything else is an answer too, and no number.
     """
-    for text in (content, content.rpartition("=")[2].strip()):
-        if value_of(dress(text)) is not None:
-            return text
-    found = NUMBER.match(content)
-    return found[0] if found and WORDS.match(content, found.end()) else content
+    *others, last = sides(dress(content))
+    if value_of(dress(content)) is not None:
+        return content
+    if others:
+        names = VARIABLE.search(COMMAND.sub(" ", others[0]))
+        solved = not UNSOLVED.search(content) and (is_quantity(others[0]) or not names)
+        return content.rpartition("=")[2].strip() if solved and value_of(last) is not None else content
+    first, *more = list(NUMBER.finditer(content)) or [None]
+    begins = first is not None and first.start() == 0 and WORDS.match(content, first.end())
+    if first and (begins or (not more and WORDS.search(content))) and not UNSOLVED.search(content):
+        return first_number(content) or content
+    return content

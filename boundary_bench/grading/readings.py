@@ -1,26 +1,32 @@
-r"""What an answer means where it is made of numbers: a number, a time of day, a numeral, or a list of such.
+r"""What an answer means where it is made of numbers: a number, a time of day, a ratio, a numeral, or a list of such.
 
 Two answers that are read so are compared exactly and without algebra.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 
-from boundary_bench.grading.values import EQUALS, TEXT, Value, equal_values, named, value_of
+from boundary_bench.grading.equations import sides
+from boundary_bench.grading.units import TEXT
+from boundary_bench.grading.values import Value, equal_values, named, value_of
 
 LONGEST = 400  # characters
 DEEPEST = 3  # lists within each other
-CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+CLOCK = re.compile(r"(\d{1,2})(?::(\d\d)(?::(\d\d))?)?\s?(?:([ap])\s?\.?\s?m\s?\.?)?", re.IGNORECASE)
+NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+RATIO = re.compile(rf"{NUMBER}(?: ?(?::|to) ?{NUMBER})+")
 BASED = re.compile(
-    r"(-?)\s*(?P<open>\()?\s*([0-9A-Za-z]*\.?[0-9A-Za-z]+)\s*(?(open)\))\s*"
-    r"(?:_\s*\{?|,?\s*(?:in\s|\()?\s*base[\s-])\s*\(?\s*([a-z]+|\d{1,2})\s*\)?\}?\)?"
+    r"(-?) ?(\()? ?([0-9A-Za-z]*\.?[0-9A-Za-z]+) ?(?(2)\)) ?"
+    r"(?:_ ?\{? ?|,? ?(?:in |\()? ?base[ -])\(? ?([a-z]+|\d{1,2}) ?\)? ?\}? ?\)?"
 )
 BASES = {
-    **{str(base): base for base in range(2, 37)},
+    **{str(base): base for base in range(2, 100)},
     **dict(zip(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), range(2, 11), strict=True)),
     **{"eleven": 11, "twelve": 12, "sixteen": 16},
 }
@@ -31,7 +37,7 @@ TOKEN = re.compile(r"\\[{}]|\\text\{\s*,?\s*(?:and|or)\s*\}|\\[a-zA-Z]+|\b(?:and
 
 @dataclass(frozen=True)
 class Clock:
-    """A time of day, or a ratio that is written like one.
+    """A time of day.
 
     Attributes:
         seconds: after midnight; after noon too, where the half of the day is not said.
@@ -44,6 +50,21 @@ class Clock:
     def __str__(self) -> str:
         hours, seconds = divmod(self.seconds, 3600)
         return f"{hours}:{seconds // 60:02}:{seconds % 60:02}"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Numbers of which only the quotients count, as ``3:4`` or ``3 to 4``."""
+
+    terms: tuple[Fraction, ...]
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self.terms))
+
+    @property
+    def simplest(self) -> tuple[Fraction, ...]:
+        """The same ratio with a first term of one."""
+        return tuple(term / self.terms[0] for term in self.terms) if self.terms[0] else self.terms
 
 
 @dataclass(frozen=True)
@@ -69,7 +90,7 @@ class Listing:
         return f"{opening}{', '.join(map(str, self.items))}{closing}"
 
 
-Reading = Value | Clock | Numeral | Listing
+Reading = Value | Clock | Ratio | Numeral | Listing
 
 
 @lru_cache(maxsize=20_000)
@@ -77,7 +98,7 @@ def readings(text: str, depth: int = 0) -> tuple[Reading, ...]:
     """What a dressed answer may mean: ``70,110`` is one number, or two; empty where it is nothing of that."""
     if len(text) > LONGEST or depth > DEEPEST:
         return ()
-    found = (value_of(text), _clock(text), _numeral(text), _listing(text, depth))
+    found = (value_of(text), _clock(text), _ratio(text), _numeral(text), *_listings(text, depth))
     return tuple(each for each in found if each is not None)
 
 
@@ -87,6 +108,10 @@ def equal(reference: Reading, answer: Reading) -> bool | None:
         return equal_values(reference, answer)
     if isinstance(reference, Clock) and isinstance(answer, Clock):
         return _equal_clocks(reference, answer)
+    if isinstance(reference, Ratio) and isinstance(answer, Ratio):
+        return reference.simplest == answer.simplest
+    if isinstance(reference, Ratio) or isinstance(answer, Ratio):
+        return _equal_to_ratio(reference, answer)
     if isinstance(reference, Numeral) or isinstance(answer, Numeral):
         return _equal_numerals(reference, answer)
     if isinstance(reference, Listing) and isinstance(answer, Listing):
@@ -100,8 +125,8 @@ def equal(reference: Reading, answer: Reading) -> bool | None:
 
 
 def _clock(text: str) -> Clock | None:
-    match = CLOCK.fullmatch(TEXT.sub(r"\1", text))
-    if match is None:
+    match = CLOCK.fullmatch(_plain(text))
+    if match is None or not (match[2] or match[4]):
         return None
     hours, minutes, seconds = (int(match[place] or 0) for place in (1, 2, 3))
     if hours > 24 or minutes > 59 or seconds > 59 or (match[4] and not 0 < hours < 13):
@@ -111,14 +136,39 @@ def _clock(text: str) -> Clock | None:
     return Clock(hours * 3600 + minutes * 60 + seconds, bool(match[4]))
 
 
-def _equal_clocks(reference: Clock, answer: Clock) -> bool | None:
-    """Two times of day; None where neither says its half of the day, as they may be ratios."""
-    if not reference.said and not answer.said:
-        return None
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", TEXT.sub(r" \1 ", text)).strip()
+
+
+def _equal_clocks(reference: Clock, answer: Clock) -> bool:
+    """Two times of day, of which one may leave open which half of the day it is."""
     either_half = not (reference.said and answer.said) and min(reference.seconds, answer.seconds) < 13 * 3600
     unsaid = answer if reference.said else reference
     day = 12 * 3600 if either_half and unsaid.seconds < 13 * 3600 else 24 * 3600
     return reference.seconds % day == answer.seconds % day
+
+
+# ratios
+
+
+def _ratio(text: str) -> Ratio | None:
+    """Two numbers or more; none where it is a time of day, which ``6:20`` is, as a ratio would be given as 3:10."""
+    plain = _plain(text)
+    if not RATIO.fullmatch(plain):
+        return None
+    terms = tuple(map(Fraction, re.findall(NUMBER, plain)))
+    lowest = math.gcd(*(term.numerator for term in terms)) == 1
+    return Ratio(terms) if lowest or _clock(text) is None else None
+
+
+def _equal_to_ratio(reference: Reading, answer: Reading) -> bool | None:
+    """A ratio of two terms may be given as their quotient; it is no time of day."""
+    ratio, other = (reference, answer) if isinstance(reference, Ratio) else (answer, reference)
+    if isinstance(other, Clock):
+        return False
+    if not isinstance(ratio, Ratio) or not isinstance(other, Value) or len(ratio.terms) > 2 or not ratio.terms[1]:
+        return None
+    return other.number == ratio.terms[0] / ratio.terms[1]
 
 
 # numerals
@@ -126,7 +176,7 @@ def _equal_clocks(reference: Clock, answer: Clock) -> bool | None:
 
 def _numeral(text: str) -> Numeral | None:
     """Digits with their base said, as ``1010_2``, ``1010_{\\text{two}}`` or ``1010 (base 2)``."""
-    match = BASED.fullmatch(TEXT.sub(r"\1", named(text)[1]))
+    match = BASED.fullmatch(_plain(named(text)[1]))
     if match is None or match[4] not in BASES or not any(map(str.isdigit, match[3])):
         return None
     return Numeral(match[1] + _digits(match[3]), BASES[match[4]])
@@ -152,7 +202,7 @@ def _equal_numerals(reference: Reading, answer: Reading) -> bool | None:
 def is_list(text: str) -> bool:
     """Whether a dressed answer is several, in brackets or none."""
     opening, closing = _brackets(text)
-    return len(_parts(text[len(opening) : len(text) - len(closing)])) > 1
+    return len(parts_of(text[len(opening) : len(text) - len(closing)])) > 1
 
 
 def brackets_of(text: str) -> str:
@@ -167,15 +217,22 @@ def _brackets(text: str) -> tuple[str, str]:
     return (opening, closing) if closing else ("", "")
 
 
-def _listing(text: str, depth: int) -> Listing | None:
-    name, text = named(text) if len(EQUALS.findall(text)) == 1 and "," not in EQUALS.split(text)[0] else ("", text)
+def _listings(text: str, depth: int) -> Iterator[Listing]:
+    """A list; one of named numbers, as ``y = 2, x = 1``, is the tuple of them in the order of their names too."""
+    *names, _ = sides(text)
+    name, text = named(text) if len(names) == 1 and "," not in names[0] else ("", text)
     opening, closing = _brackets(text)
     brackets = opening[-1:] + closing[-1:]
-    parts = _parts(text[len(opening) : len(text) - len(closing)])
+    parts = parts_of(text[len(opening) : len(text) - len(closing)])
     if name is None or len(parts) < (1 if brackets == "{}" else 2) or any(map(ZEROS.match, parts)):
-        return None
-    items = [next(iter(readings(part, depth + 1)), None) for part in parts]
-    return None if None in items else Listing(brackets, tuple(each for each in items if each is not None))
+        return
+    items = tuple(each for part in parts for each in readings(part, depth + 1)[:1])
+    if len(items) < len(parts):
+        return
+    yield Listing(brackets, items)
+    values = {item.name: replace(item, name="") for item in items if isinstance(item, Value) and item.name}
+    if not brackets and len(values) == len(items):
+        yield Listing("()", tuple(values[each] for each in sorted(values)))
 
 
 def _closes(text: str, opening: str, closing: str) -> bool:
@@ -190,7 +247,7 @@ def _closes(text: str, opening: str, closing: str) -> bool:
     return False
 
 
-def _parts(text: str) -> list[str]:
+def parts_of(text: str) -> list[str]:
     """A list's items: what stands between commas, semicolons, "and" and "or" outside of brackets.
 
     Where commas with a space divide it, one without belongs to a number: ``1,000, 2,000``.
@@ -210,18 +267,37 @@ def _parts(text: str) -> list[str]:
 
 
 def _equal_lists(reference: Listing, answer: Listing) -> bool | None:
-    """Tuples where either has an order, sets else; of brackets that mean different things none is equal to another."""
+    """Tuples where either has an order; in braces sets, in which it does not count how often an item is listed.
+
+    Of brackets that mean different things none is equal to another.
+    """
     brackets = {reference.brackets, answer.brackets} - {""}
     if len(brackets) > 1 and not (brackets == {"()", "[]"} and len(reference.items) > 2):
         return False
-    if not brackets - {"{}"} or (not reference.brackets and answer.brackets == "[]"):
+    if brackets == {"{}"}:
         found = [_found(item, answer.items) for item in reference.items]
         found += [_found(item, reference.items) for item in answer.items]
         return None if None in found else all(found)
+    if not brackets or (not reference.brackets and answer.brackets == "[]"):
+        return _same_items(reference.items, answer.items)
     # an interval without its brackets is none
     if not answer.brackets and reference.brackets != "()":
         return None
     return _all_equal(reference.items, answer.items)
+
+
+def _same_items(one: Sequence[Reading], other: Sequence[Reading]) -> bool | None:
+    """Whether two lists hold the same, each as often, in any order."""
+    left, unknown = list(other), False
+    for item in one:
+        found = [equal(item, each) for each in left]
+        if True in found:
+            del left[found.index(True)]
+        elif None in found:
+            unknown = True
+        else:
+            return False
+    return None if unknown else not left
 
 
 def _equal_to_list(reference: Reading, answer: Reading) -> bool | None:

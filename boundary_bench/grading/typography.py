@@ -12,11 +12,15 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
+from boundary_bench.grading.units import WORD as UNIT_NAME
+from boundary_bench.grading.units import known
+
 #: Signs and their names in LaTeX.
 NAMED = (  # noqa: SIM905
     "÷ div ± pm ∓ mp ≠ ne ≈ approx ≡ equiv ∞ infty ∅ emptyset ∪ cup ∩ cap ∈ in ∖ setminus ⊂ subset ⊆ subseteq → to "
     "⇒ implies ∠ angle △ triangle ∥ parallel ⊥ perp ⌊ lfloor ⌋ rfloor ⌈ lceil ⌉ rceil ⟨ langle ⟩ rangle ∧ land ∨ lor "
-    "· cdot ⋅ cdot ∙ cdot × times ✕ times ⨯ times ≤ le ⩽ le ≥ ge ⩾ ge … ldots ⋯ ldots √ sqrt"
+    "· cdot ⋅ cdot ∙ cdot × times ✕ times ⨯ times ≤ le ⩽ le ≥ ge ⩾ ge … ldots ⋯ ldots √ sqrt ∑ sum ∏ prod ∫ int "
+    "∂ partial ∇ nabla ∼ sim ∝ propto ℏ hbar ℓ ell"
 ).split()
 #: Characters whose compatibility form in Unicode is not what they mean in mathematics.
 SIGNS = {
@@ -27,7 +31,7 @@ SIGNS = {
     **dict.fromkeys("’ʹ′", "'"),
     **dict.fromkeys("“”„″", '"'),
     **dict.fromkeys("°º˚", "^\\circ "),
-    **dict(zip("∕∗、。", "/*,.", strict=True)),
+    **dict(zip("∕⁄∗、。∶", "//*,.:", strict=True)),
 }
 RAISED, LOWERED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"
 SCRIPTS = [
@@ -35,12 +39,16 @@ SCRIPTS = [
     for characters, mark, plain in ((RAISED, "^", "0123456789+-()ni"), (LOWERED, "_", "0123456789+-()"))
 ]
 VULGAR = re.compile(r"(\d*)\s?([¼-¾⅐-⅞])")
-ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+ROOT = re.compile(r"([√∛∜])\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+ROOTS = {"√": "", "∛": "[3]", "∜": "[4]"}
 GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)")
 
 STYLES = re.compile(r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|mathtt|underline|textcolor\s*\{[^{}]*\}|boxed|fbox)\s*\{")
 TEXTS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|up|normal)?|mathrm|mbox|hbox|operatorname\*?)\s*\{")
 WORD = re.compile(r"[A-Za-z]{2}")
+#: The label of an option before what it says, as AMC's answers have it.
+OPTION = re.compile(r"^[\s$]*\\(?:text(?:bf|rm|it)?|math(?:rm|bf))\s*\{\s*\([A-J]\)[\s\\~]*\}[\s\\~,:]*(?=[^\s$])")
+NUMBER_BEFORE = re.compile(r"(?:[\d})]|\\[a-zA-Z]+)(?:\s|~|\\[,;:!> ]|\\q?quad|\\thinspace)*$")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
@@ -53,33 +61,49 @@ RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"(?<=\d)\s*(?:,\s*\\!|\{,\}|\{\\,\})\s*(?=\d{3}(?!\d))", ""),
-        (r"\{,\}", ","),
+        (r"\{([,:])\}", r"\1"),
         (r"(?<!\\)\\!|\{\}", ""),
         (r"(?<!\\)\\[,;:> \n]|~|" + _commands("q?quad|thinspace|enspace|nobreakspace"), " "),
         (r"\\(?:hspace|phantom)\s*\{[^{}]*\}", " "),
         (r"\\(?:left|right)\s*\.", ""),
-        (_commands("left|right|mleft|mright|[bB]igg?[lrm]?|displaystyle|textstyle|limits|bf|rm|it|sf"), ""),
+        (_commands("left|right|mleft|mright|[bB]igg?[lrm]?|displaystyle|(?:text|script)style|(?:no)?limits"), ""),
+        (_commands("bf|rm|it|sf|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"), ""),
+        (_commands("colon"), ":"),
+        (r"\\var(epsilon|theta|phi|rho|sigma|kappa)(?![a-z])", r"\\\1"),
+        (r"\\text\{\s*((?:arc)?(?:sin|cos|tan)h?|cot|log|ln|exp|lcm|gcd)\s*\}", r"\\\1 "),
+        (r"(?<![\\a-zA-Z])((?:arc)?(?:sin|cos|tan)h?|cot|log|ln|exp|pi|theta)(?![a-zA-Z])", r"\\\1 "),
+        (r"(?<=[\w)}])\s*\*\*\s*(?=[\w({\\-])", "^"),
+        (_commands("checkmark|blacksquare"), ""),
+        (r"^\\text\{[^{}]*(?:\b(?:is|are|equals)|[:=])\s*\}\s*(?=\S)", ""),
+        (r"(?<=[\d.])\s*\\(?:bar|dot)\s*\{?\s*(\d+)\s*\}?", r"\\overline{\1}"),
+        (
+            r"(?<![\d.])(\d*\.\d*?)(?:(\d)\2\2+|(\d\d{1,5}?)\3+)\s*(?:\\[cl]?dots(?![a-z])|\.\.\.)",
+            r"\1\\overline{\2\3}",
+        ),
         (r"\\color\s*\{[^{}]*\}", ""),
+        (r"\\(begin|end)\s*\{[bB]matrix\}", r"\\\1{pmatrix}"),
         (_commands("[dtc]frac"), r"\\frac "),
         (_commands("leqslant|leq"), r"\\le "),
         (_commands("geqslant|geq"), r"\\ge "),
         (_commands("neq"), r"\\ne "),
+        (r"<=", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"!=", r"\\ne "),
         (_commands("lt"), "<"),
         (_commands("gt"), ">"),
         (_commands("rightarrow"), r"\\to "),
         (_commands("varnothing"), r"\\emptyset "),
-        (_commands("c?dots"), r"\\ldots "),
         (_commands("ast"), "*"),
         (_commands("lbrace"), r"\\{"),
         (_commands("rbrace"), r"\\}"),
         (_commands("infin"), r"\\infty "),
         (r"\\degree(?![a-zA-Z])|\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))", r"^\\circ "),
         (r"(?<!\\)%", r"\\%"),
-        (r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"\\sqrt\s*([0-9a-zA-Z])", r"\\sqrt{\1}"),
+        (r"\\sqrt\s*(\[\w+\])?\s*([0-9a-zA-Z])", r"\\sqrt\1{\2}"),
         (r"\\frac\s*([0-9a-zA-Z]|\\[a-zA-Z]+(?=[\s\d]))\s*([0-9a-zA-Z])", r"\\frac{\1}{\2}"),
         (r"\\frac\s*([0-9a-zA-Z])\s*\{", r"\\frac{\1}{"),
         (r"\\frac\s*\{([^{}]*)\}\s*([0-9a-zA-Z])", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*([0-9a-zA-Z])\s*(\\[a-zA-Z]+)(?![a-zA-Z{])", r"\\frac{\1}{\2}"),
         (r"\\frac\s+\{", r"\\frac{"),
         (r"(?<![\d.,])(?<![\d.,]\s)(\d{1,3})((?:\s\d{3})+)(?![\d.]|\s*/)", lambda found: re.sub(r"\s", "", found[0])),
         (r"(?<![\w.}])(\d{1,9})\s+(\d{1,9})\s?/\s?(\d{1,9})(?![\d.])", r"\1\\frac{\2}{\3}"),
@@ -95,6 +119,8 @@ RULES = [
 #: What may stand around a whole answer: its beginning and its end.
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 ENDS = re.compile(r"(?<![.\\])(?:[,;:]|\.{1,2})$|\s+$|^[\s=]+")
+CALL = re.compile(r"(?<![\\a-zA-Z])(?:sqrt|abs)\s*\(|\^\s*\(|\*\*\s*\(|[()]")
+CALLS = {"sqrt": ("\\sqrt{", "}"), "abs": ("|", "|"), "^": ("^{", "}"), "**": ("^{", "}")}
 DOLLAR = re.compile(r"(?<!\\)\$")
 LOOSE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
@@ -108,12 +134,32 @@ def dress(text: str) -> str:
     """
     if not text.isascii():
         text = _latex(text)
-    text = _without(TEXTS, _without(STYLES, _unwrapped(text)), _words)
+    text = _without(TEXTS, _without(STYLES, OPTION.sub("", _unwrapped(text))), _words)
     # an even number are those of mathematics, an odd one has a currency among them
+    text = _calls(text)
     text = DOLLAR.sub(r"\\$" if len(DOLLAR.findall(text)) % 2 else " ", text)
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
     return _unwrapped(text)
+
+
+def _calls(text: str) -> str:
+    """The text with ``sqrt(...)``, ``abs(...)`` and ``^(...)`` in braces, however parentheses are nested."""
+    edits = {}
+    opened: list[tuple[int, str]] = []
+    for match in CALL.finditer(text):
+        if match[0] != ")":
+            opened.append((match.start(), match[0]))
+        elif opened:
+            start, call = opened.pop()
+            before, after = next((marks for name, marks in CALLS.items() if call.startswith(name)), ("", ""))
+            if before:
+                edits[start], edits[match.start()] = (call, before), (")", after)
+    parts, done = [], 0
+    for place, (old, new) in sorted(edits.items()):
+        parts += [text[done:place], new]
+        done = place + len(old)
+    return "".join([*parts, text[done:]])
 
 
 def key(text: str) -> str:
@@ -129,7 +175,7 @@ def _latex(text: str) -> str:
     """The text with its signs beyond ASCII as LaTeX."""
     for pattern, mark, plain in SCRIPTS:
         text = pattern.sub(lambda found, mark=mark, plain=plain: f"{mark}{{{found[0].translate(plain)}}}", text)
-    text = ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2]}}}", VULGAR.sub(_vulgar, text))
+    text = ROOT.sub(lambda found: f"\\sqrt{ROOTS[found[1]]}{{{found[2] or found[3]}}}", VULGAR.sub(_vulgar, text))
     return "".join(map(_sign, text))
 
 
@@ -206,5 +252,7 @@ def _without(
 
 def _words(inside: str, before: str) -> bool:
     """Whether a text is one of words, or the unit of a number."""
-    unit = before.rstrip()[-1:].isdigit() or before.rstrip()[-1:] == "}"
-    return WORD.search(inside) is not None or (unit and any(map(str.isalpha, inside)))
+    if WORD.search(inside):
+        return True
+    names = UNIT_NAME.findall(inside)
+    return bool(names) and all(map(known, names)) and NUMBER_BEFORE.search(before) is not None

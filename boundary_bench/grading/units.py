@@ -1,68 +1,135 @@
-"""Units as readers write them, their dimension and their size in it."""
+"""Units as readers write them: how they are made of lengths, times and others, and how large they are."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
-#: Dimension -> names of a unit -> its size. Plurals in s and es are read too.
-SIZES = {
-    "length": {
-        "mm millimeter millimetre": "1/1000",
-        "cm centimeter centimetre": "1/100",
-        "m meter metre": "1",
-        "km kilometer kilometre": "1000",
-        "in inch": "127/5000",
-        "ft foot feet": "381/1250",
-        "yd yard": "1143/1250",
-        "mi mile": "201168/125",
-    },
-    "time": {
-        "ms millisecond": "1/1000",
-        "s sec second": "1",
-        "min minute": "60",
-        "h hr hour": "3600",
-        "day": "86400",
-        "week": "604800",
-    },
-    "mass": {"mg milligram": "1/1000", "g gm gram": "1", "kg kilogram": "1000"},
-    "volume": {"ml mL milliliter millilitre": "1/1000", "l L liter litre": "1"},
-    "angle": {"degree deg": "1"},
-    "dollars": {"dollar USD buck": "1", "cent ¢": "1/100"},
-    "euros": {"euro EUR €": "1"},
-    "pounds sterling": {"£ GBP": "1"},
-    "yen": {"yen ¥ JPY": "1"},
-    "rupees": {"rupee ₹ INR": "1"},
+#: Names of a unit, its size, and what it is made of: one of ``BASES`` or units that stand above. Plurals are read too.
+TABLE = """
+m meter metre = 1 length
+s sec second = 1 time
+g gm gram = 1/1000 mass
+A ampere amp = 1 current
+K kelvin = 1 temperature
+mol mole = 1 amount
+in inch = 127/5000 m
+ft foot feet = 381/1250 m
+yd yard = 1143/1250 m
+mi mile = 201168/125 m
+Å angstrom = 1/10000000000 m
+AU = 149597870700 m
+ly light-year lightyear = 9460730472580800 m
+pc parsec = 30856775814913673 m
+min minute = 60 s
+h hr hour = 3600 s
+day = 86400 s
+week = 604800 s
+month = 1 month
+yr year = 12 month
+decade = 120 month
+century = 1200 month
+lb pound = 45359237/100000 g
+oz ounce = 45359237/1600000 g
+tonne = 1000000 g
+L l liter litre = 1/1000 m^3
+gal gallon = 473176473/125000000000 m^3
+quart = 473176473/500000000000 m^3
+acre = 316160658/78125 m^2
+ha hectare = 10000 m^2
+Hz hertz = 1 s^-1
+N newton = 1000 g m s^-2
+dyn dyne = 1/100000 N
+J joule = 1 N m
+erg = 1/10000000 J
+cal calorie = 523/125 J
+eV = 1602176634/10000000000000000000000000000 J
+W watt = 1 J s^-1
+Pa pascal = 1 N m^-2
+bar = 100000 Pa
+atm atmosphere = 101325 Pa
+V volt = 1 W A^-1
+C coulomb = 1 A s
+F farad = 1 C V^-1
+Ω ohm = 1 V A^-1
+T tesla = 1 V s m^-2
+mph = 1397/3125 m s^-1
+kph = 5/18 m s^-1
+knot = 463/900 m s^-1
+deg degree = 1 angle
+rad radian = 1 radian
+sr steradian = 1 steradian
+celsius = 1 celsius
+fahrenheit = 1 fahrenheit
+dollar USD buck = 1 dollar
+cent ¢ = 1/100 dollar
+euro EUR € = 1 euro
+£ GBP sterling = 1 sterling
+yen ¥ JPY = 1 yen
+rupee ₹ INR = 1 rupee
+"""
+PREFIXES = {"p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9, "T": 12}
+PREFIX_NAMES = {"nano": -9, "micro": -6, "milli": -3, "centi": -2, "deci": -1, "kilo": 3, "mega": 6, "giga": 9}
+PREFIXED = {
+    "m",
+    "s",
+    "g",
+    "A",
+    "L",
+    "l",
+    "Hz",
+    "N",
+    "J",
+    "cal",
+    "eV",
+    "W",
+    "Pa",
+    "bar",
+    "V",
+    "F",
+    "Ω",
+    "T",
+    "pc",
+    "mol",
 }
-UNITS = {
-    name: (dimension, Fraction(size))
-    for dimension, units in SIZES.items()
-    for names, size in units.items()
-    for name in names.split()
-}
+PREFIXED_NAMES = {"meter", "metre", "second", "gram", "liter", "litre", "hertz", "newton", "joule", "calorie", "watt"}
+PREFIXED_NAMES |= {"pascal", "volt", "ohm", "parsec"}
+
+PLURALS = (("s$", ""), ("es$", ""), ("ies$", "y"))
+
 CURRENCY = r"(?:US\s?)?\\\$|[€£¥₹₩₽₪฿¢]|\\(?:pounds|euro)(?![a-z])"
-SYMBOLS = {"$": " dollar ", "pounds": " £ ", "euro": " euro "}
-#: Parts of units whose size is not asked for.
-PARTS = {"per", "of", "mph", "kph", "rpm", "mol"}
+SYMBOLS = {"$": " dollar ", "\\pounds": " £ ", "\\euro": " euro ", "\\mu": " µ", "\\Omega": "Ω", "\\AA": "Å"}
+SYMBOLS |= {"^\\circ": " degree ", "\\cdot": " ", "\\times": " "}
+TEMPERATURE = re.compile(r"\^\\circ\s*(?:\\text\{)?\s*([CF])\b\s*\}?")
 POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-WORD = re.compile(r"[A-Za-z]+|[€£¥₹¢]")
+#: Words between units, and those that stand for no size.
+PARTS = {"of", "each", "rpm"}
+PER = {"per", "a", "an"}
+NAME = r"[A-Za-zÅΩµ][A-Za-zΩ-]*|[€£¥₹¢Ω]"
+WORD = re.compile(NAME)
+TOKEN = re.compile(rf"({NAME})|\^\s*\{{?\s*(-?[1-9])\s*\}}?|(/)")
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 EXPONENT = re.compile(r"\^\s*\{?\s*(-?[1-9])\s*\}?")
-#: What units are made of besides words.
-REST = re.compile(r"(?:[\s'./·-]|\\cdot|\\mu|\\Omega)*")
+QUOTIENT = re.compile(r"\\frac\{((?:[^{}]|\{[^{}]*\})+)\}\{((?:[^{}]|\{[^{}]*\})+)\}")
+#: What units are made of besides words and exponents.
+REST = re.compile(r"(?:[\s'./·()-]|\\\$)*")
 #: Words that make another answer of a number, or are mathematics.
 OTHER = {
-    *("or", "and", "more", "less", "than", "least", "most", "between", "not", "no", "undefined", "to", "if"),
-    *("pi", "sin", "cos", "tan", "log", "ln", "exp", "mod", "sqrt", "frac", "infty", "infinity"),
+    *("or", "and", "more", "less", "than", "least", "most", "between", "not", "no", "undefined", "to", "if", "is"),
+    *("times", "plus", "minus", "divided", "by", "factorial", "wrong", "incorrect", "am", "pm", "a.m", "p.m"),
+    *("pi", "sin", "cos", "tan", "log", "ln", "exp", "mod", "modulo", "sqrt", "frac", "infty", "infinity", "only"),
 }
+HALF_OF_DAY = re.compile(r"\b[ap]\s?\.\s?m\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is a number of: a power of a dimension and the size in it; no dimension where it is not known."""
+    """What a number is a number of: powers of dimensions and the size in them; no powers where it is not known."""
 
-    dimension: tuple[str, int] | None
+    powers: tuple[tuple[str, int], ...] | None
     size: Fraction = Fraction(1)
 
 
@@ -71,36 +138,97 @@ def is_unit(text: str) -> bool:
 
     A single letter is a variable unless it is set as text, and so is an unknown word that does not stand apart.
     """
-    plain = TEXT.sub(" ", EXPONENT.sub(" ", text))
-    words = [*WORD.findall(plain), *WORD.findall(" ".join(TEXT.findall(text)))]
-    others = {word.lower() for word in words} & OTHER
-    if not words or not REST.fullmatch(WORD.sub("", TEXT.sub(r" \1 ", EXPONENT.sub(" ", text)))) or others:
+    text = QUOTIENT.sub(r"\1/(\2)", text)
+    as_text = " ".join(TEXT.findall(text))
+    plain = _named(TEXT.sub(" ", text))
+    words = WORD.findall(EXPONENT.sub(" ", plain))
+    names = [*words, *WORD.findall(_named(EXPONENT.sub(" ", as_text)))]
+    rest = WORD.sub("", EXPONENT.sub(" ", _named(TEXT.sub(r" \1 ", text))))
+    if not REST.fullmatch(rest) or {name.lower() for name in names} & OTHER or HALF_OF_DAY.search(as_text or plain):
+        return False
+    if all(name in POWERS or name in PARTS or name in PER for name in names):
         return False
     apart = text[:1].isspace()
     return all(
-        len(word) > 1 and (_known(word) or word in POWERS or word in PARTS or (apart and len(word) > 3))
-        for word in WORD.findall(plain)
+        (len(word) > 1 and (known(word) is not None or word in POWERS or word in PARTS or word in PER))
+        or (apart and len(word) > 3)
+        for word in words
     )
 
 
 def unit_of(text: str) -> Unit:
     """The unit that some words name.
 
-    >>> unit_of("square cm") == unit_of("cm^2") == Unit(("length", 2), Fraction(1, 10_000))
+    >>> unit_of("square cm") == unit_of("cm^2") == Unit((("length", 2),), Fraction(1, 10_000))
     True
+    >>> unit_of("miles per hour").powers, unit_of(r"\\text{kg}\\cdot m/s^{2}") == unit_of("N"), unit_of("apples").powers
+    ((('length', 1), ('time', -1)), True, None)
     """
+    text = TEXT.sub(r" \1 ", QUOTIENT.sub(r"\1/(\2)", TEMPERATURE.sub(_degrees, text)))
+    powers: Counter[str] = Counter()
+    size, sign, power = Fraction(1), 1, 1
+    tokens = list(TOKEN.finditer(_named(text)))
+    for place, token in enumerate(tokens):
+        word = token[1]
+        if token[3] or word in PER:
+            sign = -1
+        elif word in ("square", "sq", "cubic", "cu"):
+            power = POWERS[word]
+        elif word and word not in POWERS and word not in PARTS:
+            found = known(word)
+            if found is None:
+                return Unit(None)
+            after = tokens[place + 1] if place + 1 < len(tokens) else None
+            raised = int(after[2]) if after and after[2] else POWERS.get(after[1] or "", power) if after else power
+            powers.update({name: each * raised * sign for name, each in found.powers or ()})
+            size *= found.size ** (raised * sign)
+            power = 1
+    return Unit(tuple(sorted((name, each) for name, each in powers.items() if each)), size)
+
+
+def _named(text: str) -> str:
     for symbol, name in SYMBOLS.items():
         text = text.replace(symbol, name)
-    words = [word for word in WORD.findall(EXPONENT.sub(" ", text)) if word != "US"]
-    powers = [*(POWERS[word] for word in words if word in POWERS), *(int(power) for power in EXPONENT.findall(text))]
-    names = [word for word in words if word not in POWERS]
-    known = _known(names[0]) if len(names) == 1 and len(powers) < 2 else None
-    power = (powers or [1])[0]
-    return Unit((known[0], power), known[1] ** power) if known else Unit(None)
+    return re.sub(r"µ\s+", "µ", text).replace("US ", " ")
 
 
-def _known(word: str) -> tuple[str, Fraction] | None:
-    if len(word) < 3:
-        return UNITS.get(word)
-    names = (word, *(word.lower().removesuffix(ending) for ending in ("", "s", "es")))
-    return next((UNITS[name] for name in names if name in UNITS), None)
+def _degrees(found: re.Match[str]) -> str:
+    return " celsius " if found[1] == "C" else " fahrenheit "
+
+
+@cache
+def _table() -> dict[str, Unit]:
+    units: dict[str, Unit] = {}
+    for line in TABLE.strip().splitlines():
+        names, _, definition = line.partition(" = ")
+        size, *parts = definition.split()
+        powers, factor = Counter[str](), Fraction(size)
+        for part in parts:
+            name, _, power = part.partition("^")
+            unit = units.get(name) or Unit(((name, 1),))
+            powers.update({each: count * int(power or 1) for each, count in unit.powers or ()})
+            factor *= unit.size ** int(power or 1)
+        unit = Unit(tuple(sorted((name, count) for name, count in powers.items() if count)), factor)
+        units |= dict.fromkeys(names.split(), unit)
+    return units
+
+
+@cache
+def known(word: str) -> Unit | None:
+    """The unit of that name or symbol; a prefix as in ``km`` and ``kilometers`` is read."""
+    units = _table()
+    if word in units:
+        return units[word]
+    if word[:1] in PREFIXES and word[1:] in PREFIXED:
+        return _scaled(units[word[1:]], PREFIXES[word[0]])
+    for name in [word.lower(), *(re.sub(*plural, word.lower()) for plural in PLURALS)] if len(word) > 2 else ():
+        if name in units:
+            return units[name]
+        for prefix, power in PREFIX_NAMES.items():
+            if name.removeprefix(prefix) in PREFIXED_NAMES:
+                return _scaled(units[name.removeprefix(prefix)], power)
+    return None
+
+
+def _scaled(unit: Unit, exponent: int) -> Unit:
+    return Unit(unit.powers, unit.size * Fraction(10) ** exponent)

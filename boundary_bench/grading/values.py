@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from boundary_bench.grading.units import CURRENCY, TEXT, Unit, is_unit, unit_of
+from boundary_bench.grading.equations import NAME, sides
+from boundary_bench.grading.units import CURRENCY, TEMPERATURE, TEXT, Unit, is_unit, unit_of
 
 LARGEST_EXPONENT = 1_000
 #: A rounded number is equal to another that differs by so little of itself: six digits are.
@@ -35,13 +36,47 @@ NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
-NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\(\w+\))?|\\angle[A-Za-z]+")
-EQUALS = re.compile(r"(?<![<>!:\\])=|\\approx(?![a-z])")
-
-SEPARATOR = re.compile(r"[,;]|\b(?:and|or)\b")
-SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-SCALE = re.compile(rf"\s*(?:\\text\{{)?\s*({'|'.join(SCALES)})s?\b\s*")
-PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*(?:percent(?:age)?|pct)\b)\s*")
+SCALES = {
+    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "lakh": 10**5, "million": 10**6, "crore": 10**7},
+    **{"billion": 10**9, "bn": 10**9, "trillion": 10**12, "halve": Fraction(1, 2)},
+}
+#: Read in the plural alone: 5 fifth graders are five.
+PARTS = (("third", 3), ("fourth", 4), ("fifth", 5), ("sixth", 6), ("seventh", 7), ("eighth", 8), ("ninth", 9))
+PARTS += (("tenth", 10), ("hundredth", 100), ("thousandth", 1000), ("millionth", 10**6))
+SIZES = {**SCALES, **{f"{name}s": Fraction(1, size) for name, size in PARTS}}
+SCALE = re.compile(rf"\s*(?:({'|'.join(SCALES)})s?|({'|'.join(f'{name}s' for name, _ in PARTS)}))\b", re.IGNORECASE)
+SPELLED = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+]
+NAMES_OF_NUMBERS = dict(zip(SPELLED, [*range(20), *range(20, 100, 10)], strict=True))
+PERCENT = re.compile(r"\s*(?:\\%|(?:percent(?:age)?|pct)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -72,6 +107,8 @@ class Value:
 def value_of(text: str) -> Value | None:
     """The number that a dressed answer is; None where it is anything else."""
     name, text = named(text)
+    if (number := spelled(TEXT.sub(r"\1", text))) is not None and name is not None:
+        return Value(Fraction(number), name=name)
     if text.startswith("(") and text.endswith(")") and "(" not in text[1:] and ")" not in text[:-1]:
         text = text[1:-1].strip()
     match = NUMBER.match(text)
@@ -89,12 +126,25 @@ def value_of(text: str) -> Value | None:
     return Value(sign * number * times, step and step * times, unit, percent, name, digits)
 
 
+def spelled(text: str) -> int | None:
+    """The number that words of one or two parts name, up to ninety-nine.
+
+    >>> spelled("twelve"), spelled("Twenty-five"), spelled("twenty ten")
+    (12, 25, None)
+    """
+    words = re.split(r"[\s-]+", text.strip().lower())
+    values = [NAMES_OF_NUMBERS.get(word, -1) for word in words]
+    if len(values) == 1 and values[0] >= 0:
+        return values[0]
+    return sum(values) if len(values) == 2 and values[0] >= 20 and 0 < values[1] < 10 else None
+
+
 def named(text: str) -> tuple[str | None, str]:
     """What a number is said to be, and the rest; None where that is more than a name."""
-    name, *others, last = EQUALS.split(text) if EQUALS.search(text) else ("", text)
-    name = re.sub(r"\s", "", name)
-    plain = (not name or NAME.fullmatch(name)) and not any(SEPARATOR.search(each) for each in others)
-    return (name if plain else None), last.strip()
+    *others, last = sides(text)
+    names = [re.sub(r"[\s{}]", "", name) for name in others]
+    plain = len(names) < 2 and all(map(NAME.fullmatch, others))
+    return ("".join(names) if plain else None), last
 
 
 def _number(match: re.Match[str]) -> tuple[Fraction | None, Fraction | None]:
@@ -122,25 +172,27 @@ def _decimal(digits: str) -> Fraction:
     return Fraction(re.sub(r"[,\s]|\.$", "", digits))
 
 
-def _followed(rest: str, money: str) -> tuple[int, bool, Unit | None] | None:
+def _followed(rest: str, money: str) -> tuple[Fraction | int, bool, Unit | None] | None:
     """What follows a number: a factor, whether it is percent, its unit; None where that is more than a unit."""
+    rest = TEMPERATURE.sub(lambda found: "\\text{ celsius }" if found[1] == "C" else "\\text{ fahrenheit }", rest)
     rest = rest.replace("^\\circ", "\\text{ degree }")
-    times, percent = 1, False
-    if match := SCALE.match(rest):
-        times, rest = SCALES[match[1]], rest[match.end() :].removeprefix("}")
-    if match := PERCENT.match(rest):
-        percent, rest = True, rest[match.end() :].removeprefix("}")
-    if not rest.strip():
-        return times, percent, unit_of(money) if money else None
-    return (times, percent, unit_of(TEXT.sub(r" \1 ", rest))) if is_unit(rest) else None
+    times: Fraction | int = 1
+    if scale := SCALE.match(words := TEXT.sub(r" \1 ", rest)):
+        times, rest = SIZES[(scale[1] or scale[2]).lower()], f"\\text{{{words[scale.end() :]}}}"
+    percent = PERCENT.match(words := TEXT.sub(r" \1 ", rest))
+    if percent:
+        rest = f"\\text{{{words[percent.end() :]}}}"
+    if not TEXT.sub(r" \1 ", rest).strip():
+        return times, bool(percent), unit_of(money) if money else None
+    return (times, bool(percent), unit_of(rest)) if is_unit(rest) else None
 
 
 def equal_values(reference: Value, answer: Value) -> bool:
     if reference.name and answer.name and reference.name != answer.name:
         return False
     a, b = reference.unit, answer.unit
-    if a and b and a.dimension and b.dimension:
-        if a.dimension != b.dimension:
+    if a and b and a.powers is not None and b.powers is not None:
+        if a.powers != b.powers:
             return False
         answer = _times(answer, b.size / a.size)
     if reference.percent == answer.percent:
