@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from boundary_bench.cli import main
 from boundary_bench.errors import StoreError, StudyError
 from boundary_bench.grading import judge_here
 from boundary_bench.plan import make_plan
+
+EXTENDING = Path(__file__).parent.parent / "docs/extending.md"
 
 
 def test_a_new_benchmark_passes_the_battery(tmp_path: Path) -> None:
@@ -28,6 +31,18 @@ def test_a_new_benchmark_passes_the_battery(tmp_path: Path) -> None:
     assert kind.parse({"a": 12, "b": 34}).solution == "46"
     with pytest.raises(StoreError, match="is there already"):
         scaffold.benchmark("my-sums.v2", tmp_path)
+
+
+def test_the_kind_in_the_docs_passes_the_battery(tmp_path: Path) -> None:
+    (code,) = re.findall(
+        r"```python\n(\"\"\"Sums of two numbers.*?)```", EXTENDING.read_text(encoding="utf-8"), re.DOTALL
+    )
+    (tmp_path / "sums.py").write_text(code, encoding="utf-8")
+    kind = runpy.run_path(str(tmp_path / "sums.py"))["SUMS"]
+    problems = kind.generate("test", 0, kind.options)
+    assert len(problems) == 40 and not any(check(kind, problems, judge_here) for check in CHECKS.values())
+    prompts = {prompt for prompt, _ in kind.solutions(0, 20, {2: 1.0})}
+    assert prompts and not prompts & {problem.prompt for problem in problems}
 
 
 def test_a_new_model_is_a_study_that_plans(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from boundary_bench.grading.equations import COMMAND, VARIABLE, is_quantity, sides
 from boundary_bench.grading.typography import dress
 from boundary_bench.grading.units import known
-from boundary_bench.grading.values import SIZES, value_of
+from boundary_bench.grading.values import SIZES, equal_values, value_of
 
 #: Between groups of three digits: a comma, or a thin space of LaTeX or Unicode.
 GROUP = r"(?:,|\{,\}|,\\!|\\[,! ]|[ \u00a0\u2007\u2009\u202f])"
@@ -73,11 +73,19 @@ def _whole(text: str, found: re.Match[str] | None) -> str | None:
     odd = attached is not None and attached[0].lower() not in ORDINALS and known(attached[0]) is None
     if not odd and not AFTER.match(after) and not BEFORE.search(before):
         return ("-" if NEGATIVE.search(before) else "") + found[0].strip()
-    if result := COMES_TO.search(after):
-        return first_number(after[result.end() :])
+    result = COMES_TO.search(after)
+    comes_to = result and first_number(after[result.end() :])
+    if result and comes_to and (after[: result.start()].strip() or _same(found[0], comes_to)):
+        return comes_to
     end = END.search(text, found.end())
     start = max(0, found.start() - NEAR) if BEFORE.search(before) else found.start()
     return text[start : end.start() if end else None].replace("$", "").strip()
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two numbers are one written twice, as in "1/2 or 0.5", and no choice between them."""
+    values = [value_of(dress(text)) for text in (one, other)]
+    return values[0] is not None and values[1] is not None and equal_values(values[0], values[1])
 
 
 def numeric_content(content: str) -> str:
