@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,10 +113,13 @@ def test_pass_at_k_of_all_subsets_is_unbiased() -> None:
         ([8], [1, 2], [1], r"as many"),
         ([8], [1.5], [1], r"whole numbers"),
         ([8], [math.nan], [1], r"whole numbers"),
+        (["8"], [1], [1], r"samples: found \['8'\], expected a list of whole numbers"),
+        ([8], [None], [1], r"whole numbers"),
+        ([8], [True], [1], r"whole numbers"),
     ],
 )
 def test_pass_at_k_refuses_what_it_cannot_estimate(
-    samples: list[int], correct: list[float], ks: list[int], message: str
+    samples: list[Any], correct: list[Any], ks: list[int], message: str
 ) -> None:
     with pytest.raises(StatisticsError, match=message):
         pass_at_k(samples, correct, ks)

@@ -88,7 +88,8 @@ def guess_chance(options_P: ArrayLike) -> np.ndarray:
 
 def _whole(values: ArrayLike, what: str) -> np.ndarray:
     found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (len(found) and not np.all(found == np.floor(found))):
+    numbers = found.dtype.kind in "iuf" and found.ndim == 1
+    if not numbers or (len(found) and not np.all(found == np.floor(found))):
         raise StatisticsError(f"{what}: found {values!r}, expected a list of whole numbers")
     return found.astype(np.int64)
 
