@@ -212,6 +212,18 @@ def test_extraction_takes_time_linear_in_the_response(piece: str) -> None:
     assert time.process_time() - begun < 20
 
 
+@pytest.mark.parametrize("cue", ["The answer is ", "#### ", "\\boxed{"])
+@pytest.mark.parametrize(
+    "piece", ["12 or ", "1*2, which is ", "5 or 5.0 or ", " ", "x = ", "1:", "not ", "A or ", "1 and "]
+)
+def test_an_answer_without_end_is_bounded_in_depth_and_time(cue: str, piece: str) -> None:
+    text = cue + (piece * 100_000)[:100_000]
+    begun = time.process_time()
+    for grader in GRADERS.values():
+        grader.extract(text)
+    assert time.process_time() - begun < 5
+
+
 @pytest.mark.parametrize("reference", ["1e999999999", "nan", "Infinity", "1/0", "", "1/2/3", "sNaN"])
 def test_a_reference_that_is_no_number_in_digits_is_right_for_nothing(reference: str) -> None:
     """References are data of others too: a billion digits are not written out."""

@@ -28,7 +28,7 @@ ANSWERED = re.compile(r"####\s?\S|<answer>|\banswers?(?: (?:is|are)\b|\W{0,4}[:�
 MARK = re.compile("####(?!#)")
 #: What follows ``####`` where it is the title of a section.
 HEADING = re.compile(
-    r"\s*(?:\**\d{1,3}[.)]\s|(?!\s*(?:the |final |answer|is\b|[A-Z]{3}\s?\d|US\$))[A-Za-z*])", re.IGNORECASE
+    r"\s*+(?:\**\d{1,3}[.)]\s|(?!\s*(?:the |final |answer|is\b|[A-Z]{3}\s?\d|US\$))[A-Za-z*])", re.IGNORECASE
 )
 BEGINS_AS_FORMULA = re.compile(r"[-+$\\\d(\[{.√π∞±−]|[A-Za-z]\s*(?:=|$)")
 MOST_MARKS = 8

@@ -65,20 +65,35 @@ def last_number(text: str) -> str | None:
 
 
 def _whole(text: str, found: re.Match[str] | None) -> str | None:
-    """A number of a text as an answer."""
+    """A number of a text as an answer; where it is a part of an expression, what that comes to, or the expression."""
     if found is None:
         return None
-    before, after = text[: found.start()], text[found.end() :]
-    attached = ATTACHED.match(after)
-    odd = attached is not None and attached[0].lower() not in ORDINALS and known(attached[0]) is None
-    if not odd and not AFTER.match(after) and not BEFORE.search(before):
-        return ("-" if NEGATIVE.search(before) else "") + found[0].strip()
-    result = COMES_TO.search(after)
-    comes_to = result and first_number(after[result.end() :])
-    if result and comes_to and (after[: result.start()].strip() or _same(found[0], comes_to)):
-        return comes_to
+    start = found
+    while not _is_alone(text, found):
+        result = COMES_TO.search(text, found.end())
+        other = NUMBER.search(text, result.end()) if result else None
+        chosen = result and other and (text[found.end() : result.start()].strip() or _same(found[0], other[0]))
+        if other is None or not chosen:
+            return _expression(text, start)
+        found = other
+    return ("-" if _follows(NEGATIVE, text, found) else "") + found[0].strip()
+
+
+def _is_alone(text: str, found: re.Match[str]) -> bool:
+    """Whether nothing about a number makes another answer of it."""
+    attached = ATTACHED.match(text, found.end())
+    if attached and attached[0].lower() not in ORDINALS and known(attached[0]) is None:
+        return False
+    return not AFTER.match(text, found.end()) and not _follows(BEFORE, text, found)
+
+
+def _follows(words: re.Pattern[str], text: str, found: re.Match[str]) -> bool:
+    return words.search(text, max(0, found.start() - NEAR), found.start()) is not None
+
+
+def _expression(text: str, found: re.Match[str]) -> str:
     end = END.search(text, found.end())
-    start = max(0, found.start() - NEAR) if BEFORE.search(before) else found.start()
+    start = max(0, found.start() - NEAR) if _follows(BEFORE, text, found) else found.start()
     return text[start : end.start() if end else None].replace("$", "").strip()
 
 
