@@ -79,7 +79,7 @@ def compare(reference: str, answer: str) -> Comparison:
         raise
     except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
         equal = False
-    return Comparison(equal, _shown(gold), _shown(given))
+    return Comparison(equal, f"{_shown(gold)}{unit}", f"{_shown(given)}{its_unit}")
 
 
 def _measured(text: str) -> tuple[str, Unit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 
@@ -98,12 +98,15 @@ PREFIXED = {
 PREFIXED_NAMES = {"meter", "metre", "second", "gram", "liter", "litre", "hertz", "newton", "joule", "calorie", "watt"}
 PREFIXED_NAMES |= {"pascal", "volt", "ohm", "parsec"}
 
+LONGEST_NAME = 40  # characters of a unit that are shown
 PLURALS = (("s$", ""), ("es$", ""), ("ies$", "y"))
 
 CURRENCY = r"(?:US\s?)?\\\$|[€£¥₹₩₽₪฿¢]|\\(?:pounds|euro)(?![a-z])"
 SYMBOLS = {"$": " dollar ", "\\pounds": " £ ", "\\euro": " euro ", "\\mu": " µ", "\\Omega": "Ω", "\\AA": "Å"}
 SYMBOLS |= {"^\\circ": " degree ", "\\cdot": " ", "\\times": " "}
 TEMPERATURE = re.compile(r"\^\\circ\s*(?:\\text\{)?\s*([CF])\b\s*\}?")
+DEGREE = (("angle", 1),)
+DEGREES = {DEGREE, (("celsius", 1),), (("fahrenheit", 1),)}
 POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 #: Words between units, and those that stand for no size.
 PARTS = {"of", "each", "rpm"}
@@ -127,16 +130,27 @@ HALF_OF_DAY = re.compile(r"\b[ap]\s?\.\s?m\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is a number of: powers of dimensions and the size in them; no powers where it is not known."""
+    """What a number is a number of.
+
+    Attributes:
+        powers: of dimensions; None where the unit is not known.
+        size: in units of those.
+        name: how it is written, in a line.
+    """
 
     powers: tuple[tuple[str, int], ...] | None
     size: Fraction = Fraction(1)
+    name: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.name and f" {self.name}"
 
 
 def is_unit(text: str) -> bool:
     """Whether what follows a number is its unit, and no factor of a formula.
 
-    A single letter is a variable unless it is set as text, and so is an unknown word that does not stand apart.
+    A single letter is a variable unless it is set as text or stands in a quotient of units apart from the number, as in
+    ``5 m/s``, and so is an unknown word that does not stand apart.
     """
     text = QUOTIENT.sub(r"\1/(\2)", text)
     as_text = " ".join(TEXT.findall(text))
@@ -149,11 +163,18 @@ def is_unit(text: str) -> bool:
     if all(name in POWERS or name in PARTS or name in PER for name in names):
         return False
     apart = text[:1].isspace()
-    return all(
+    return (apart and "/" in plain and all(map(known, words))) or all(
         (len(word) > 1 and (known(word) is not None or word in POWERS or word in PARTS or word in PER))
         or (apart and len(word) > 3)
         for word in words
     )
+
+
+def unlike(one: Unit, other: Unit) -> bool:
+    """Whether two units are known and measure different things; a degree may be one of any scale."""
+    if one.powers is None or other.powers is None or one.powers == other.powers:
+        return False
+    return DEGREE not in (one.powers, other.powers) or not {one.powers, other.powers} <= DEGREES
 
 
 def unit_of(text: str) -> Unit:
@@ -167,7 +188,8 @@ def unit_of(text: str) -> Unit:
     text = TEXT.sub(r" \1 ", QUOTIENT.sub(r"\1/(\2)", TEMPERATURE.sub(_degrees, text)))
     powers: Counter[str] = Counter()
     size, sign, power = Fraction(1), 1, 1
-    tokens = list(TOKEN.finditer(_named(text)))
+    text = _named(text)
+    name, tokens = " ".join(text.replace("\\", " ").split())[:LONGEST_NAME], list(TOKEN.finditer(text))
     for place, token in enumerate(tokens):
         word = token[1]
         if token[3] or word in PER:
@@ -177,13 +199,13 @@ def unit_of(text: str) -> Unit:
         elif word and word not in POWERS and word not in PARTS:
             found = known(word)
             if found is None:
-                return Unit(None)
+                return Unit(None, name=name)
             after = tokens[place + 1] if place + 1 < len(tokens) else None
             raised = int(after[2]) if after and after[2] else POWERS.get(after[1] or "", power) if after else power
             powers.update({name: each * raised * sign for name, each in found.powers or ()})
             size *= found.size ** (raised * sign)
             power = 1
-    return Unit(tuple(sorted((name, each) for name, each in powers.items() if each)), size)
+    return Unit(tuple(sorted(each for each in powers.items() if each[1])), size, name)
 
 
 def _named(text: str) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from boundary_bench.grading.equations import NAME, sides
-from boundary_bench.grading.units import CURRENCY, TEMPERATURE, TEXT, Unit, is_unit, unit_of
+from boundary_bench.grading.units import CURRENCY, TEMPERATURE, TEXT, Unit, is_unit, unit_of, unlike
 
 LARGEST_EXPONENT = 1_000
 #: A rounded number is equal to another that differs by so little of itself: six digits are.
@@ -101,7 +101,7 @@ class Value:
     def __str__(self) -> str:
         plain = self.step is None and max(abs(self.number.numerator), self.number.denominator) < 10**30
         rounded = (Decimal(self.number.numerator) / self.number.denominator).normalize()
-        return f"{self.number if plain else f'{rounded:.12g}'}{' %' if self.percent else ''}"
+        return f"{self.number if plain else f'{rounded:.12g}'}{' %' if self.percent else ''}{self.unit or ''}"
 
 
 def value_of(text: str) -> Value | None:
@@ -191,9 +191,9 @@ def equal_values(reference: Value, answer: Value) -> bool:
     if reference.name and answer.name and reference.name != answer.name:
         return False
     a, b = reference.unit, answer.unit
-    if a and b and a.powers is not None and b.powers is not None:
-        if a.powers != b.powers:
-            return False
+    if a and b and unlike(a, b):
+        return False
+    if a and b and a.powers == b.powers:
         answer = _times(answer, b.size / a.size)
     if reference.percent == answer.percent:
         return _equal_numbers(reference, answer)
