@@ -114,6 +114,11 @@ RULES = [
             r"\1\\times10^{\2\3}",
         ),
         (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
+        (
+            r"^(?:\\text\{)?\s*(?i:(?:there (?:is|are) )?no (?:real )?(?:solution|root)s?|(?:the )?empty set)[\s.]*\}?$"
+            r"|^\\\{\s*\\\}$",
+            r"\\emptyset",
+        ),
     )
 ]
 #: What may stand around a whole answer: its beginning and its end.
