@@ -13,6 +13,7 @@ BOX = re.compile(
     r"|\s{1,4}(?P<letter>[a-zA-Z])(?![a-zA-Z]))|\\.|[{}]",
     re.DOTALL,
 )
+PLAIN_BOX = re.compile(r"\\(?:boxed|fbox)\{([^{}\\]*)\}")
 #: What stands in a box to show where an answer goes.
 BLANK = re.compile(
     r"(?:\\text\{)?(?:[\s.…?_\-]|\\(?:[,;:!> _]|q?quad|[cl]?dots|square|Box)|(?:(?:the|your|my|final) )*answer)*\}?",
@@ -67,7 +68,12 @@ def boxes(response: str) -> list[Box]:
     if last < 0:
         return []
     # nearly always the last boxes are closed; where they are not, one pass over everything finds those that are
-    found = _closed(response, max(0, last - LONGEST_LINE)) or _closed(response, 0)
+    near = (response.find(name, max(0, last - LONGEST_LINE)) for name in ("\\boxed", "\\fbox"))
+    first = min(place for place in near if place >= 0)
+    plain = PLAIN_BOX.match(response, last) if first == last else None
+    if plain and not _is_blank(plain[1]):
+        return [Box(last, plain.end(), plain[1].strip())]
+    found = _closed(response, first) or _closed(response, 0)
     chain = found[-1:]
     for box in reversed(found[:-1]):
         between = response[box.stop : chain[0].first]

@@ -14,7 +14,7 @@ from boundary_bench.grading import NO_ANSWER, Nothing
 from boundary_bench.grading.boxes import LONGEST_LINE, boxes, first_box
 from boundary_bench.grading.limits import unreadable
 from boundary_bench.grading.number_text import first_number, last_number, numeric_content
-from boundary_bench.grading.sentences import said, says_something
+from boundary_bench.grading.sentences import places_of, said, says_something
 
 #: The beginning of another question, as base models go on with their training data.
 NEXT_QUESTION = re.compile(
@@ -24,7 +24,8 @@ NEXT_QUESTION = re.compile(
     r"|<(?:start|end)_of_turn>|<｜[A-Za-z▁ ]{1,40}｜>",
     re.IGNORECASE,
 )
-ANSWERED = re.compile(r"####\s?\S|<answer>|\banswers?(?: (?:is|are)\b|\W{0,4}[:：=])", re.IGNORECASE)
+ANSWERED = re.compile(r"(?<=<)answer>|\banswers?(?: (?:is|are)\b|\W{0,4}[:：=])", re.IGNORECASE)
+MARKED = re.compile(r"####\s?\S")
 MARK = re.compile("####(?!#)")
 #: What follows ``####`` where it is the title of a section.
 HEADING = re.compile(
@@ -34,10 +35,17 @@ BEGINS_AS_FORMULA = re.compile(r"[-+$\\\d(\[{.√π∞±−]|[A-Za-z]\s*(?:=|$)"
 MOST_MARKS = 8
 
 
-def own(response: str, answered: re.Pattern[str] = ANSWERED) -> str:
-    """A response up to where it begins another question, if it has given an answer by then."""
-    cue = answered.search(response)
-    places = [place for place in (first_box(response), cue and cue.end()) if place is not None]
+def own(response: str, begun: int | None = None) -> str:
+    """A response up to where it begins another question, if it has given an answer by then.
+
+    Args:
+        begun: where an answer at its beginning ends.
+    """
+    marked = MARKED.search(response)
+    cues = (ANSWERED.match(response, place) for place in places_of(["answer"], response))
+    cue = next((match for match in cues if match), None)
+    ends = (begun, first_box(response), marked and marked.end(), cue and cue.end())
+    places = [place for place in ends if place is not None]
     other = NEXT_QUESTION.search(response, min(places)) if places else None
     return response[: other.start()] if other else response
 

@@ -12,8 +12,8 @@ import unicodedata
 
 from boundary_bench.grading import NO_ANSWER, Nothing
 from boundary_bench.grading.boxes import LONGEST_LINE, boxes
-from boundary_bench.grading.extract import ANSWERED, own
-from boundary_bench.grading.sentences import said
+from boundary_bench.grading.extract import own
+from boundary_bench.grading.sentences import places_of, said
 
 SEVERAL = Nothing("several letters")
 STYLE = re.compile(
@@ -41,18 +41,21 @@ CALLED_CORRECT = re.compile(
     r"(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
     r"|\b(?:choose|select|pick)\s(?:option\s|choice\s|answer\s)?(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
 )
+#: Words without which nothing is called so.
+CALLING = ("correct", "right", "best", "final", "choose", "select", "pick")
 #: A line that is a letter or begins with its label.
 LINE = re.compile(
     rf"^[ \t>#*_-]{{0,6}}(?:{NAMED}(?:{LABEL}(?:[ \t*_]*(?=\S)|[ \t*_]*$)|([A-J])[ \t.*_]*$))", re.MULTILINE
 )
 #: A response that begins with its choice, as those of base models do.
-ANSWERED_AT_ONCE = re.compile(rf"\A\s*(?:{LABEL}|[A-J](?=[.\s]{0, 4}\n))|{ANSWERED.pattern}", re.IGNORECASE)
+AT_ONCE = re.compile(rf"\s*(?:{LABEL}|[A-J](?=[.\s]{{0,4}}\n))", re.IGNORECASE)
 AT_THE_END = re.compile(r"[^()]*\(([A-J])\)[\s.]*")
 
 
 def choice(response: str) -> str | Nothing:
     """The letter that a response chooses, as a capital."""
-    response = own(response, ANSWERED_AT_ONCE)
+    at_once = AT_ONCE.match(response)
+    response = own(response, at_once and at_once.end())
     contents = [_plain(box.content[:LONGEST_LINE]) for box in boxes(response)]
     if len({match[0] for match in map(ALONE.fullmatch, contents) if match}) > 1:
         return SEVERAL
@@ -61,7 +64,8 @@ def choice(response: str) -> str | Nothing:
         if found is not None:
             return found
     plain = STYLE.sub("", response)
-    for match in reversed(list(CALLED_CORRECT.finditer(plain))):
+    called = next(places_of(CALLING, plain), None) is not None
+    for match in reversed(list(CALLED_CORRECT.finditer(plain)) if called else []):
         return _letter(match)
     return _in_line(plain) or NO_ANSWER
 

@@ -3,22 +3,30 @@ r"""What a response says to be its answer in a sentence: after "the answer is", 
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from boundary_bench.grading.boxes import LONGEST_LINE
 from boundary_bench.grading.units import is_unit, known, unit_of
 
 #: ``Final Answer: The final answer is X. I hope it is correct.`` (Minerva), what looks like it, and other languages.
 CUE = re.compile(
-    r"(?P<doubt>\b(?:this|that|my|your)\s)?(?P<final>\bfinal\s)?"
-    r"\b(?:answers?(?:\s(?:is|are|equals?|would be|must be|should be|comes (?:out )?to|turns out to be)\b"
-    r"|\)?[ *_]{0,4}[:：=])|ans\s?[:：=])"
-    r"|(?P<heading>(?:^|(?<=\n))[ #*_]{1,8}(?:final\s)?answer[ *_:]{0,4}(?=\n))|(?P<tag><answer>)"
+    r"\banswers?(?:\s(?:is|are|equals?|would be|must be|should be|comes (?:out )?to|turns out to be)\b"
+    r"|\)?[ *_]{0,4}[:：=])|\bans\s?[:：=]"
+    r"|(?P<heading>answer[ *_:]{0,4}(?=\n))|(?P<tag>answer>)"
     r"|\b(?:antwort|respuesta|réponse|risposta|resposta)(?:\s(?:ist|es|est|è|é)\b|[ *_]{0,4}[:：])"
     r"|答案(?:是|为|[ *]{0,4}[:：])",
     re.IGNORECASE,
 )
+#: What all of these begin with, in small letters: it is found faster than they are.
+BEGINNINGS = ("ans", "antwort", "respuesta", "réponse", "risposta", "resposta", "答案")
+BEFORE_CUE = re.compile(
+    r"(?P<heading>(?:\A|(?<=\n))[ #*_]{1,8}(?:final\s)?\Z)"
+    r"|(?P<doubt>\b(?:this|that|my|your)\s)?(?P<final>\bfinal\s)?\Z",
+    re.IGNORECASE,
+)
+LONGEST_BEFORE = 20  # characters
 MOST_CUES = 8
 LEADING = ":： *_\t\n\r"
 CUE_END = re.compile(r"\n|</answer>|\.?\s?I hope it is correct|[.。!](?:\s|[*_]{1,3}|$)")
@@ -70,20 +78,49 @@ SAYS_SOMETHING = re.compile(r"[\d\\^=+*/<>]|^.$")
 PLAIN_UNIT = re.compile(r"([-+]?\d[\d,.]*)\s([A-Za-z]{1,2})")
 
 
+@dataclass(frozen=True)
+class Cue:
+    """Words that say that an answer follows: where they end, whether of somebody's answer, whether of the final one."""
+
+    stop: int
+    doubt: bool
+    final: bool
+
+
 def said(response: str, final: bool = False) -> Iterator[str]:
     """What follows "the answer is" or "answer:", up to where the answer ends, from the last such words on.
 
     Args:
         final: only what is said to be the final answer.
     """
-    cues = deque((match for match in CUE.finditer(response) if not final or _is_final(match)), MOST_CUES)
-    for match in sorted(reversed(cues), key=lambda cue: cue["doubt"] is not None):
-        if answer := _sentence(response[match.end() : match.end() + LONGEST_LINE].lstrip(LEADING)):
+    cues = islice((cue for cue in _cues(response) if cue.final or not final), MOST_CUES)
+    for cue in sorted(cues, key=lambda each: each.doubt):
+        if answer := _sentence(response[cue.stop : cue.stop + LONGEST_LINE].lstrip(LEADING)):
             yield answer
 
 
-def _is_final(cue: re.Match[str]) -> bool:
-    return bool(cue["final"] or cue["tag"] or "final" in (cue["heading"] or "").lower())
+def places_of(words: Sequence[str], response: str) -> Iterator[int]:
+    """Where words in small letters are in a response, whatever their case there."""
+    lower = response.lower()
+    lower = lower if len(lower) == len(response) else response  # of some letters of Turkish two are made
+    for word in words:
+        place = lower.find(word)
+        while place >= 0:
+            yield place
+            place = lower.find(word, place + 1)
+
+
+def _cues(response: str) -> Iterator[Cue]:
+    """The cues of a response, the last first."""
+    for place in sorted(places_of(BEGINNINGS, response), reverse=True):
+        match = CUE.match(response, place)
+        before = match and BEFORE_CUE.search(response, max(0, place - LONGEST_BEFORE), place)
+        if match is None or before is None or (match["heading"] and before["heading"] is None):
+            continue
+        if match["tag"] and response[place - 1 : place] != "<":
+            continue
+        named = before["final"] or "final" in (before["heading"] or "").lower()
+        yield Cue(match.end(), bool(before["doubt"]), bool(match["tag"] or named))
 
 
 def _sentence(line: str) -> str:
