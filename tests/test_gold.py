@@ -137,7 +137,7 @@ def test_a_number(kind: str, answer: Any, reference: str) -> None:
     assert KINDS[kind].grader.grade(reference, found.solution).verdict is Verdict.CORRECT
 
 
-@pytest.mark.parametrize("answer", ["eighteen", "She has 5. So 5.", "#### about 5", "\\boxed{x}", "1/0"])
+@pytest.mark.parametrize("answer", ["a few", "She has 5. So 5.", "#### about 5", "\\boxed{x}", "1/0"])
 def test_what_no_number_equals_is_refused(answer: str) -> None:
     """The grader would find a number in it, and call every response wrong."""
     with pytest.raises(ValueError, match=r"^answer: found .*, expected a number"):
