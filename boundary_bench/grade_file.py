@@ -186,7 +186,8 @@ def summary(tally: Tally) -> dict[str, Any]:
     n_P, correct_P = (np.array([counts[key] for key in keys]) for counts in (tally.samples, tally.correct))
     ks = [2**i for i in range(int(n_P.min()).bit_length())] if keys else []
     pass_PK = pass_at_k(n_P, correct_P, ks) if keys else np.zeros((0, 0))
-    estimates = [mean_interval(value_P, resample(len(keys), RESAMPLES, 0), LEVEL) for value_P in pass_PK.T]
+    drawn = resample(max(1, len(keys)), RESAMPLES, 0)
+    estimates = [mean_interval(value_P, drawn, LEVEL) for value_P in pass_PK.T]
     names = ("estimate", "low", "high")
     return {
         "grader": tally.grader,

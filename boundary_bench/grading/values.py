@@ -188,6 +188,7 @@ def _followed(rest: str, money: str) -> tuple[Fraction | int, bool, Unit | None]
 
 
 def equal_values(reference: Value, answer: Value) -> bool:
+    """Whether two numbers are one, in the unit of the reference where both have a known one; percent counts or not."""
     if reference.name and answer.name and reference.name != answer.name:
         return False
     a, b = reference.unit, answer.unit
