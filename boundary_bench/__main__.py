@@ -2,6 +2,6 @@
 
 import sys
 
-from boundary_bench.cli import main
+from boundary_bench.commands import main
 
 sys.exit(main())

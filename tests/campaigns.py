@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Options, Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
+from boundary_bench.core import randomness
+from boundary_bench.core.parquet import read_table
+from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict
-from boundary_bench.provenance import file_sha256
+from boundary_bench.samples.store import SampleStore
 from boundary_bench.sampling.campaign import Campaign, Tell, run
 from boundary_bench.sampling.engine import Engine, Responses, Work
-from boundary_bench.sampling.torch_engine import TorchEngine
+from boundary_bench.sampling.torch.engine import TorchEngine
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import SampleStore, read_table
-from boundary_bench.study import Sampling
+from boundary_bench.study.sampling import Sampling
 
 CORRECT, WRONG, TIMEOUT = (VERDICTS.index(name) for name in ("correct", "wrong", "timeout"))
 RATES = [0.0, 0.03, 0.1, 0.2, 0.4, 0.8, 1.0]
@@ -33,7 +34,7 @@ def grader(unscored: float) -> Grader:
     """Right for the share of texts that the problem's reference says; no score for a share of them."""
 
     def judge(reference: str, answer: str) -> Ruling:
-        place = seeds.key(reference, answer) / 2**64
+        place = randomness.key(reference, answer) / 2**64
         if place >= 1 - unscored:
             return Ruling(Verdict.TIMEOUT, "late")
         return Ruling(Verdict.CORRECT if place < float(reference) else Verdict.WRONG, "drawn")

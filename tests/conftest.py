@@ -22,7 +22,7 @@ settings.load_profile("repeatable")
 
 def _tiny(**changes: Any) -> Any:
     """Settings of a base model that is made in about a second."""
-    from boundary_bench.study_training import Pretrain
+    from boundary_bench.study.training import Pretrain
 
     small = {
         "benchmark": "countdown",
@@ -93,7 +93,7 @@ def tiny_folder(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> Any:
-    from boundary_bench.sampling.torch_engine import load_engine
+    from boundary_bench.sampling.torch.engine import load_engine
 
     return load_engine(tiny_model, "cpu")
 

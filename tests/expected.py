@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from boundary_bench.compare import compare
-from boundary_bench.measure import measure
+from boundary_bench.analysis.compare import compare
+from boundary_bench.analysis.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.report.tables import Row, Tables, collect
 from results import FIRST, HOSTILE, RUN, STEP2, STOP_AFTER, N

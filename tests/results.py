@@ -11,17 +11,18 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from boundary_bench.analysis.compare import compare
+from boundary_bench.analysis.measure import measure
 from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
 from boundary_bench.benchmarks.problem_file import write_problems
-from boundary_bench.compare import compare
-from boundary_bench.files import read_json, write_json, write_text
-from boundary_bench.measure import measure
+from boundary_bench.core.files import read_json, write_json, write_text
+from boundary_bench.core.parquet import read_table, write_table
+from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.plan import Plan, make_plan
-from boundary_bench.policies import Policy
-from boundary_bench.provenance import file_sha256, fingerprint
 from boundary_bench.report import report
 from boundary_bench.report.tables import TRAINING_COLUMNS
-from boundary_bench.store import SAMPLES, SampleStore, read_table, write_table
+from boundary_bench.samples.store import SAMPLES, SampleStore
+from boundary_bench.study.policies import Policy
 
 FIRST, N, STOP_AFTER = 4, 8, 3
 REASONS = {"correct": "equal", "wrong": "unequal: read as wrong", "truncated": "cut off at the token limit"}

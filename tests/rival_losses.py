@@ -19,8 +19,8 @@ from openrlhf.trainer.ray.ppo_actor import ActorPPOTrainer
 from openrlhf.utils.loss_utils import iter_grad_accum_global_norm
 from torch import Tensor, nn
 
+from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.algorithms.loss import advantages, normalizer, policy_loss
-from boundary_bench.algorithms.objective import Objective
 from boundary_bench.training.trl import Sums, Trainer
 
 

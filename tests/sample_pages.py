@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from boundary_bench import report
-from boundary_bench.report.cases import Kind
+from boundary_bench.report import page
+from boundary_bench.report.page.cases import Kind
 
-FOLDER = Path(report.__file__).parent
+FOLDER = Path(page.__file__).parent
 HOST = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"

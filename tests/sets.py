@@ -12,7 +12,7 @@ import pytest
 from boundary_bench.benchmarks import KINDS, options_of, problems_of
 from boundary_bench.benchmarks.base import Kind, Prepared, Problem, Split
 from boundary_bench.benchmarks.columns import columns_of
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 
 #: Real sets, beside the repository; none of them goes into it.
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"

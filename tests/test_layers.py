@@ -17,62 +17,18 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "jinja2", "pandas", "dat
 
 #: From the ground up; a room may import from its own floor and from those below it.
 FLOORS = [
-    {"", "errors", "seeds", "files", "records", "shared", "provenance", "policies", "cards"},
-    {"study", "study_blocks", "study_file", "study_training"},
-    {"algorithms", "benchmarks", "grading", "launcher", "statistics", "store", "models"},
-    {"plan", "problem_sets"},
-    {
-        "sampling",
-        "training",
-        "tally",
-        "rows",
-        "measure",
-        "probe",
-        "regrade",
-        "grade_file",
-        "compare",
-        "report",
-        "claims",
-        "export",
-        "contrast",
-        "doctor",
-        "doctor_python",
-        "doctor_study",
-        "forecast",
-        "forecast_table",
-        "jobs",
-        "status",
-        "status_table",
-        "environment",
-        "scaffold",
-        "publish",
-        "slurm",
-    },
-    {"stages"},
-    {"cli", "__main__"},
+    {"", "core"},
+    {"study", "statistics", "grading", "models", "tables", "records"},
+    {"benchmarks", "algorithms", "samples", "claims", "machine"},
+    {"sampling", "plan"},
+    {"analysis", "training"},
+    {"report", "operations"},
+    {"commands"},
+    {"__main__"},
 ]
-LIGHT = [
-    "stages",
-    "study",
-    "plan",
-    "statistics",
-    "tally",
-    "measure",
-    "compare",
-    "report",
-    "claims",
-    "export",
-    "contrast",
-    "forecast",
-    "status",
-    "status_table",
-    "cli",
-    "store",
-    "grading",
-    "benchmarks",
-    "algorithms",
-    "slurm",
-]
+#: Rooms that Snakemake, every command or every table goes through: nothing heavy is loaded with them.
+LIGHT = ["core", "study", "statistics", "grading", "tables", "records", "benchmarks", "algorithms", "samples", "claims"]
+LIGHT += ["machine", "plan", "analysis", "report", "operations", "commands"]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 
@@ -127,9 +83,9 @@ def test_no_import_runs_upwards(name: str) -> None:
 
 
 def test_the_import_graph_is_seen_at_all() -> None:
-    assert "plan" in imported("stages", list(ast.walk(sources()["stages"])))
-    assert "training.step_log" in imported("stages", list(ast.walk(sources()["stages"]))), "also inside of functions"
-    assert "sampling.decoder" in imported("sampling.torch_engine", sources()["sampling.torch_engine"].body)
+    stages = imported("commands.stages", list(ast.walk(sources()["commands.stages"])))
+    assert "plan" in stages and "training.step_log" in stages, "also inside of functions"
+    assert "sampling.torch.decoder" in imported("sampling.torch.engine", sources()["sampling.torch.engine"].body)
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
@@ -182,12 +138,12 @@ def test_light_modules_import_nothing_heavy(name: str) -> None:
 
 def test_what_every_job_imports_leaves_scipy_alone() -> None:
     """Snakemake and every command import these; scipy would cost each of them most of a second."""
-    assert not brought_in(["study", "plan", "cli"], ("scipy", "pyarrow"))
-    assert brought_in(["measure"], ("scipy", "pyarrow")) == ["scipy", "pyarrow"], "what is loaded is seen"
+    assert not brought_in(["study.file", "plan", "plan.jobs", "commands"], ("scipy", "pyarrow"))
+    assert brought_in(["analysis.measure"], ("scipy", "pyarrow")) == ["scipy", "pyarrow"], "what is loaded is seen"
 
 
 def test_errors_and_seeds_stand_alone() -> None:
-    for name in ("errors", "seeds", "provenance"):
+    for name in ("core.errors", "core.randomness", "core.provenance", "core.text"):
         assert not imported(name, list(ast.walk(sources()[name])))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from boundary_bench import seeds
+from boundary_bench.core import randomness
 from boundary_bench.sampling.engine import Decoding, Responses, Work
-from boundary_bench.sampling.vllm_engine import VllmEngine
-from boundary_bench.study import Sampling
+from boundary_bench.sampling.vllm.engine import VllmEngine
+from boundary_bench.study.sampling import Sampling
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="no vLLM: boundary-bench env create sample")
 
@@ -27,7 +27,7 @@ SETTINGS = Sampling.model_validate({"engine": "vllm", "batch": 64, "vllm": {"kv_
 
 def make_model(architecture: str, folder: Path) -> Path:
     """A model with random weights and heads of 32 dimensions, the fewest that vLLM's attention computes."""
-    from boundary_bench.study_training import Pretrain
+    from boundary_bench.study.training import Pretrain
     from boundary_bench.training.pretrain import build, character_tokenizer, save
 
     shape = {"benchmark": "countdown", "hidden": 64, "layers": 2, "heads": 2, "architecture": architecture}
@@ -44,7 +44,7 @@ def make_model(architecture: str, folder: Path) -> Path:
 def work_of(engine: VllmEngine, count: int, decoding: Decoding = PLAIN, texts: Sequence[str] = TEXTS) -> Work:
     """``count`` samples of every text, with seeds of their own."""
     prompts = [engine.tokenizer.encode(text).ids for text in texts]
-    seed_GB = np.stack([seeds.sample_seeds(seeds.key("test", text), np.arange(count)) for text in texts])
+    seed_GB = np.stack([randomness.sample_seeds(randomness.key("test", text), np.arange(count)) for text in texts])
     return Work(prompts, seed_GB, decoding)
 
 

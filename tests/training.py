@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.objective import Objective
+from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.study_training import Training
+from boundary_bench.study.training import Training
 from boundary_bench.training.rollouts import Job
 
 END = 1

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boundary_bench.algorithms.backends import DEFAULTS, check_backend
-from boundary_bench.algorithms.objective import Objective
-from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.study_file import explain
-from boundary_bench.study_training import Training
+from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.translate import DEFAULTS, check_backend
+from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.study.file import explain
+from boundary_bench.study.training import Training
 
 GRPO = Objective()
 """Group Relative Policy Optimization (Shao et al., arXiv 2402.03300), token ratio, clip 0.2.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from boundary_bench.algorithms.objective import Objective
+from boundary_bench.algorithms.algorithm import Objective
 
 
 def advantages(reward_N: Tensor, group_size: int, objective: Objective) -> Tensor:

@@ -17,8 +17,8 @@ from boundary_bench.benchmarks.reading import expected, parsed
 from boundary_bench.benchmarks.rows import hub_rows, rows_in
 from boundary_bench.benchmarks.selecting import compared, selected
 from boundary_bench.benchmarks.sets import HUB_SETS, PLAIN
-from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.study_file import explain
+from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.study.file import explain
 
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN)

@@ -14,7 +14,7 @@ from boundary_bench.benchmarks.base import NoReference
 from boundary_bench.grading import Verdict
 from boundary_bench.grading.boxes import boxed
 from boundary_bench.grading.graders import GRADERS
-from boundary_bench.grading.limits import LONGEST
+from boundary_bench.grading.sieve import LONGEST
 from boundary_bench.records.jsons import Parser
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from boundary_bench import seeds
+from boundary_bench.core import randomness
 from boundary_bench.grading import Grader
 
 Split = Literal["train", "dev", "test"]
@@ -78,7 +78,7 @@ class Problem:
     @property
     def id(self) -> str:
         """Content hash: the same problem has the same id in any order and any file."""
-        return f"{seeds.key(self.prompt, self.reference):016x}"
+        return f"{randomness.key(self.prompt, self.reference):016x}"
 
 
 @dataclass(frozen=True)

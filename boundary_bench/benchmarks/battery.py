@@ -12,7 +12,7 @@ from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.benchmarks.columns import OWN, Columns
 from boundary_bench.benchmarks.notations import responses
 from boundary_bench.benchmarks.rows import without_network
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.grading import Grade, JudgeAll, Verdict, grade_many
 from boundary_bench.records import SUFFIXES
 

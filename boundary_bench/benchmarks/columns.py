@@ -13,7 +13,7 @@ from typing import Any
 
 from boundary_bench.benchmarks.answers import SOLUTION, Row, listed, structured
 from boundary_bench.benchmarks.base import Kind
-from boundary_bench.errors import StudyError, did_you_mean
+from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.records.paths import find, flow, places
 
 #: What others call the same thing, the likeliest first.

@@ -19,9 +19,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
-from boundary_bench.errors import StudyError
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import StudyError
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 #: Every character of prompts and responses, in the order of the tokenizer's ids.
@@ -48,7 +48,7 @@ class CountdownOptions(Options):
 
 def split_of(numbers: list[int], target: int) -> Split:
     """The split of a problem: 5 % test, 5 % dev, the rest train; permutations share it."""
-    place = seeds.key("countdown-split", *sorted(numbers), target) % 20
+    place = randomness.key("countdown-split", *sorted(numbers), target) % 20
     return "test" if place == 0 else "dev" if place == 1 else "train"
 
 
@@ -131,7 +131,7 @@ def generate(split: Split, seed: int, options: CountdownOptions) -> list[Problem
     """
     problems: list[Problem] = []
     for size, count in options.problems.items():
-        rng = random.Random(seeds.key("countdown", split, seed, size))
+        rng = random.Random(randomness.key("countdown", split, seed, size))
         seen: set[tuple[Any, ...]] = set()
         tries = 0
         while len(seen) < count:
@@ -169,7 +169,7 @@ def _draw(rng: random.Random, size: int, options: CountdownOptions, split: Split
 
 def solutions(seed: int, count: int, weights: dict[int, float]) -> Iterator[tuple[str, str]]:
     """Prompts of the train split with a random correct chain each: text to pre-train on."""
-    rng = random.Random(seeds.key("countdown-solutions", seed))
+    rng = random.Random(randomness.key("countdown-solutions", seed))
     sizes, shares = list(weights), list(weights.values())
     while count:
         drawn = walk(rng, rng.choices(sizes, shares)[0])

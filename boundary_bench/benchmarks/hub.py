@@ -12,7 +12,7 @@ from functools import partial
 from boundary_bench.benchmarks.answers import Row, reference, text
 from boundary_bench.benchmarks.base import HubOptions, Kind, Problem, RowOptions, Source, Split
 from boundary_bench.benchmarks.choices import LETTERS, letter, options_in
-from boundary_bench.errors import StudyError
+from boundary_bench.core.errors import StudyError
 from boundary_bench.grading.graders import GRADERS
 
 

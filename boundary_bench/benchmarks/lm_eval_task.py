@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import Field
 
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
-from boundary_bench.errors import DataError, StudyError
+from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 FILTERS = ("regex", "take_first", "remove_whitespace", "lowercase", "uppercase")

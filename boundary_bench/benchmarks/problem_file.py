@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.errors import DataError
-from boundary_bench.store import read_verified, write_table
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.parquet import read_verified, write_table
 
 
 def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[str, Any]) -> None:

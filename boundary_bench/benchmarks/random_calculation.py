@@ -19,9 +19,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
-from boundary_bench.errors import StudyError
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import StudyError
 from boundary_bench.grading.graders import GRADERS
 
 LARGEST_ATOM = 100
@@ -42,7 +42,7 @@ class RandomCalculationOptions(Options):
 
 def split_of(expression: str) -> Split:
     """The split of an expression: a quarter test, a quarter dev, the rest train."""
-    place = seeds.key("random-calculation-split", expression) % 4
+    place = randomness.key("random-calculation-split", expression) % 4
     return "test" if place == 0 else "dev" if place == 1 else "train"
 
 
@@ -87,7 +87,7 @@ def generate(split: Split, seed: int, options: RandomCalculationOptions) -> list
     """
     problems: dict[str, Problem] = {}
     for steps, count in options.problems.items():
-        rng = random.Random(seeds.key("random-calculation", split, seed, steps))
+        rng = random.Random(randomness.key("random-calculation", split, seed, steps))
         last = len(problems) + count
         for _ in range(1_000 * (count + 100)):
             if len(problems) == last:

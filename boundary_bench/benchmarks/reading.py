@@ -9,7 +9,7 @@ from pathlib import Path
 from boundary_bench.benchmarks.answers import Row
 from boundary_bench.benchmarks.base import Kind, NoReference, Problem
 from boundary_bench.benchmarks.columns import LOOKED_AT, Columns, likely, named, nested, overlooked
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.records import Record
 from boundary_bench.records.paths import flow
 

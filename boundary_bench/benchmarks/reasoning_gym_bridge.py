@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import Field
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
-from boundary_bench.errors import StudyError, did_you_mean
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 from boundary_bench.grading.boxes import boxed
 
@@ -45,7 +45,7 @@ def kind(name: str) -> Kind:
 
 def split_of(name: str, question: str) -> Split:
     """The split of a question: a quarter test, a quarter dev, the rest train."""
-    place = seeds.key("reasoning-gym-split", name, question) % 4
+    place = randomness.key("reasoning-gym-split", name, question) % 4
     return "test" if place == 0 else "dev" if place == 1 else "train"
 
 
@@ -102,7 +102,7 @@ def generate(name: str, split: Split, seed: int, options: ReasoningGymOptions) -
             "options, and options.problems"
         )
     size = TRIES * (options.problems + 10)
-    start = seeds.key("reasoning-gym", name, split, seed) % 2**31
+    start = randomness.key("reasoning-gym", name, split, seed) % 2**31
     drawn = _generator(name, **{**options.settings, "seed": start, "size": size})
     problems: dict[str, Problem] = {}
     for place in range(size):

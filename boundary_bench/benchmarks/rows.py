@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from boundary_bench.benchmarks.base import Kind, Source, Split
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.records import SUFFIXES, Record, joined, read
 
 HUB = "https://huggingface.co"

@@ -8,7 +8,7 @@ from boundary_bench.benchmarks.base import LEFT_OUT, Kind, Options, Prepared, Pr
 from boundary_bench.benchmarks.columns import OPTIONS
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.benchmarks.reading import Rows
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.grading.normal import normal as normal_answer
 from boundary_bench.records import Record
 

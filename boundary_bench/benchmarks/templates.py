@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.errors import ModelError, StudyError, did_you_mean
-from boundary_bench.provenance import file_sha256, fingerprint
+from boundary_bench.core.errors import ModelError, StudyError, did_you_mean
+from boundary_bench.core.provenance import file_sha256, fingerprint
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from boundary_bench.claims.claim import Claim, load_claims
-from boundary_bench.claims.tables import Tables, read_tables
 from boundary_bench.claims.verdicts import Judged, Ledger, Verdict, judge
+from boundary_bench.tables.reading import Tables, read_tables
 
 __all__ = ["Claim", "Judged", "Ledger", "Tables", "Verdict", "judge", "ledger", "load_claims", "read_tables"]
 

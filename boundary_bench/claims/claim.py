@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from boundary_bench.claims.tables import KEYS, UNIT
-from boundary_bench.errors import DataError
-from boundary_bench.jobs import LITERATURE
-from boundary_bench.study_blocks import Block, Name
-from boundary_bench.study_file import StrictLoader
+from boundary_bench.claims.literature import LITERATURE
+from boundary_bench.core.errors import DataError
+from boundary_bench.study.blocks import Block, Name
+from boundary_bench.study.file import StrictLoader
+from boundary_bench.tables.registry import KEYS, UNIT
 
 SHIPPED = LITERATURE["claims"]
 

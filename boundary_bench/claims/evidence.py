@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from boundary_bench.claims.claim import Course, Share, Value
 from boundary_bench.claims.spread import Mean, Proportion
-from boundary_bench.claims.tables import Tables, Unit, Untestable, base_of
-from boundary_bench.errors import DataError
-from boundary_bench.rows import BASE, number
+from boundary_bench.core.errors import DataError
+from boundary_bench.tables.reading import Tables, Unit, Untestable, base_of
+from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.writing import number
 
 #: Shapes of a course that its two ends decide.
 ENDINGS = ("ends above", "ends below")

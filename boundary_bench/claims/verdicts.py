@@ -17,8 +17,8 @@ from scipy.special import ndtri
 
 from boundary_bench.claims.claim import Claim, Value
 from boundary_bench.claims.evidence import Evidence, gather
-from boundary_bench.claims.tables import Tables, Unit, Untestable
-from boundary_bench.rows import BASE
+from boundary_bench.tables.reading import Tables, Unit, Untestable
+from boundary_bench.tables.registry import BASE
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
-from boundary_bench.errors import GradingError
+from boundary_bench.core.errors import GradingError
 
 
 class Verdict(StrEnum):

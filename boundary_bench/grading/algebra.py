@@ -1,7 +1,7 @@
 """Equality by math-verify, and what is wrong with it mended from outside.
 
-Each mend has a test that fails once math-verify has it too (``tests/test_math_verify.py``). Its own time-outs are off:
-they work in a main thread only, and end in "wrong".
+Each mend has a test that fails once math-verify has it too (``tests/grading/test_math_verify.py``). Its own
+time-outs are off: they work in a main thread only, and end in "wrong".
 """
 
 from __future__ import annotations

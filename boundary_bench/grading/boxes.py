@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from boundary_bench.grading.limits import LONGEST
+from boundary_bench.grading.sieve import LONGEST
 
 LONGEST_LINE = 4 * LONGEST  # characters after which an answer is looked for no longer
 BOX = re.compile(

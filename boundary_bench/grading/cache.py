@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from boundary_bench.errors import StoreError
+from boundary_bench.core.errors import StoreError
+from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict
-from boundary_bench.provenance import fingerprint
 
 LINE = re.compile(rf'^([0-9a-f]{{32}}) ({"|".join(VERDICTS)}) ("(?:[^"\\\n]|\\.)*")$', re.MULTILINE)
 

@@ -12,9 +12,9 @@ from collections import deque
 
 from boundary_bench.grading import NO_ANSWER, Nothing
 from boundary_bench.grading.boxes import LONGEST_LINE, boxes, first_box
-from boundary_bench.grading.limits import unreadable
 from boundary_bench.grading.number_text import first_number, last_number, numeric_content
 from boundary_bench.grading.sentences import places_of, said, says_something
+from boundary_bench.grading.sieve import unreadable
 
 #: The beginning of another question, as base models go on with their training data.
 NEXT_QUESTION = re.compile(

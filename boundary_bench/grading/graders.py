@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from boundary_bench.errors import StudyError, did_you_mean
-from boundary_bench.grading import Grader, Ruling, Verdict, algebra, boxes, equations, extract, letters, limits
+from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.grading import Grader, Ruling, Verdict, algebra, boxes, equations, extract, letters, sieve
 from boundary_bench.grading.normal import normal
 from boundary_bench.grading.readings import equal, is_list, readings
 from boundary_bench.grading.typography import dress, key
@@ -134,9 +134,9 @@ def _words(gold: str, given: str) -> Ruling | None:
 
 def _limits(gold: str, given: str) -> Ruling | None:
     """What is said of an answer that no algebra is asked about, since it or its reference could hang it."""
-    if limit := limits.incomputable(given):
+    if limit := sieve.incomputable(given):
         return Ruling(Verdict.UNPARSABLE, f"limit: {limit}")
-    if limit := limits.unreadable(gold) or limits.incomputable(gold):
+    if limit := sieve.unreadable(gold) or sieve.incomputable(gold):
         return Ruling(Verdict.WRONG, f"unequal text, and the reference is beyond a limit: {limit}")
     return None
 

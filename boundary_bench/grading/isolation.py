@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
-from boundary_bench.errors import GradingError
+from boundary_bench.core.errors import GradingError
 from boundary_bench.grading import Grader, Pair, Ruling, Verdict
 from boundary_bench.grading.worker import READY
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.records.base import Record
 from boundary_bench.records.texts import check_size, decoded, lines
 

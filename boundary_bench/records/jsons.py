@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.records.base import Record
 from boundary_bench.records.texts import BOM, LONGEST_ROW, check_size, conversion, decoded, lines, unpacked
 

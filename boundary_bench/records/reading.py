@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 from boundary_bench.records import jsons
 from boundary_bench.records.base import Record
 from boundary_bench.records.grids import csv_rows, parquet_rows

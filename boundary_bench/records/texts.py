@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
-from boundary_bench.errors import DataError
+from boundary_bench.core.errors import DataError
 
 LONGEST_ROW = 16 * 2**20  # bytes; a question with a long worked solution has some 100,000
 LARGEST_TEXT = 4 * 2**30  # bytes of a file, unpacked, which may be a thousand times those on disk

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boundary_bench.files import write_json
+from boundary_bench.core.files import write_json
 from boundary_bench.plan import Plan
 
 if TYPE_CHECKING:
-    from boundary_bench.report.formats import Pivot
     from boundary_bench.report.tables import Tables
+    from boundary_bench.tables.formats import Pivot
 
 
 def report(plan: Plan) -> None:
@@ -19,7 +19,8 @@ def report(plan: Plan) -> None:
         DataError: a fragment is missing, or does not fit the study.
     """
     from boundary_bench.claims import ledger
-    from boundary_bench.report import figures, page, samples, tables
+    from boundary_bench.report import figures, page, tables
+    from boundary_bench.report.page import samples
 
     collected = tables.collect(plan)
     compact = write_tables(plan, collected)
@@ -30,8 +31,8 @@ def report(plan: Plan) -> None:
 
 def write_tables(plan: Plan, collected: Tables) -> dict[str, list[Pivot]]:
     """Write ``tables/``; returns the compact versions, by the name of the table."""
+    from boundary_bench.claims.published import load_published
     from boundary_bench.report import beside, output, paper, pivots, tables
-    from boundary_bench.report.published import load_published
 
     literature = beside.pairs(plan, collected.boundaries, load_published())
     compared = beside.pivots(plan, literature)

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from boundary_bench.algorithms import OF_TRAINING
+from boundary_bench.analysis.means import Boundaries
+from boundary_bench.analysis.rows import interval_columns
 from boundary_bench.benchmarks import KINDS
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
+from boundary_bench.claims.published import Entry, Settings, Value
+from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
-from boundary_bench.problem_sets import TRAINING_SET
-from boundary_bench.provenance import fingerprint
-from boundary_bench.report.boundary import Boundaries
-from boundary_bench.report.formats import Pivot
-from boundary_bench.report.published import Entry, Settings, Value
-from boundary_bench.rows import BASE, interval_columns, number
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.tables.formats import Pivot
+from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.writing import number
 
 #: How far the step of ours may be from the published one, as a share of it.
 NEAR = 0.25

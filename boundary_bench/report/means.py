@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from boundary_bench.compare import crossover_cells, difference_rows
+from boundary_bench.analysis.compare import crossover_cells, difference_rows
+from boundary_bench.analysis.means import Boundary, Checkpoint
+from boundary_bench.analysis.rows import interval_columns
+from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
-from boundary_bench.provenance import fingerprint
-from boundary_bench.report.boundary import Boundary, Checkpoint
-from boundary_bench.rows import ALL, interval_columns, number
 from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.writing import number
 
 
 def difference_means(plan: Plan, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from boundary_bench import __version__
-from boundary_bench.files import write_text
+from boundary_bench.core.files import write_text
+from boundary_bench.core.provenance import code_version
 from boundary_bench.plan import Plan
-from boundary_bench.provenance import code_version
-from boundary_bench.report.formats import Pivot, latex, markdown
 from boundary_bench.report.tables import Row
-from boundary_bench.rows import write_csv
+from boundary_bench.tables.formats import Pivot, latex, markdown
+from boundary_bench.tables.writing import write_csv
 
 
 def write(

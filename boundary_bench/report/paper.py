@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from boundary_bench.analysis.means import Boundary
 from boundary_bench.plan import Plan
-from boundary_bench.report.boundary import Boundary
-from boundary_bench.report.formats import Pivot, attempts
-from boundary_bench.report.style import sampled
+from boundary_bench.report.figures.style import sampled
 from boundary_bench.report.tables import Row, Tables
-from boundary_bench.rows import ALL
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.statistics.paired import Change, changes
+from boundary_bench.tables.formats import Pivot, attempts
+from boundary_bench.tables.registry import ALL
 
 #: Most columns of k.
 COLUMNS = 6

@@ -6,9 +6,9 @@ import numpy as np
 
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
-from boundary_bench.policies import Run
-from boundary_bench.report.formats import Pivot, attempts
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
+from boundary_bench.study.policies import Run
+from boundary_bench.tables.formats import Pivot, attempts
 
 WHO = ["model", "algorithm", "seed", "step"]
 

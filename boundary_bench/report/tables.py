@@ -12,20 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench import provenance
+from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
+from boundary_bench.analysis.means import Boundaries, boundaries
+from boundary_bench.analysis.measure import THRESHOLDS
+from boundary_bench.analysis.rows import identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
-from boundary_bench.compare import COLUMNS, ENTROPIES, countable
-from boundary_bench.errors import DataError
-from boundary_bench.files import read_json
-from boundary_bench.jobs import LITERATURE
-from boundary_bench.measure import THRESHOLDS
+from boundary_bench.claims.literature import LITERATURE
+from boundary_bench.core import provenance
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import read_json
+from boundary_bench.core.parquet import read_table
 from boundary_bench.plan import Plan
-from boundary_bench.policies import Policy, Run
-from boundary_bench.report.boundary import Boundaries, boundaries
 from boundary_bench.report.means import boundary_means, difference_means
-from boundary_bench.rows import ALL, identify, number, strata
-from boundary_bench.store import read_table
-from boundary_bench.tally import files_of
+from boundary_bench.samples.manifest import files_of
+from boundary_bench.study.policies import Policy, Run
+from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.writing import number
 
 Row = dict[str, str]
 

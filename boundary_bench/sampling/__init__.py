@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boundary_bench.study import Sampling
+from boundary_bench.study.sampling import Sampling
 
 if TYPE_CHECKING:
     from boundary_bench.sampling.engine import Engine
@@ -20,9 +20,9 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None]) ->
         EngineError: the engine is not installed in this Python.
     """
     if sampling.engine == "vllm":
-        from boundary_bench.sampling import vllm_engine
+        from boundary_bench.sampling.vllm import engine as vllm_engine
 
         return vllm_engine.load_engine(folder, sampling, log)
-    from boundary_bench.sampling import torch_engine
+    from boundary_bench.sampling.torch import engine as torch_engine
 
     return torch_engine.load_engine(folder, sampling.device)

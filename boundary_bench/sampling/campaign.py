@@ -16,28 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench import models, seeds
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.templates import RAW, Prompting
-from boundary_bench.errors import DataError, EngineError, Interrupted
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import DataError, EngineError, Interrupted
+from boundary_bench.core.parquet import write_table
+from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import JudgeAll, judge_here
-from boundary_bench.provenance import file_sha256
+from boundary_bench.models.folder import check_context
+from boundary_bench.samples.grades import NOT_DRAWN, add_verdicts, progress_of, sample_rows
+from boundary_bench.samples.store import SAMPLES, SampleStore, read_stored
 from boundary_bench.sampling.block import Block, Grading
 from boundary_bench.sampling.duplicates import COLUMNS, Sequences
 from boundary_bench.sampling.engine import Decoding, Engine, Responses, Work
 from boundary_bench.sampling.progress import Pace, progress_at
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import (
-    NOT_DRAWN,
-    SAMPLES,
-    SampleStore,
-    add_verdicts,
-    progress_of,
-    read_stored,
-    sample_rows,
-    write_table,
-)
-from boundary_bench.study import Sampling
+from boundary_bench.study.sampling import Sampling
 
 SECONDS_BETWEEN_LINES = 5
 
@@ -186,7 +180,7 @@ class _Job:
         self.ids = [problem.id for problem in campaign.problems]
         self.prompts = [campaign.prompting.ids(engine.tokenizer, problem.prompt) for problem in campaign.problems]
         by_id, limit = dict(zip(self.ids, self.prompts, strict=True)), campaign.sampling.max_tokens
-        models.check_context(engine.context, by_id, limit, "sampling.max_tokens")
+        check_context(engine.context, by_id, limit, "sampling.max_tokens")
         self.mine_P = np.arange(len(self.ids)) % campaign.sampling.shards == campaign.shard - 1
         found = read_stored(store, self.ids, self.mine_P, campaign.design.n_max, facts, tell.line)
         self.verdict_PN, self.greedy_P, self.files = found.verdict_PN, found.greedy_P, found.files
@@ -239,7 +233,9 @@ class _Job:
             self.began = self.told = time.perf_counter()
         problems = [self.campaign.problems[place] for place in place_G]
         root = ("sample", self.campaign.sampling.seed, *self.campaign.name)
-        seed_GB = np.stack([seeds.sample_seeds(seeds.key(*root, problem.id), index_B) for problem in problems])
+        seed_GB = np.stack(
+            [randomness.sample_seeds(randomness.key(*root, problem.id), index_B) for problem in problems]
+        )
         work = Work([self.prompts[place] for place in place_G], seed_GB, decoding)
         self.open[work] = Block(path, place_G, index_B, problems)
         return work

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from boundary_bench.errors import EngineError
+from boundary_bench.core.errors import EngineError
 
 COLUMNS = ["problem_id", "tokens", "logprob"]
 #: More pairs than expected are an error from here on: in standard deviations, as a share of what is expected (rounded

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.samples.grades import NOT_DRAWN, progress_of, scored
 from boundary_bench.statistics.design import Design
-from boundary_bench.store import NOT_DRAWN, progress_of, scored
 
 
 @dataclass(frozen=True)

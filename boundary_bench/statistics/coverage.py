@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 
 #: An estimated rate of 3/10 may be a hair below 0.3.
 ROUNDING = 1e-9

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 
 
 @dataclass(frozen=True)

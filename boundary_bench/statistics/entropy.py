@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 
 NO_ANSWER = -1
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.intervals import Resamples, band, bca, holding, mean_draws, percentiles, typical_change
 from boundary_bench.statistics.posterior import Counts, Prior, fit_prior, predictive, sampling_variance

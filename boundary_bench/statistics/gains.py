@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import Outcomes, outcomes, place, probabilities
 

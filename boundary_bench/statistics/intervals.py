@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 
 #: Methods of ``resample``, and what the interval columns of the tables call them.
 METHODS = {

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtri
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import check_level, percentiles
 

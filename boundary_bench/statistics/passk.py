@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 
 
 def pass_at_k(samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:

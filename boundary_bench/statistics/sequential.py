@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlog1py, xlogy
 
-from boundary_bench.errors import StatisticsError
+from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from boundary_bench.errors import TrainingError
-from boundary_bench.study_training import Training
+from boundary_bench.core.errors import TrainingError
+from boundary_bench.study.training import Training
 
 
 def one_thread() -> None:

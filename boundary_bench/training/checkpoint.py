@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from boundary_bench import models, provenance
-from boundary_bench.errors import ModelError
-from boundary_bench.files import read_json, write_json
+from boundary_bench.core import provenance
+from boundary_bench.core.errors import ModelError
+from boundary_bench.core.files import read_json, write_json
+from boundary_bench.models.folder import RECORD, load_model, weight_files
 from boundary_bench.training.segment import TOKENIZER_FILES, copy_from
 
 
@@ -37,9 +38,9 @@ def accept(written: Path, base: Path, folder: Path, trained: bool, facts: dict[s
     config = read_json(written / "config.json")
     write_json(written / "config.json", {**config, "use_cache": True})
     copy_from(base, written, *TOKENIZER_FILES, "generation_config.json")
-    models.load_model(written, "cpu", "auto")
+    load_model(written, "cpu", "auto")
     told = {"tensors": len(changed), "tensors_changed": sum(changed.values()), **facts}
-    write_json(written / models.RECORD, {**provenance.record(), "training": told})
+    write_json(written / RECORD, {**provenance.record(), "training": told})
     os.replace(written, folder)
 
 
@@ -66,7 +67,7 @@ def _compare(written: Path, base: Path) -> dict[str, bool]:
 
 def _places(folder: Path) -> dict[str, Path]:
     found = {}
-    for file in models.weight_files(folder):
+    for file in weight_files(folder):
         with safe_open(file, "pt") as opened:
             found |= dict.fromkeys(opened.keys(), file)
     return found

@@ -15,8 +15,8 @@ from torch import nn
 
 from boundary_bench.benchmarks.base import Kind
 from boundary_bench.benchmarks.countdown import ALPHABET
-from boundary_bench.errors import Interrupted, StudyError
-from boundary_bench.study_training import VOCABULARY, Pretrain
+from boundary_bench.core.errors import Interrupted, StudyError
+from boundary_bench.study.training import VOCABULARY, Pretrain
 from boundary_bench.training import state
 
 PAD, END = 0, 1

@@ -17,9 +17,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from boundary_bench import models, seeds
 from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
-from boundary_bench.errors import ModelError, TrainingError
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import ModelError, TrainingError
+from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
 from boundary_bench.training import step_log
 from boundary_bench.training.rollouts import Job, Rollouts, decoder_of, masses, roll_out
 from boundary_bench.training.segment import GENTLER, Segment
@@ -86,7 +87,7 @@ def update(
     settings, objective = job.training, job.objective
     advantage_N = advantages(rollouts.reward_N, settings.rollouts, objective)
     present = contributing(advantage_N, objective).nonzero()[:, 0]
-    generator = torch.Generator().manual_seed(seeds.key("minibatches", job.seed, step) >> 1)
+    generator = torch.Generator().manual_seed(randomness.key("minibatches", job.seed, step) >> 1)
     sums, everyone = Updates(), objective.kl != "none" or objective.entropy_coefficient > 0
     for _ in range(settings.epochs):
         order = present[torch.randperm(len(present), generator=generator).to(present.device)]
@@ -172,15 +173,15 @@ def train(
     segment = Segment(job, base, store, stop, log, stopped)
     if segment.delivered():
         return segment.folder
-    model = models.load_model(base, job.training.device)
+    model = load_model(base, job.training.device)
     reference = None
     if job.objective.kl != "none":
-        reference = models.load_model(base, job.training.device).requires_grad_(False)
+        reference = load_model(base, job.training.device).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay
     )
     done = segment.resume(model, optimizer)
-    tokenizer, ends = models.load_tokenizer(base), models.end_tokens(base)
+    tokenizer, ends = load_tokenizer(base), end_tokens(base)
     segment.prompts(tokenizer, model.config.to_dict())
     for step in range(done + 1, stop + 1):
         row = _step(job, model, reference, optimizer, tokenizer, ends, step)

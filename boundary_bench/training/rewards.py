@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from boundary_bench import seeds
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.core import randomness
 from boundary_bench.grading import Grader, JudgeAll, Nothing, Verdict, grade_many
-from boundary_bench.study_training import RandomReward, Training
+from boundary_bench.study.training import RandomReward, Training
 
 
 def rewards(
@@ -44,5 +44,5 @@ def rewards(
 def random_rewards(probability: float, seed: int, step: int, slot: int, problem: str, each: int) -> np.ndarray:
     """The rewards, 0.0 or 1.0, of ``each`` rollouts of one problem at one place of a step."""
     index_G = np.arange(each)
-    seed_G = seeds.sample_seeds(seeds.key("random reward", seed, step, slot, problem), index_G)
-    return (seeds.uniforms(seed_G, 0) < probability).astype(float)
+    seed_G = randomness.sample_seeds(randomness.key("random reward", seed, step, slot, problem), index_G)
+    return (randomness.uniforms(seed_G, 0) < probability).astype(float)

@@ -13,15 +13,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from boundary_bench import seeds
-from boundary_bench.algorithms.objective import Objective
+from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.templates import RAW, Prompting
+from boundary_bench.core import randomness
 from boundary_bench.grading import JudgeAll, judge_here
-from boundary_bench.sampling.decoder import Decoder, HubDecoder, LlamaDecoder, supports
 from boundary_bench.sampling.engine import Decoding, Responses
-from boundary_bench.sampling.torch_engine import sample
-from boundary_bench.study_training import Training
+from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.sampling.torch.engine import sample
+from boundary_bench.study.training import Training
 from boundary_bench.training.rewards import rewards
 
 
@@ -69,7 +69,7 @@ def prompts_of_step(job: Job, step: int) -> list[Problem]:
 
 @lru_cache(4)
 def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
-    return np.random.default_rng(seeds.key("prompt order", seed, epoch)).permutation(total)
+    return np.random.default_rng(randomness.key("prompt order", seed, epoch)).permutation(total)
 
 
 def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, ends: tuple[int, ...], step: int) -> Rollouts:
@@ -78,7 +78,10 @@ def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, ends: tuple[int, 
     prompts = [job.prompting.ids(tokenizer, problem.prompt) for problem in problems]
     index_G = np.arange(settings.rollouts)
     seed_PG = np.stack(
-        [seeds.sample_seeds(seeds.key("rollout", job.seed, step, slot), index_G) for slot in range(len(prompts))]
+        [
+            randomness.sample_seeds(randomness.key("rollout", job.seed, step, slot), index_G)
+            for slot in range(len(prompts))
+        ]
     )
     decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, ends)
     drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))

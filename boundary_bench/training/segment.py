@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundary_bench import models, provenance
-from boundary_bench.errors import Interrupted, TrainingError
-from boundary_bench.files import atomic, write_json
+from boundary_bench.core import provenance
+from boundary_bench.core.errors import Interrupted, TrainingError
+from boundary_bench.core.files import atomic, write_json
+from boundary_bench.models.folder import RECORD, check_context
 from boundary_bench.training import state, step_log
 from boundary_bench.training.rollouts import Job
 
@@ -54,7 +55,7 @@ class Segment:
             ModelError: the longest one and its response do not fit the model's context.
         """
         prompts = {problem.id: self.job.prompting.ids(tokenizer, problem.prompt) for problem in self.job.problems}
-        models.check_context(
+        check_context(
             config.get("max_position_embeddings"), prompts, self.job.training.max_tokens, "training.max_tokens"
         )
         return prompts
@@ -111,7 +112,7 @@ class Segment:
         with atomic(self.folder) as temporary:
             model.save_pretrained(temporary)
             copy_from(self.base, temporary, *TOKENIZER_FILES)
-            write_json(temporary / models.RECORD, provenance.record())
+            write_json(temporary / RECORD, provenance.record())
         return self.folder
 
 

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from boundary_bench.errors import ModelError
-from boundary_bench.files import atomic
-from boundary_bench.training.sizes import STATES_KEPT
+from boundary_bench.core.errors import ModelError
+from boundary_bench.core.files import atomic
+from boundary_bench.study.backends import STATES_KEPT
 
 
 def step_folder(parent: Path, step: int) -> Path:

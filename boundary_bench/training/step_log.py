@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.errors import DataError
-from boundary_bench.files import append_line, write_text
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import append_line, write_text
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from boundary_bench import models, seeds
 from boundary_bench.algorithms.loss import advantages, normalizer
-from boundary_bench.errors import TrainingError
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import TrainingError
+from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
 from boundary_bench.training.rollouts import Job, masses, prompts_of_step
@@ -82,7 +83,7 @@ def train(
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
-    model = models.load_model(base, job.training.device)
+    model = load_model(base, job.training.device)
     configs = copy.deepcopy((model.config, model.generation_config))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay
@@ -184,8 +185,8 @@ class Trainer(GRPOTrainer):
     def __init__(self, segment: Segment, done: int, model: Any, optimizer: torch.optim.Optimizer, scratch: str) -> None:
         self.job, self.done = segment.job, done
         settings = self.job.training
-        config, self.fast = model.config.to_dict(), models.load_tokenizer(segment.base)
-        self.ends = models.end_tokens(segment.base)
+        config, self.fast = model.config.to_dict(), load_tokenizer(segment.base)
+        self.ends = end_tokens(segment.base)
         self.prompt_ids = segment.prompts(self.fast, config)
         self.per_step = settings.updates_per_rollout * settings.epochs
         self.live, self.sums, self.reward_N = False, Sums(), torch.empty(0)
@@ -238,13 +239,13 @@ class Trainer(GRPOTrainer):
         self.sums, seed = Sums(begun=time.perf_counter()), self.job.seed
         given = [problem.id for problem in prompts_of_step(self.job, self.step)]
         assert [row["prompt"] for row in inputs] == [name for name in given for _ in range(self.num_generations)]
-        torch.manual_seed(seeds.key("rollout", seed, self.step) >> 1)
+        torch.manual_seed(randomness.key("rollout", seed, self.step) >> 1)
         scored = super()._generate_and_score_completions(inputs)
         advantage_N = advantages(self.reward_N, self.num_generations, self.job.objective)
         self.sums.facts |= masses(self.reward_N, advantage_N, self.num_generations)
         self.sums.rolled = time.perf_counter()
         # what TRL does next is to shuffle all responses, which makes the minibatches
-        torch.manual_seed(seeds.key("minibatches", seed, self.step) >> 1)
+        torch.manual_seed(randomness.key("minibatches", seed, self.step) >> 1)
         return {**scored, "advantages": advantage_N.to(scored["completion_ids"].device)}
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:

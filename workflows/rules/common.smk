@@ -9,11 +9,15 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-from boundary_bench import jobs, shared, status, status_table
-from boundary_bench.errors import BoundaryBenchError, StudyError
+from boundary_bench.plan import jobs
+from boundary_bench.machine import shared_folder
+from boundary_bench.operations import status
+from boundary_bench.operations import status_text
+from boundary_bench.claims.literature import LITERATURE
+from boundary_bench.core.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
-from boundary_bench.policies import one_of
-from boundary_bench.provenance import file_sha256, fingerprint
+from boundary_bench.study.policies import one_of
+from boundary_bench.core.provenance import file_sha256, fingerprint
 
 STARTED = time.time()
 
@@ -37,7 +41,7 @@ def word(path):
 try:
     PLAN = make_plan(asked("study", "quickstart"), Path(asked("results", "results")))
     if not workflow.is_main_process:
-        shared.check(PLAN.results)
+        shared_folder.check(PLAN.results)
     most = max(PLAN.study.training.gpus_each, PLAN.study.sampling.gpus)
     # a profile may know how many there are at most: such a job would wait for ever
     if most > (there := int(os.environ.get("BOUNDARY_BENCH_GPUS_PER_NODE", most))):
@@ -145,7 +149,7 @@ onstart:
                     f"{key}: found a quote or backslash in {given!r}, which Snakemake does not carry to jobs on other "
                     "machines; rename it or name another"
                 )
-        shared.announce(PLAN.results)
+        shared_folder.announce(PLAN.results)
     except BoundaryBenchError as fault:
         raise WorkflowError(str(fault)) from None
 
@@ -156,4 +160,4 @@ onsuccess:
 
 onerror:
     print(f"\nboundary-bench status {word(PLAN.path)} --results {word(PLAN.results)}")
-    print(status_table.text(status.status(PLAN)))
+    print(status_text.text(status.status(PLAN)))

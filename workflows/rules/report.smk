@@ -11,6 +11,6 @@ rule report:
         f"{LOGS}/report.log",
     params:
         settings=PLAN.analysis_settings("report"),
-        literature=[file_sha256(path) for path in jobs.LITERATURE.values()],
+        literature=[file_sha256(path) for path in LITERATURE.values()],
     shell:
         'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log:q}'

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from openrlhf.utils.agent import AgentExecutorBase
 
+from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.algorithms.loss import advantages
-from boundary_bench.algorithms.objective import Objective
 from boundary_bench.benchmarks import kind_of
-from boundary_bench.files import read_json
+from boundary_bench.core.files import read_json
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, grade_many
 from boundary_bench.grading.judging import Judge
-from boundary_bench.study_training import RandomReward, Training
+from boundary_bench.study.training import RandomReward, Training
 from boundary_bench.training.rewards import random_rewards
 
 #: (reference, response, whether it ended by itself)

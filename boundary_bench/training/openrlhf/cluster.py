@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from boundary_bench.errors import EXIT_USER_ERROR, BoundaryBenchError, TrainingError
-from boundary_bench.study_training import Training
+from boundary_bench.core.errors import EXIT_USER_ERROR, BoundaryBenchError, TrainingError
+from boundary_bench.study.training import Training
 from boundary_bench.training.openrlhf import guard
 
 #: Longest that Ray may take to come up on all nodes.

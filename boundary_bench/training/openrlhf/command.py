@@ -9,11 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from boundary_bench import seeds
-from boundary_bench.algorithms.objective import Objective
-from boundary_bench.errors import StudyError
-from boundary_bench.study_training import Flag, Training
-from boundary_bench.training.sizes import STATES_KEPT
+from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import StudyError
+from boundary_bench.study.backends import STATES_KEPT
+from boundary_bench.study.training import Flag, Training
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 Flags = dict[str, Flag]
@@ -195,7 +195,7 @@ def _steps(training: Training, start: Start) -> Flags:
         "actor.lr_warmup_ratio": max(0.0, warmup - 0.5) / (start.stop * every),
         "actor.max_norm": training.max_grad_norm,
         # nominal: no bits are repeated; another one after a resume, or vLLM would draw the same numbers again
-        "train.seed": seeds.key("openrlhf", start.seed, start.done) % 2**31,
+        "train.seed": randomness.key("openrlhf", start.seed, start.done) % 2**31,
     }
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from boundary_bench.benchmarks.templates import apply
-from boundary_bench.files import atomic, write_json, write_text
+from boundary_bench.core.files import atomic, write_json, write_text
 from boundary_bench.training.openrlhf.command import Start
 from boundary_bench.training.rollouts import Job, prompts_of_step
 

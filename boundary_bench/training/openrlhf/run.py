@@ -17,9 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TextIO
 
-from boundary_bench.errors import Interrupted, StoreError, TrainingError
-from boundary_bench.files import write_text
-from boundary_bench.study_training import Training
+from boundary_bench.core.errors import Interrupted, StoreError, TrainingError
+from boundary_bench.core.files import write_text
+from boundary_bench.study.training import Training
 from boundary_bench.training import cpu_shim
 from boundary_bench.training.openrlhf import guard, hook
 from boundary_bench.training.segment import GENTLER

@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from boundary_bench import models
-from boundary_bench.errors import StoreError, TrainingError
-from boundary_bench.files import write_text
-from boundary_bench.training.sizes import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
+from boundary_bench.core.errors import StoreError, TrainingError
+from boundary_bench.core.files import write_text
+from boundary_bench.models.folder import parameters
+from boundary_bench.study.backends import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
 
 
 def folder_of(state: Path, step: int) -> Path:
@@ -104,7 +104,7 @@ def check_disk(store: Path, base: Path) -> None:
     """
     missing = max(0, STATES_KEPT - len(steps_of(store / "state")))
     each, weights = STATE_BYTES["openrlhf"], CHECKPOINT_BYTES["openrlhf"]
-    need = models.parameters(base) * (missing * each + 2 * weights)
+    need = parameters(base) * (missing * each + 2 * weights)
     free = shutil.disk_usage(store).free
     if free < need:
         raise StoreError(

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from boundary_bench import models
-from boundary_bench.algorithms.objective import Objective
-from boundary_bench.errors import Interrupted, ModelError, TrainingError
-from boundary_bench.files import read_json
+from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.core.errors import Interrupted, ModelError, TrainingError
+from boundary_bench.core.files import read_json
 from boundary_bench.grading.judging import Judge
-from boundary_bench.study_training import Training
+from boundary_bench.models.folder import end_tokens, load_tokenizer
+from boundary_bench.study.training import Training
 from boundary_bench.training import checkpoint, step_log
 from boundary_bench.training.openrlhf import cluster, command, inputs, run, states
 from boundary_bench.training.rollouts import Job
@@ -57,7 +57,7 @@ def train(
     start, ids = _start(segment)
     states.check_disk(store, base)
     judgements = job.judge.folder if isinstance(job.judge, Judge) else store / "judgements"
-    inputs.write(job, start, ids, models.end_tokens(base), judgements)
+    inputs.write(job, start, ids, end_tokens(base), judgements)
     shutil.rmtree(start.final, ignore_errors=True)
     _run(segment, start)
     rows = step_log.read(store, stop)
@@ -76,7 +76,7 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
     """From where OpenRLHF starts, with the step log rewound to there, and the prompts' token ids by problem id."""
     job, base, store = segment.job, segment.base, segment.store
     _check_names(base, store)
-    ids = segment.prompts(models.load_tokenizer(base), read_json(base / "config.json"))
+    ids = segment.prompts(load_tokenizer(base), read_json(base / "config.json"))
     own = job.training.openrlhf
     done = states.newest(store / "state", own.nodes * own.gpus, segment.log)
     segment.check_reached(done)

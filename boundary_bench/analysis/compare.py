@@ -1,0 +1,259 @@
+"""The compare stage: every checkpoint of a run against its base model, problem by problem, and the run as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from boundary_bench.analysis.rows import Rows, counts_of, interval_columns, resampled, sampling_columns, strata
+from boundary_bench.core.errors import StatisticsError
+from boundary_bench.core.parquet import read_table
+from boundary_bench.core.provenance import fingerprint
+from boundary_bench.plan import Plan
+from boundary_bench.statistics.courses import trajectory
+from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved
+from boundary_bench.statistics.design import Design
+from boundary_bench.statistics.estimate import Estimate, estimate
+from boundary_bench.statistics.gains import gained_and_lost
+from boundary_bench.statistics.intervals import (
+    METHODS,
+    VALUE_METHODS,
+    Resamples,
+    holding,
+    mean_draws,
+    percentiles,
+    typical_change,
+)
+from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
+from boundary_bench.statistics.sequential import sequential_pass_at_k
+from boundary_bench.study.policies import Policy, Run
+from boundary_bench.tables.writing import write_csv
+
+#: Correct samples that make a problem solved: one is the usual rule, three is the one that luck moves less.
+HITS = (1, 3)
+#: What a comparison reads of ``problems.parquet``.
+COLUMNS = [
+    "problem_id",
+    "stratum",
+    "chance",
+    "n",
+    "correct",
+    "truncated",
+    "timeout",
+    "tokens",
+    "entropy",
+    "answer_entropy_chao_shen",
+]
+
+ENTROPIES = ("token entropy", "answer entropy")
+#: The numbers of ``stages.csv``: the turn, the ends of the course, and its clearest fall and rise.
+COURSE_NUMBERS = ("turn", "turn_low", "turn_high", "first", "lowest", "lowest_step", "highest", "highest_step", "last")
+COURSE_NUMBERS += ("change", "change_low", "change_high")
+COURSE_NUMBERS += tuple(f"{move}_{name}" for move in ("fall", "rise") for name in ("from", "to", "change", "p"))
+
+
+def compare(plan: Plan, run: Run, benchmark: str) -> None:
+    """Write ``differences.csv``, ``boundary.csv``, ``coverage.csv`` and ``stages.csv`` of a run on a benchmark.
+
+    Every interval of a difference is paired: base and checkpoint are resampled with the same problems.
+
+    Raises:
+        DataError: a measure is missing or torn.
+        StatisticsError: the policies were not measured on the same problems.
+    """
+    base, *checkpoints = plan.policies_of(run)
+    measured = {base: problem_rows(plan, base, benchmark)}
+    for policy in checkpoints:
+        measured[policy] = problem_rows(plan, policy, benchmark)
+        check_paired(measured[base], measured[policy], policy, benchmark)
+    tables: dict[str, list[dict[str, Any]]] = {"differences": [], "boundary": [], "coverage": [], "stages": []}
+    parts = strata(measured[base]["stratum"])
+    where = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed}
+    for policy in checkpoints:
+        for stratum, part_P in parts.items():
+            pair = [{name: rows[name][part_P] for name in COLUMNS} for rows in (measured[base], measured[policy])]
+            place = {**where, "step": policy.step, "benchmark": benchmark, "stratum": stratum}
+            _add_checkpoint(plan, *pair, place, tables)
+    for stratum, part_P in parts.items():
+        run_rows = [{name: rows[name][part_P] for name in COLUMNS} for rows in measured.values()]
+        tables["stages"] += _stage_rows(plan, run_rows, {**where, "benchmark": benchmark, "stratum": stratum})
+    made_with = fingerprint(plan.analysis_settings("compare"))
+    for name, rows in tables.items():
+        write_csv(plan.comparison(run, benchmark) / f"{name}.csv", ({**row, "settings": made_with} for row in rows))
+
+
+def problem_rows(plan: Plan, policy: Policy, benchmark: str) -> Rows:
+    """What is compared of a measured policy, one entry a problem, under the names of ``COLUMNS``.
+
+    Raises:
+        DataError: the measure is missing or torn.
+    """
+    table, _ = read_table(plan.measures(policy, benchmark) / "problems.parquet", COLUMNS)
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
+
+
+def check_paired(base: Rows, other: Rows, policy: Policy, benchmark: str) -> None:
+    """Make sure that two measures are of the same problems in the same order.
+
+    Raises:
+        StatisticsError: they are not; the message names one problem.
+    """
+    base_ids, other_ids = base["problem_id"].tolist(), other["problem_id"].tolist()
+    if base_ids != other_ids:
+        odd = sorted(set(base_ids) ^ set(other_ids)) or [a for a, b in zip(base_ids, other_ids, strict=True) if a != b]
+        raise StatisticsError(
+            f"{policy.name} and its base were measured on other problems of {benchmark} ({len(odd)} differ, "
+            f"e.g. {odd[0]}), and a paired comparison needs the same in the same order; run the measure "
+            "stage again for both"
+        )
+
+
+def _add_checkpoint(
+    plan: Plan, base: Rows, checkpoint: Rows, where: dict[str, Any], tables: dict[str, list[dict[str, Any]]]
+) -> None:
+    """The rows of one checkpoint on one stratum."""
+    analysis, ks = plan.study.analysis, plan.study.ks
+    terms = [(1, counts_of(checkpoint)), (-1, counts_of(base))]
+    resamples = resampled(analysis, len(base["n"]))
+    found = estimate(plan.design, ks, terms, resamples, analysis.level)
+    alone = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in (base, checkpoint)]
+    counted = {**sampling_columns(plan.design, checkpoint), "samples_base": int(base["n"].sum())}
+    tables["differences"] += difference_rows(plan, alone, found, where, counted)
+    tables["boundary"].append({**where, **_boundary_cells(plan, base, checkpoint, found, resamples), **counted})
+    tables["coverage"] += coverage_rows(plan.design, base, checkpoint, where)
+
+
+def difference_rows(
+    plan: Plan, alone: list[np.ndarray], found: Estimate, where: dict[str, Any], counted: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A row for every k: base and checkpoint alone, their difference with its intervals, and the verdict on it."""
+    analysis = plan.study.analysis
+    near_low_K, near_high_K = equivalence(found.draw_BK, analysis.level)
+    least_K, verdicts = detectable(found.draw_BK, analysis.level), changes(found, analysis.margin, analysis.level)
+    base_K, checkpoint_K = alone
+    return [
+        {
+            **where,
+            "k": k,
+            "base": base_K[i],
+            "checkpoint": checkpoint_K[i],
+            "difference": found.estimate_K[i],
+            "low": found.low_K[i],
+            "high": found.high_K[i],
+            "band_low": found.band_low_K[i],
+            "band_high": found.band_high_K[i],
+            "samples_only_low": found.samples_low_K[i],
+            "samples_only_high": found.samples_high_K[i],
+            **interval_columns(analysis, METHODS),
+            "margin": analysis.margin,
+            "equivalence_low": near_low_K[i],
+            "equivalence_high": near_high_K[i],
+            "detectable": least_K[i],
+            "change": str(verdicts[i]),
+            **counted,
+        }
+        for i, k in enumerate(plan.study.ks)
+    ]
+
+
+def _boundary_cells(plan: Plan, base: Rows, checkpoint: Rows, found: Estimate, resamples: Resamples) -> dict[str, Any]:
+    """Crossover, sampling-efficiency gap, and the problems whose success rate changed for sure."""
+    design, analysis, ks = plan.design, plan.study.analysis, plan.study.ks
+    crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
+    many_P1, once_P1 = (
+        sequential_pass_at_k(design, rows["n"], rows["correct"], [k]) for rows, k in ((base, ks[-1]), (checkpoint, 1))
+    )
+    gap_P1 = many_P1 - once_P1
+    size_1 = typical_change(gap_P1)
+    ends = percentiles(mean_draws(gap_P1, resamples, -size_1, size_1), analysis.level)
+    low_1, high_1 = holding(gap_P1.mean(0), *ends)
+    moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - analysis.level)
+    return {
+        **crossover_cells(crossing),
+        "efficiency_gap": gap_P1.mean(),
+        "efficiency_gap_low": low_1[0],
+        "efficiency_gap_high": high_1[0],
+        **interval_columns(analysis, VALUE_METHODS),
+        "gained": int(moved.gained_P.sum()),
+        "lost": int(moved.lost_P.sum()),
+        "false_discovery_rate": 1 - analysis.level,
+    }
+
+
+def crossover_cells(found: Crossover) -> dict[str, Any]:
+    """Who leads, and where it is overtaken."""
+    ends = {"crossover_low": found.low, "crossover_high": found.high}
+    return {"leader": found.leader, "crossover": found.k, **ends}
+
+
+def countable(design: Design) -> list[int]:
+    """The rules of ``HITS`` that a problem can meet before it stops, with at least two samples to halve."""
+    most = min(design.n_max, design.stop_after or design.n_max)
+    return [hits for hits in HITS if hits <= most]
+
+
+def coverage_rows(design: Design, base: Rows, checkpoint: Rows, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """The four sets and their rates under every rule, beside the null of two halves of the base."""
+    cells = []
+    for hits in countable(design):
+        solved_2P = [solved(rows["correct"], hits) for rows in (base, checkpoint)]
+        counts = [(rows["n"], rows["correct"]) for rows in (base, checkpoint)]
+        once_2P = [sequential_pass_at_k(design, *each, [1])[:, 0] for each in counts]
+        found, half, null = coverage(*solved_2P), at_half(*counts, hits), halves(*counts[0], hits)
+        cells.append(
+            {
+                **where,
+                "hits": hits,
+                "detection_limit": detection_limit(design.n_max, hits),
+                **asdict(found),
+                **asdict(rates(found)),
+                "consolidation": consolidation(*solved_2P, *once_2P),
+                "base_only_at_half": half.base_only,
+                "checkpoint_only_at_half": half.checkpoint_only,
+                "null_at_half": null.base_only,
+                **sampling_columns(design, checkpoint),
+            }
+        )
+    return cells
+
+
+def _stage_rows(plan: Plan, policies: Sequence[Rows], where: dict[str, Any]) -> list[dict[str, Any]]:
+    """The course of pass@k at every k, and of both entropies, over the checkpoints of a run."""
+    ks = plan.study.ks
+    value_SPK = np.stack([sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks) for rows in policies])
+    measures: list[tuple[str, Any, np.ndarray, float]] = [
+        ("pass@k", k, value_SPK[:, :, i], 1.0) for i, k in enumerate(ks)
+    ]
+    with np.errstate(invalid="ignore"):  # a problem without tokens has no entropy
+        token_SP = np.stack([rows["entropy"] / rows["tokens"] for rows in policies])
+    answer_SP = np.stack([rows["answer_entropy_chao_shen"] for rows in policies])
+    for name, value_SP in zip(ENTROPIES, (token_SP, answer_SP), strict=True):
+        # an entropy has no largest change: as far as any problem's went in this run
+        furthest = float(np.nanmax(np.ptp(value_SP, 0), initial=0.0))
+        measures.append((name, "", value_SP, furthest))
+    return [
+        {**where, "measure": name, "k": k, **_stage_cells(plan, value_SP, largest)}
+        for name, k, value_SP, largest in measures
+    ]
+
+
+def _stage_cells(plan: Plan, value_SP: np.ndarray, largest: float) -> dict[str, Any]:
+    """The course of one measure, over the problems for which every checkpoint has a value."""
+    analysis, steps = plan.study.analysis, plan.study.evaluate.steps
+    value_SP = value_SP[:, ~np.isnan(value_SP).any(0)]
+    problems = value_SP.shape[1]
+    made = {**interval_columns(analysis, VALUE_METHODS), "problems": problems}
+    if not problems:
+        return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), **made}
+    found = trajectory(steps, value_SP, resampled(analysis, problems), analysis.level, largest)
+    lowest, highest = int(found.mean_S.argmin()), int(found.mean_S.argmax())
+    numbers = [found.turn, found.turn_low, found.turn_high]
+    numbers += [found.mean_S[0], found.mean_S[lowest], steps[lowest], found.mean_S[highest], steps[highest]]
+    numbers += [found.mean_S[-1], found.change, found.change_low, found.change_high]
+    for move in (found.fall, found.rise):
+        numbers += [move.start, move.stop, move.change, move.probability]
+    cells = ("" if value is None else value for value in numbers)
+    return {"course": str(found.course), **dict(zip(COURSE_NUMBERS, cells, strict=True)), **made}

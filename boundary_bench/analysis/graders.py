@@ -1,0 +1,188 @@
+"""Other graders' verdicts on stored samples, beside those that the samples were drawn with.
+
+Graders are compared on the first round of every problem: the samples that were drawn before any verdict was looked at,
+so that neither grader had a say in how many there are.
+
+Axes: P problems, N sample indices, K values of k.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from boundary_bench.analysis.rows import identify, interval_columns, mean_interval, resampled
+from boundary_bench.benchmarks.problem_file import read_problems
+from boundary_bench.core.parquet import read_table, write_table
+from boundary_bench.core.provenance import fingerprint
+from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
+from boundary_bench.plan import Plan
+from boundary_bench.samples.grades import NOT_DRAWN, places, read_verdicts, sample_rows, scored, verdict_codes
+from boundary_bench.samples.manifest import files_of, sample_files
+from boundary_bench.statistics.intervals import VALUE_METHODS
+from boundary_bench.statistics.passk import pass_at_k
+from boundary_bench.study.policies import Policy
+from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.writing import write_csv
+
+MOST_CASES = 200
+CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
+CASES += ["grader", "answer_of_grader", "verdict_of_grader", "reason_of_grader", "end"]
+LONGEST_END = 200
+#: Verdicts that say nothing of an answer.
+UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.TIMEOUT)]
+CORRECT = VERDICTS.index(Verdict.CORRECT)
+
+
+def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: JudgeAll) -> Path:
+    """Write another grader's verdicts on all samples of a policy; what was graded is not graded again.
+
+    Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
+
+    Raises:
+        DataError, StoreError: see ``tally.sample_files``.
+        GradingError: a process of the grader does not start.
+    """
+    target, manifests = plan.grades(policy, benchmark, grader.name), plan.samples(policy, benchmark)
+    facts = {"grader": grader.identity, "samples": fingerprint(files_of(manifests))}
+    if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
+        return target
+    reference_of = {problem.id: problem.reference for problem in read_problems(plan.problems(benchmark))}
+    tables = []
+    for block in sample_files(manifests, plan.design_settings)[1]:
+        rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
+        references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
+        finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
+        grades = grade_many(grader, references, rows.column("response").to_pylist(), finished, judge)
+        graded = {
+            "verdict": [str(grade.verdict) for grade in grades],
+            "answer": pa.array([grade.answer for grade in grades], pa.string()),
+            "reason": pa.array([grade.reason for grade in grades], pa.string()),
+        }
+        tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **graded}))
+    write_table(target, pa.concat_tables(tables), facts)
+    return target
+
+
+def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll) -> list[dict[str, Any]]:
+    """Write ``graders.csv`` and ``disagreements.csv`` of a policy on a benchmark; returns the rows of the first.
+
+    A grader's row of some k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
+    its interval, empty where a problem has fewer than k verdicts; the five verdicts, and the reasons for them, the most
+    frequent first; and how often it disagrees with the grader that the samples were drawn with, where both have
+    decided: mean over the problems, with its interval.
+    """
+    problems = read_problems(plan.problems(benchmark))
+    blocks = sample_files(plan.samples(policy, benchmark), plan.design_settings)[1]
+    ids, (own, *others) = [problem.id for problem in problems], plan.graders(benchmark)
+    own_PN = read_verdicts(blocks, ids, plan.design.n_max)
+    scored_PN = scored(plan.design, own_PN)
+    first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < plan.design.rounds[0])
+    rows = _grader_rows(plan, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
+    cases: list[dict[str, Any]] = []
+    for grader in others:
+        file = regrade(plan, policy, benchmark, grader, judge)
+        verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
+        rows += _grader_rows(plan, grader, own_PN, verdict_PN, first_PN, reasons)
+        cases += _cases(blocks, file, grader)
+    settings = fingerprint(plan.grader_settings(benchmark))
+    whose, facts = {**identify(policy, benchmark), "stratum": ALL}, {"stopped_by": own.label, "settings": settings}
+    rows = [{**whose, **row, **facts} for row in rows]
+    folder = plan.measures(policy, benchmark)
+    write_csv(folder / "graders.csv", rows)
+    write_csv(folder / "disagreements.csv", cases, CASES)
+    return rows
+
+
+def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
+    """Another grader's verdicts, in the places of the samples' own."""
+    verdict_PN = np.full_like(own_PN, NOT_DRAWN)
+    rows = sample_rows(file, ["problem_id", "sample", "verdict"])
+    place_S, code_S, sample_S = places(rows, ids, file), verdict_codes(rows, file), rows.column("sample").to_numpy()
+    read_S = sample_S < own_PN.shape[1]
+    verdict_PN[place_S[read_S], sample_S[read_S]] = code_S[read_S]
+    return verdict_PN
+
+
+def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) -> str:
+    """The reasons for the verdicts of the first round with their counts, as "12 no answer found; 3 ..."."""
+    found: Counter[str] = Counter()
+    for file in files:
+        rows = sample_rows(file, ["problem_id", "sample", "reason"])
+        place_S, sample_S = places(rows, ids, file), rows.column("sample").to_numpy()
+        in_S = sample_S < first_PN.shape[1]
+        in_S[in_S] = first_PN[place_S[in_S], sample_S[in_S]]
+        for each in rows.column("reason").filter(pa.array(in_S)).value_counts().to_pylist():
+            found[counted(each["values"])] += each["counts"]
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{count} {reason}" for reason, count in ordered)
+
+
+def _grader_rows(
+    plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
+) -> list[dict[str, Any]]:
+    """The rows of one grader, one for each k."""
+    analysis, scored_PN = plan.study.analysis, first_PN & scored(plan.design, verdict_PN)
+    n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
+    both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
+    differ_PN = both_PN & ((own_PN == CORRECT) != (verdict_PN == CORRECT))
+    compared_P = both_PN.sum(1)
+    share_C = differ_PN.sum(1)[compared_P > 0] / compared_P[compared_P > 0]
+    disagreement = (float("nan"),) * 3
+    if len(share_C) and verdict_PN is not own_PN:
+        disagreement = mean_interval(share_C, resampled(analysis, len(share_C)), analysis.level)
+    had = [k for k in plan.grader_ks if k <= n_P.min()]
+    pass_PK = pass_at_k(n_P, correct_P, had) if had else np.zeros((len(n_P), 0))
+    resamples = resampled(analysis, len(n_P))
+    shared = {
+        **interval_columns(analysis, VALUE_METHODS),
+        "problems": len(n_P),
+        "samples": int(n_P.sum()),
+        **{name: int((first_PN & (verdict_PN == code)).sum()) for code, name in enumerate(VERDICTS)},
+        "reasons": reasons,
+        "compared": int(compared_P.sum()),
+        "disagreements": int(differ_PN.sum()),
+        **dict(zip(("disagreement", "disagreement_low", "disagreement_high"), disagreement, strict=True)),
+    }
+    estimates = [mean_interval(value_P, resamples, analysis.level) for value_P in pass_PK.T]
+    estimates += [(float("nan"),) * 3] * (len(plan.grader_ks) - len(had))
+    return [
+        {"grader": grader.label, "k": k, **dict(zip(("estimate", "low", "high"), found, strict=True)), **shared}
+        for k, found in zip(plan.grader_ks, estimates, strict=True)
+    ]
+
+
+def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str, Any]]:
+    """Answers on which another grader disagrees, the most frequent first; ``end`` is how one such response ends."""
+    times: Counter[tuple[Any, ...]] = Counter()
+    example: dict[tuple[Any, ...], tuple[int, str]] = {}
+    for a, b in _differing(blocks, read_table(file)[0]):
+        key = a["problem_id"], *(each[name] for each in (a, b) for name in ("answer", "verdict", "reason"))
+        times[key] += 1
+        example.setdefault(key, (a["sample"], a["response"][-LONGEST_END:]))
+    rows = [
+        (key[0], example[key][0], count, *key[1:4], grader.label, *key[4:], example[key][1])
+        for key, count in times.most_common(MOST_CASES)
+    ]
+    return [dict(zip(CASES, row, strict=True)) for row in rows]
+
+
+def _differing(blocks: Sequence[Path], other: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The samples that one grader calls correct and the other not; the responses of one file at a time are in memory.
+
+    Rows are chosen by a mask: by their places, texts beyond 2 GiB would have to go into one array first.
+    """
+    decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
+    first = 0
+    for block in blocks:
+        own = sample_rows(block, ["problem_id", "sample", "response", "verdict", "answer", "reason"])
+        beside = other.slice(first, len(own))
+        first += len(own)
+        verdicts = zip(own.column("verdict").to_pylist(), beside.column("verdict").to_pylist(), strict=True)
+        differs = [{a, b} <= decided and (a == Verdict.CORRECT) != (b == Verdict.CORRECT) for a, b in verdicts]
+        yield from zip(*(rows.filter(pa.array(differs, pa.bool_())).to_pylist() for rows in (own, beside)), strict=True)

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files that are written whole, locks, Parquet, provenance, randomness."""

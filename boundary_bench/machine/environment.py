@@ -1,0 +1,87 @@
+"""The environments for sampling and training: beside the core and never in it, since their pins fight each other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+from boundary_bench.core.errors import EngineError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOCKS = REPOSITORY / "envs"
+#: PyPI's torch for Linux is a CUDA build of several gigabytes; this index has the others.
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+#: What must be importable in the end, by environment.
+CHECKS = {
+    "sample": "import vllm, boundary_bench.sampling.vllm.engine; print(vllm.__version__)",
+    "train": "import ray, vllm, deepspeed, trl; from boundary_bench.training.openrlhf.trainer import check_versions; "
+    "check_versions('{device}')",
+}
+
+
+def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]) -> Path:
+    """Make the environment, or complete one that was begun; returns its Python.
+
+    Args:
+        kind: "sample" or "train".
+        device: "cpu" or "cuda"; by default what this machine has.
+
+    Raises:
+        EngineError: the folder holds something else, a package cannot be installed, or it cannot be imported.
+    """
+    path, device = path.absolute(), device or ("cuda" if has_gpu() else "cpu")
+    if path.exists() and not (path / "pyvenv.cfg").is_file():
+        raise EngineError(f"{path} is there and no Python environment; choose another folder with --path")
+    python = path / "bin" / "python"
+    if not python.exists():
+        log(f"an empty environment in {path}")
+        venv.create(path, with_pip=True)
+    lock = LOCKS / f"{kind}-{device}.txt"
+    log(f"installing {lock}; this takes minutes")
+    install = ("-m", "pip", "install", "-q")
+    if device == "cpu":
+        pins = {line.split("==")[0]: line for line in lock.read_text().splitlines() if line[:1] != "#"}
+        if _run(python, *install, "--no-deps", pins["torch"], fails=True):
+            _run(python, *install, "--no-deps", "--index-url", CPU_TORCH, pins["torch"])
+        own_build = []
+        if "wheel" in pins:  # what is built here sees the torch that is installed, as DeepSpeed has to
+            _run(python, *install, "--no-deps", pins["setuptools"], pins["wheel"])
+            own_build = ["--no-build-isolation"]
+        _run(python, *install, "--no-deps", *own_build, "-r", lock)
+    else:
+        _run(python, *install, "-r", lock)
+    # its own pins are another environment's: here it takes what is there
+    _run(python, *install, "--no-deps", "--no-build-isolation", "-e", REPOSITORY)
+    log("trying what it is for")
+    _run(python, "-c", CHECKS[kind].format(device=device))
+    return python
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA driver."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _run(python: Path, *arguments: str | Path, fails: bool = False) -> int:
+    """Run the environment's Python.
+
+    Raises:
+        EngineError: it failed, unless ``fails`` says that it may.
+    """
+    # what this process imports from elsewhere is none of the environment's business
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    environment["DS_BUILD_OPS"] = "0"  # DeepSpeed compiles what it needs when it needs it
+    command = [str(part) for part in (python, *arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and not fails:
+        last = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-15:])
+        raise EngineError(
+            f"{' '.join(command)} failed:\n  {last}\nIs the network there? Run the same command again: it goes on "
+            f"where this one stopped. This is Python {sys.version.split()[0]}, the lock was made with 3.11"
+        )
+    return done.returncode

@@ -1,0 +1,73 @@
+"""What two results were made with: fingerprints by kind, and every value of study, code, packages and machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from boundary_bench.operations.diff.sides import Side
+
+PARTS = ("study", "code", "packages", "machine")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one kind of settings: with the same fingerprint on both sides, with another, or on one side."""
+
+    same: list[str]
+    other: list[str]
+    only_a: list[str]
+    only_b: list[str]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that differs; None where a side has none."""
+
+    path: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What two results were made with.
+
+    Attributes:
+        kinds: of ``problems``, ``models``, ``runs``, ``samples``, ``analysis`` and what else has fingerprints.
+        values: those that differ.
+    """
+
+    kinds: dict[str, Names]
+    values: list[Value]
+
+
+def settings(a: Side, b: Side) -> Settings:
+    """Compare what is in ``provenance.json`` of both."""
+    of_a, of_b = a.provenance["fingerprints"], b.provenance["fingerprints"]
+    kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
+    parts = ({part: side.provenance[part] for part in PARTS} for side in (a, b))
+    return Settings(kinds, list(_values(*parts)))
+
+
+def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
+    both = [name for name in a if name in b]
+    return Names(
+        [name for name in both if a[name] == b[name]],
+        [name for name in both if a[name] != b[name]],
+        [name for name in a if name not in b],
+        [name for name in b if name not in a],
+    )
+
+
+def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[Value]:
+    """What differs, each by its path: a block or a list that one side has alone is one value."""
+    waiting: list[tuple[str, Any, Any]] = [("", a, b)]
+    while waiting:
+        path, of_a, of_b = waiting.pop()
+        if isinstance(of_a, dict) and isinstance(of_b, dict):
+            names = reversed({**of_a, **of_b})
+            waiting += [(f"{path}.{name}" if path else name, of_a.get(name), of_b.get(name)) for name in names]
+        elif of_a != of_b:
+            yield Value(path, of_a, of_b)

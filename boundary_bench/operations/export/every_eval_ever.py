@@ -1,0 +1,235 @@
+"""Records for Every Eval Ever (evalevalai.com): one file for each policy and benchmark, in its datastore's layout.
+
+The tests hold them against the schema of the package every-eval-ever 0.3.0. Its validator asks for more than that:
+files are named by a UUID of version 4, and folders are portable names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.provenance import fingerprint
+from boundary_bench.operations.export.source import Source, unit_of
+from boundary_bench.study.policies import Policy, Run
+from boundary_bench.tables.registry import KEYS, Row
+
+SCHEMA_VERSION = "0.3.0"
+
+Record = dict[str, Any]
+
+#: Folders of the datastore: portable names, none that Windows or the datastore keeps for itself.
+FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))(?!(?:data|unknown)$)\w(?:[\w.-]*[\w-])?", re.I | re.A)
+
+
+def records(source: Source, organization: str) -> dict[str, Record]:
+    """Every record by its path below the datastore's root.
+
+    Raises:
+        DataError: a number is missing, or a name cannot be a folder.
+    """
+    found = {}
+    _check_folder(organization, "the organization")
+    for policy in source.plan.policies:
+        for benchmark in source.plan.study.benchmarks:
+            record = _record(source, policy, benchmark, organization)
+            found[_path(record, benchmark)] = record
+    return found
+
+
+def of_policy(found: Mapping[str, Record], policy: Policy) -> list[Record]:
+    """The records of a policy, one a benchmark."""
+    return [record for record in found.values() if record["model_info"]["name"] == policy.name]
+
+
+def _path(record: Record, benchmark: str) -> str:
+    model, name = record["model_info"]["id"], record["model_info"]["name"]
+    developer, _, rest = model.partition("/")
+    folders = (f"boundary-bench-{benchmark}", developer, rest.replace("/", "_"))
+    for folder in folders:
+        _check_folder(folder, f"{name}, called {model!r}")
+    # shaped as version 4, which the datastore asks for, but the same for the same results
+    identity = uuid.UUID(bytes=sha256(record["evaluation_id"].encode()).digest()[:16], version=4)
+    return "/".join(("data", *folders, f"{identity}.json"))
+
+
+def _check_folder(name: str, what: str) -> None:
+    if not FOLDER.fullmatch(name):
+        raise DataError(
+            f"{what}: found {name!r}, expected a portable folder name (letters, digits, '.', '_', '-', none that is "
+            "reserved); name a hub model as org/name, rename another, or give another --organization"
+        )
+
+
+def _record(source: Source, policy: Policy, benchmark: str, organization: str) -> Record:
+    plan, code = source.plan, source.provenance.code
+    model = _model_info(source, policy, organization)
+    made_of = {
+        "policy": policy.name,
+        "weights": model["additional_details"]["weights_sha256"],
+        "samples": source.fact("samples_sha256", policy.name, benchmark),
+        "measure": source.fact("fingerprints", "analysis", "measure"),
+    }
+    theirs = policy.run is None and plan.study.models[policy.model].hub
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "evaluation_id": f"boundary-bench-{benchmark}/{model['id']}/{fingerprint(made_of)}",
+        "retrieved_timestamp": str(source.made),
+        "source_metadata": {
+            "source_name": "boundary-bench",
+            "source_type": "evaluation_run",
+            "source_organization_name": organization,
+            "evaluator_relationship": "third_party" if theirs else "first_party",
+            "additional_details": _strings({"study": plan.study.study}),
+        },
+        "eval_library": {
+            "name": "boundary-bench",
+            "version": source.provenance.packages.get("boundary-bench", "unknown"),
+            "additional_details": _strings({"commit": code.commit, "local_changes": code.dirty}),
+        },
+        "model_info": model,
+        "evaluation_results": _results(source, policy, benchmark),
+    }
+
+
+def _model_info(source: Source, policy: Policy, organization: str) -> Record:
+    plan = source.plan
+    base, sampling = plan.study.models[policy.model], plan.study.sampling
+    details: dict[str, Any] = {
+        "deployment_type": "self_deployed",
+        "model_availability": "unknown" if policy.run or not base.hub else "open_weights",
+        "weights_sha256": source.fact("weights_sha256", policy.name),
+        "base_model": base.hub or f"{organization}/{policy.model}",
+        "base_model_revision": base.revision,
+        "pretrained_with": base.pretrain and base.pretrain.model_dump(mode="json"),
+        "training_step": policy.step,
+    }
+    if policy.run:
+        details |= _trained(source, policy.run)
+    version = source.provenance.packages.get(sampling.engine)
+    return {
+        "name": policy.name,
+        "id": f"{organization}/{policy.name}" if policy.run else details["base_model"],
+        "developer": organization if policy.run else details["base_model"].partition("/")[0],
+        "inference_engine": {"name": sampling.engine, **({"version": version} if version else {})},
+        "additional_details": _strings(details),
+    }
+
+
+def _trained(source: Source, run: Run) -> dict[str, Any]:
+    settings, problems = source.plan.train_settings(run), source.plan.study.training
+    training = settings["training"]
+    if "flags" in training:
+        # OpenRLHF takes the key of a logger's account as a flag
+        training["flags"] = {name: value for name, value in training["flags"].items() if not name.startswith("logger.")}
+    return {
+        "algorithm": run.algorithm,
+        "objective": settings["objective"],
+        "training_seed": run.seed,
+        "training": training,
+        "trained_on": {"benchmark": problems.benchmark, "options": problems.options},
+        "training_fingerprint": source.fact("fingerprints", "runs", run.name),
+    }
+
+
+def _results(source: Source, policy: Policy, benchmark: str) -> list[Record]:
+    """pass@k at every k, then greedy accuracy."""
+    plan, unit = source.plan, unit_of(policy, benchmark)
+    sampling = plan.study.sampling
+    drawn = plan.sample_settings(benchmark, policy.model)["sampling"]
+    tokens, command = sampling.max_tokens, f"snakemake --cores all --config study={plan.study.study}"
+    shared = {"max_tokens": tokens, "execution_command": command}
+    at_random = {
+        "generation_args": {"temperature": sampling.temperature, "top_p": sampling.top_p, **shared},
+        "additional_details": _strings({"sampling": drawn, "design": plan.design_settings}),
+    }
+    found = []
+    for k in plan.study.ks:
+        row = source.row("pass_at_k", unit, k=k)
+        metric = {
+            "evaluation_description": "share of the problems that k attempts solve, estimated from n samples of each",
+            "metric_id": "pass_at_k",
+            "metric_name": f"pass@{k}",
+            "metric_kind": "pass_rate",
+            "metric_parameters": {
+                "k": k,
+                "n": sampling.n_max,
+                "stop_after": sampling.stop_after,
+                "estimator": "unbiased" if sampling.stop_after is None else "unbiased under sequential stopping",
+            },
+        }
+        score = _score(source, "pass_at_k", row, ("estimate", "low", "high"))
+        found.append((f"pass@{k}", metric, score, at_random))
+    row = source.row("summary", unit)
+    metric = {
+        "evaluation_description": "share of the problems that the greedy response solves",
+        "metric_id": "accuracy",
+        "metric_name": "greedy accuracy",
+        "metric_kind": "accuracy",
+    }
+    greedy = {"generation_args": {"temperature": 0.0, **shared}, "additional_details": {"decoding": "greedy"}}
+    found.append(("greedy", metric, _score(source, "summary", row, ("greedy", "greedy_low", "greedy_high")), greedy))
+    data = _source_data(source, benchmark, int(source.value("summary", row, "problems")))
+    bounds = {"metric_unit": "proportion", "lower_is_better": False, "score_type": "continuous"}
+    bounds |= {"min_score": 0.0, "max_score": 1.0}
+    return [
+        {
+            "evaluation_result_id": name,
+            "evaluation_name": benchmark,
+            "source_data": data,
+            "metric_config": {**metric, **bounds},
+            "score_details": score,
+            "generation_config": generation,
+        }
+        for name, metric, score, generation in found
+    ]
+
+
+def _score(source: Source, table: str, row: Row, columns: tuple[str, str, str]) -> Record:
+    """A number with its interval; the other cells of its row go with it as they are written."""
+    score, low, high = (source.value(table, row, column) for column in columns)
+    shown = {*KEYS[table], *columns, "policy", "level", "interval"}
+    return {
+        "score": score,
+        "details": {name: cell for name, cell in row.items() if name not in shown and cell},
+        "uncertainty": {
+            "confidence_interval": {
+                "lower": low,
+                "upper": high,
+                "confidence_level": source.value(table, row, "level"),
+                "method": source.cell(table, row, "interval"),
+            },
+            "num_samples": int(source.value(table, row, "problems")),
+            "num_bootstrap_samples": source.tables.resamples,
+        },
+    }
+
+
+def _source_data(source: Source, benchmark: str, problems: int) -> Record:
+    chosen = source.plan.problem_sets[benchmark]
+    entry, hub = chosen.entry, chosen.kind.source
+    details = {
+        "benchmark": chosen.kind.name,
+        "split": entry.split,
+        "options": chosen.options.model_dump(mode="json"),
+        "fingerprint": source.fact("fingerprints", "problems", benchmark),
+    }
+    if hub and not entry.data:
+        where = {"source_type": "hf_dataset", "hf_repo": hub.hub, "hf_split": hub.splits[entry.split]}
+        name, details["configurations"] = hub.hub, list(hub.configs)
+        where["samples_number"] = problems
+    else:
+        where, name = {"source_type": "other"}, chosen.kind.name
+        details |= {"seed": entry.seed, "problems": problems, "from_a_file": bool(entry.data)}
+    return {"dataset_name": name, **where, "additional_details": _strings(details)}
+
+
+def _strings(values: Mapping[str, Any]) -> dict[str, str]:
+    """Further details, which the schema wants as text: JSON where they are none, and none that are unknown."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    return {name: text for name, text in texts.items() if values[name] is not None}

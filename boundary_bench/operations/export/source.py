@@ -1,0 +1,122 @@
+"""What is exported: the finished tables of a study, and what their provenance says of where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from boundary_bench.claims import Tables, read_tables
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import read_json
+from boundary_bench.core.provenance import Code
+from boundary_bench.plan import Plan
+from boundary_bench.study.file import explain
+from boundary_bench.study.policies import Policy
+from boundary_bench.study.study import Study
+from boundary_bench.tables.reading import Unit, Untestable
+from boundary_bench.tables.registry import BASE, Row
+
+
+class Provenance(BaseModel):
+    """``provenance.json``, as far as it is exported."""
+
+    study: Study
+    code: Code
+    packages: dict[str, str]
+    fingerprints: dict[str, dict[str, str]]
+    weights_sha256: dict[str, str]
+    samples_sha256: dict[str, dict[str, dict[str, str]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished study.
+
+    Attributes:
+        plan: of the study that the tables are of, with every default as it was.
+        made: when, in seconds since the epoch: the time of the commit, so that a repeat says the same; of tables that
+            do not say it, the time of their provenance file.
+    """
+
+    plan: Plan
+    tables: Tables
+    provenance: Provenance
+    made: int
+
+    def fact(self, *keys: str) -> Any:
+        """A value of the provenance by its keys.
+
+        Raises:
+            DataError: it is not there.
+        """
+        found: Any = dict(self.provenance)
+        for key in keys:
+            if key not in found:
+                raise DataError(
+                    f"{self.tables.folder / 'provenance.json'}: found no {'.'.join(keys)}, though the study has it; "
+                    "run the report stage again"
+                )
+            found = found[key]
+        return found
+
+    def row(self, table: str, unit: Unit, **further: Any) -> Row:
+        """The row of a unit, all strata together.
+
+        Raises:
+            DataError: there is none.
+        """
+        try:
+            return self.tables.find(table, unit, **further)
+        except Untestable as lack:
+            raise self._lacking(lack) from None
+
+    def value(self, table: str, row: Row, column: str) -> float:
+        """A cell as a number.
+
+        Raises:
+            DataError: it holds no finite number, or the table has no such column.
+        """
+        try:
+            return self.tables.number(table, row, column)
+        except Untestable as lack:
+            raise self._lacking(lack) from None
+
+    def cell(self, table: str, row: Row, column: str) -> str:
+        """A cell as it is written.
+
+        Raises:
+            DataError: the table has no such column.
+        """
+        if column not in row:
+            raise self._lacking(f"column {column} of {table}.csv")
+        return row[column]
+
+    def _lacking(self, what: object) -> DataError:
+        return DataError(f"{self.tables.folder} lacks what is to be exported: {what}; run the report stage again")
+
+
+def unit_of(policy: Policy, benchmark: str) -> Unit:
+    """The place of a policy in the tables."""
+    run = policy.run
+    algorithm, seed = (run.algorithm, str(run.seed)) if run else (BASE, "")
+    return Unit(policy.model, algorithm, seed, policy.step, benchmark)
+
+
+def read_source(plan: Plan) -> Source:
+    """Read the tables in a plan's folder, and the study that they are of: it may be an earlier or another one.
+
+    Raises:
+        DataError: a table is missing or damaged, or the provenance is of another shape.
+        StudyError: the study of the tables names what this version has not.
+    """
+    tables = read_tables(plan.root / "tables")
+    path: Path = tables.folder / "provenance.json"
+    try:
+        provenance = Provenance.model_validate(read_json(path))
+    except ValidationError as fault:
+        raise DataError(f"{explain(fault, str(path))}\nrun the report stage again, with this version") from None
+    made = provenance.code.committed or int(path.stat().st_mtime)
+    return Source(Plan(provenance.study, plan.path, plan.results), tables, provenance, made)

@@ -1,0 +1,380 @@
+"""What a study will take, before anything runs: jobs, samples, tokens, GPU-hours, disk.
+
+Counts are those of the plan. Everything else follows from assumptions, all of which are printed with their values; what
+cannot be known is unknown (None), and the reason says what would tell.
+
+Axes: P success rates of problems.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+
+from boundary_bench.core.errors import StudyError
+from boundary_bench.core.files import read_json
+from boundary_bench.plan import Plan
+from boundary_bench.study.backends import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
+
+#: Points at which the success rates of problems are taken.
+RATES = 400
+#: Tokens of a prompt, its template included, or ``max_tokens`` where that is less.
+PROMPT_TOKENS = 200
+#: Share of ``max_tokens`` that a response takes on average.
+RESPONSE_SHARE = 1 / 3
+#: Bytes of a stored token, with its text: 200 tokens each of a million made-up responses (speed/storage.py).
+SAMPLE_BYTES = 3.5
+#: Dense bfloat16 of an H100 SXM, as its data sheet says, in TFLOP/s.
+TERAFLOPS = 989.0
+#: Share of that which updates reach, and which drawing tokens reaches, where memory is the limit and the longest
+#: response is waited for. SimpleRL-Zoo (arXiv 2503.18892), 7B, some 100 steps of 8,192 responses, took 240 hours of an
+#: H100 with its evaluations; this forecasts half of that at 700 tokens a response.
+UPDATE_UTILISATION, DRAW_UTILISATION = 0.2, 0.05
+#: Operations for each parameter and token. Update: a pass for the old log-probabilities, one forwards, two backwards,
+#: one more where activations are computed again. Drawing: one pass.
+OLD_LOGPROBS, FORWARD_BACKWARD, RECOMPUTED, DRAWN = 2, 6, 2, 2
+#: Bytes of a parameter in a state of ``pretrain``: Muon has one moment.
+PRETRAIN_STATE_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number and where it comes from; where it is None, ``source`` says what would tell."""
+
+    value: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What the forecast cannot read in the study.
+
+    Attributes:
+        success_rate: mean success rate m of the problems, which are spread as Beta(m, 1 - m): most are nearly always
+            or nearly never solved.
+        response_tokens: mean length of a response, in sampling and in training; None for a third of ``max_tokens``.
+        teraflops: dense 16-bit peak of a GPU, in TFLOP/s, from which throughputs follow that are not given.
+        train_tokens_per_second, sample_tokens_per_second: of one GPU, for every model; prompts and responses that
+            are trained on, and tokens that are drawn.
+
+    Raises:
+        StudyError: a number is no positive one, or ``success_rate`` not below 1.
+    """
+
+    success_rate: float = 0.5
+    response_tokens: float | None = None
+    teraflops: float = TERAFLOPS
+    train_tokens_per_second: float | None = None
+    sample_tokens_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            most = 1 if name == "success_rate" else math.inf
+            if value is not None and not 0 < value < most:
+                below = " and below 1" if most == 1 else ""
+                raise StudyError(f"--{name.replace('_', '-')}: found {value}, expected a number above 0{below}")
+
+
+@dataclass(frozen=True)
+class SetForecast:
+    """The samples of one policy on one benchmark, without its greedy responses, one a problem."""
+
+    problems: Figure
+    least: float | None
+    expected: float | None
+    most: float | None
+
+
+@dataclass(frozen=True)
+class ModelForecast:
+    """A base model, all its runs and all its policies.
+
+    Attributes:
+        trained_tokens: tokens that the updates of all runs go through, prompts included.
+        rolled_tokens: tokens that are drawn while training.
+        sampled_tokens: tokens that are drawn by ``sample`` and ``probe``.
+        train_hours, sample_hours: GPU-hours, those of rollouts counted as training.
+        chain_hours: wall time of one whole run and the longest ``sample`` job after it.
+        disk: bytes by what takes them.
+    """
+
+    parameters: Figure
+    update_rate: Figure
+    rollout_rate: Figure
+    sample_rate: Figure
+    runs: int
+    policies: int
+    trained_tokens: float
+    rolled_tokens: float
+    sampled_tokens: float | None
+    train_hours: float | None
+    sample_hours: float | None
+    chain_hours: float | None
+    disk: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a study will take; see ``forecast``."""
+
+    study: str
+    jobs: dict[str, int]
+    chain: list[str]
+    benchmarks: dict[str, SetForecast]
+    models: dict[str, ModelForecast]
+    assumed: dict[str, str]
+
+
+def forecast(plan: Plan, assumptions: Assumptions) -> Forecast:
+    """What a study will take, whether or not some of it is done.
+
+    Raises:
+        DataError, ModelError: a file of problems or weights that is there is damaged.
+    """
+    per_problem = samples_of_a_problem(plan, assumptions.success_rate)
+    benchmarks = {name: _set(plan, name, per_problem) for name in plan.study.benchmarks}
+    models = {name: _model(plan, name, assumptions, benchmarks) for name in plan.study.models}
+    return Forecast(plan.study.study, jobs(plan), chain(plan), benchmarks, models, assumed(plan, assumptions))
+
+
+def jobs(plan: Plan) -> dict[str, int]:
+    """Jobs by stage, as the workflow makes them when nothing is done yet."""
+    study = plan.study
+    pairs, segments = len(plan.policies) * len(study.benchmarks), len(study.training.segments)
+    found = {
+        "prepare": len(plan.problem_sets),
+        "overlap": len(study.benchmarks),
+        "pretrain": len(study.models),
+        "train": len(plan.runs) * segments,
+        "sample": pairs * study.sampling.shards,
+        "probe": len(plan.probes),
+        "measure": pairs,
+        "compare": len(plan.runs) * len(study.benchmarks),
+        "report": 1,
+    }
+    return {stage: count for stage, count in found.items() if count}
+
+
+def chain(plan: Plan) -> list[str]:
+    """The stages of the longest chain of jobs that wait for each other."""
+    segments, last = plan.study.training.segments, plan.study.evaluate.steps[-1]
+    evaluated = ["train"] * (segments.index(last) + 1) + ["sample", "measure", "compare"]
+    return ["pretrain", *max(evaluated, ["train"] * len(segments), key=len), "report"]
+
+
+def samples_of_a_problem(plan: Plan, success_rate: float) -> tuple[float, float, float]:
+    """The samples of a problem at least, expected and at most, under the plan's design.
+
+    Expected: the mean over the quantiles of Beta(m, 1 - m) of the exact expectation at each success rate. Samples
+    without a score, which others replace, are not counted.
+    """
+    import numpy as np
+    from scipy.special import betaincinv
+
+    from boundary_bench.statistics.sequential import expected_samples
+
+    p_P = betaincinv(success_rate, 1 - success_rate, (np.arange(RATES) + 0.5) / RATES)
+    expected = float(expected_samples(plan.design, p_P).mean())
+    return float(plan.design.stops[0]), expected, float(plan.design.n_max)
+
+
+def problems(plan: Plan, name: str) -> Figure:
+    """How many problems a benchmark or the training set has: of its file where it is prepared, else as it is named.
+
+    Raises:
+        DataError: the file is torn or altered.
+    """
+    path, chosen = plan.problems(name), plan.problem_sets[name]
+    if path.is_file():
+        from boundary_bench.benchmarks.problem_file import read_problems
+
+        return Figure(len(read_problems(path)), "prepared")
+    asked, source = getattr(chosen.options, "problems", None), chosen.kind.source
+    if chosen.entry.data is None:
+        if isinstance(asked, dict):
+            return Figure(sum(asked.values()), "its options")
+        if source:
+            rows = source.problems[chosen.entry.split]
+            return Figure(min(rows, asked or rows), "rows of the set, before repeats and long ones are left out")
+        if asked:
+            return Figure(asked, "at most, as its options say")
+    return Figure(None, f"run: boundary-bench prepare {quote(str(plan.path))} --benchmark {name}")
+
+
+def parameters(plan: Plan, name: str) -> Figure:
+    """How many parameters a base model has: of its files where they are here, else as its settings or its name say.
+
+    Raises:
+        ModelError: a file is damaged.
+    """
+    model, manifest = plan.study.models[name], plan.model(name)
+    folder = Path(model.path) if model.path else None
+    if folder is None and manifest.is_file():
+        folder = manifest.parent / read_json(manifest)["path"]
+    if folder and any(folder.glob("*.safetensors")):
+        from boundary_bench.models.folder import parameters
+
+        return Figure(parameters(folder), "its files")
+    if model.pretrain:
+        return Figure(model.pretrain.parameters, "its settings")
+    if model.hub and (named := re.search(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![A-Za-z])", model.hub)):
+        return Figure(float(named[1]) * 1e9, "its name, right to a tenth")
+    return Figure(None, f"run: boundary-bench pretrain {quote(str(plan.path))} --model {name}")
+
+
+def _product(*factors: float | None) -> float | None:
+    return None if None in factors else math.prod(factors)  # type: ignore[arg-type]
+
+
+def total(*terms: float | None) -> float | None:
+    """The sum; None where one of them is."""
+    return None if None in terms else sum(terms)  # type: ignore[arg-type]
+
+
+def _hours(tokens: float | None, rate: Figure) -> float | None:
+    return None if tokens is None or rate.value is None else tokens / rate.value / 3600
+
+
+def _set(plan: Plan, name: str, per_problem: tuple[float, float, float]) -> SetForecast:
+    found = problems(plan, name)
+    return SetForecast(found, *(_product(found.value, each) for each in per_problem))
+
+
+def response_tokens(max_tokens: int, assumptions: Assumptions) -> float:
+    """The assumed mean length of a response."""
+    return min(assumptions.response_tokens or max_tokens * RESPONSE_SHARE, max_tokens)
+
+
+def prompt_tokens(max_tokens: int) -> int:
+    """The assumed length of a prompt: short responses go with short prompts."""
+    return min(PROMPT_TOKENS, max_tokens)
+
+
+def update_operations(plan: Plan) -> int:
+    """Operations of an update for each parameter and token."""
+    training = plan.study.training
+    chosen = {"openrlhf": training.openrlhf, "trl": training.trl}.get(training.backend)
+    again = chosen is not None and chosen.gradient_checkpointing
+    return OLD_LOGPROBS + FORWARD_BACKWARD + RECOMPUTED * again
+
+
+def estimable(plan: Plan) -> tuple[bool, bool, bool]:
+    """Whether updates, rollouts and sampling are 16-bit work of a GPU, whose throughput can be estimated."""
+    training, sampling = plan.study.training, plan.study.sampling
+    half = training.backend == "openrlhf" or (training.backend == "trl" and training.trl.dtype == "bfloat16")
+    update = half and training.device == "cuda"
+    rollout = update and (training.backend == "openrlhf" or training.trl.vllm)
+    sample = sampling.engine == "vllm" and sampling.vllm.dtype != "float32" and sampling.device == "cuda"
+    return update, rollout, sample
+
+
+def _rates(plan: Plan, size: Figure, assumptions: Assumptions) -> tuple[Figure, Figure, Figure]:
+    """Tokens a second of one GPU, in updates, rollouts and sampling."""
+    gpu, (updates, rollouts, samples) = assumptions.teraflops * 1e12, estimable(plan)
+
+    def rate(given: float | None, option: str, known: bool, flops: int, share: float) -> Figure:
+        if given:
+            return Figure(given, option)
+        if not known:
+            return Figure(None, f"known for 16-bit GPU work alone; measure it on your machine and give {option}")
+        if size.value is None:
+            return Figure(None, f"follows from the parameters ({size.source}); or give {option}")
+        return Figure(
+            gpu * share / (flops * size.value), f"{share:.0%} of the peak, {flops} operations a parameter and token"
+        )
+
+    train, sample = assumptions.train_tokens_per_second, assumptions.sample_tokens_per_second
+    return (
+        rate(train, "--train-tokens-per-second", updates, update_operations(plan), UPDATE_UTILISATION),
+        rate(sample, "--sample-tokens-per-second", rollouts, DRAWN, DRAW_UTILISATION),
+        rate(sample, "--sample-tokens-per-second", samples, DRAWN, DRAW_UTILISATION),
+    )
+
+
+def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str, SetForecast]) -> ModelForecast:
+    study, training = plan.study, plan.study.training
+    runs = [run for run in plan.runs if run.model == name]
+    policies = sum(policy.model == name for policy in plan.policies)
+    size = parameters(plan, name)
+    update, rollout, sample = _rates(plan, size, assumptions)
+    # of one run
+    responses = training.segments[-1] * training.prompts * training.rollouts
+    drawn = responses * response_tokens(training.max_tokens, assumptions)
+    processed = (responses * prompt_tokens(training.max_tokens) + drawn) * training.epochs
+    run_hours = total(_hours(drawn, rollout), _hours(processed, update))
+    # of one policy; one greedy response a problem is drawn beside the samples
+    length = response_tokens(study.sampling.max_tokens, assumptions)
+    tokens = [_product(total(each.expected, each.problems.value), length) for each in benchmarks.values()]
+    continued = len(study.probe.fractions) if study.probe else 0
+    probed = [_product(each.problems.value, continued, length) for each in benchmarks.values()]
+    sampled = total(_product(policies, total(*tokens)), *probed)
+    longest = None if None in tokens else max(each for each in tokens if each is not None) / study.sampling.shards
+    gpus = training.openrlhf.nodes * training.openrlhf.gpus if training.backend == "openrlhf" else 1
+    return ModelForecast(
+        parameters=size,
+        update_rate=update,
+        rollout_rate=rollout,
+        sample_rate=sample,
+        runs=len(runs),
+        policies=policies,
+        trained_tokens=processed * len(runs),
+        rolled_tokens=drawn * len(runs),
+        sampled_tokens=sampled,
+        train_hours=_product(run_hours, len(runs)),
+        sample_hours=_hours(sampled, sample),
+        chain_hours=total(
+            _product(run_hours, 1 / gpus), _product(_hours(longest, sample), 1 / study.sampling.vllm.tensor_parallel)
+        ),
+        disk=_disk(plan, name, size, len(runs), sampled),
+    )
+
+
+def _disk(plan: Plan, name: str, size: Figure, runs: int, sampled_tokens: float | None) -> dict[str, float | None]:
+    training = plan.study.training
+    kept = runs * len(training.segments)
+    base = {"hub": 2, "pretrain": 4 + STATES_KEPT * PRETRAIN_STATE_BYTES, "path": 0}
+    source = next(source for source in base if getattr(plan.study.models[name], source) is not None)
+    return {
+        "base model": _product(size.value, base[source]),
+        "checkpoints": _product(size.value, kept, CHECKPOINT_BYTES[training.backend]),
+        "trainer states": _product(size.value, runs, STATES_KEPT, STATE_BYTES[training.backend]),
+        "samples": _product(sampled_tokens, SAMPLE_BYTES),
+    }
+
+
+def assumed(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
+    """Every assumption that something follows from, with its value and the option that changes it."""
+    study, m = plan.study, assumptions.success_rate
+    lengths = [response_tokens(each.max_tokens, assumptions) for each in (study.sampling, study.training)]
+    checkpoint, state = CHECKPOINT_BYTES[study.training.backend], STATE_BYTES[study.training.backend]
+    share = ", a third of max_tokens" if assumptions.response_tokens is None else ""
+    return {
+        "success rates": f"spread over problems as Beta({m:g}, {1 - m:g}), mean {m:g} (--success-rate)",
+        "response": f"{lengths[0]:,.0f} tokens sampling, {lengths[1]:,.0f} training{share} (--response-tokens)",
+        "prompt": f"{prompt_tokens(study.training.max_tokens)} tokens, its template included; counted in updates alone",
+        **_assumed_rates(plan, assumptions),
+        "disk": f"a parameter takes {checkpoint} bytes in a checkpoint, {state} in each of {STATES_KEPT} states a run; "
+        f"a sampled token {SAMPLE_BYTES}",
+        "not counted": "starts of jobs, a KL term's pass, samples that replace timeouts, the stages on the CPU",
+    }
+
+
+def _assumed_rates(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
+    update, *draws = estimable(plan)
+    train, sample = assumptions.train_tokens_per_second, assumptions.sample_tokens_per_second
+    rates = {
+        "updates": (train, update, UPDATE_UTILISATION, update_operations(plan), "--train-tokens-per-second"),
+        "drawing": (sample, any(draws), DRAW_UTILISATION, DRAWN, "--sample-tokens-per-second"),
+    }
+    found = {}
+    for name, (given, known, share, flops, option) in rates.items():
+        if given:
+            found[name] = f"{given:g} tokens/s of a GPU ({option})"
+        elif known:
+            peak = f"{assumptions.teraflops:g} TFLOP/s dense 16-bit (H100 SXM: 989, A100: 312; --teraflops)"
+            found["GPU"] = peak
+            found[name] = f"{share:.0%} of that, {flops} operations a parameter and token ({option})"
+    return found

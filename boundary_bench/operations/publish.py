@@ -1,0 +1,176 @@
+"""Published results: what the report stage wrote, where it comes from, and checksums, in a folder to commit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+
+from pydantic import BaseModel, ValidationError
+
+from boundary_bench.claims import ledger, ledger_text
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import atomic, read_json
+from boundary_bench.core.provenance import Code, file_sha256
+from boundary_bench.plan import VERSIONS, Plan
+from boundary_bench.plan.jobs import report_files
+from boundary_bench.report.tables import fingerprints
+from boundary_bench.study.file import SHIPPED, explain
+
+SUMS = "SHA256SUMS"
+PROVENANCE = "tables/provenance.json"
+
+
+class Machine(BaseModel):
+    """The machine that made it."""
+
+    cpu: str
+    cores: int | None
+    memory_gib: float
+    system: str
+
+
+class Provenance(BaseModel):
+    """``provenance.json``, as far as it is checked, or said again beside the tables."""
+
+    fingerprints: dict[str, dict[str, str]]
+    weights_sha256: dict[str, str]
+    code: Code
+    packages: dict[str, str]
+    machine: Machine
+    environment: list[str]
+
+
+def publish(plan: Plan, to: Path) -> Path:
+    """Copy a study's report, tables and figures to ``to/<study>`` and write beside them what made them.
+
+    These are ``study.yaml``, ``publication.json``, ``environment.txt``, ``README.md`` and ``SHA256SUMS``. The folder is
+    replaced whole or not at all, and only where an earlier call wrote all that is in it.
+
+    Raises:
+        DataError: a result is missing, was made otherwise than the study and the code make it now, or by code that no
+            commit holds; or the folder holds what no call wrote.
+        StoreError: the folder cannot be written to.
+    """
+    files, said = report_files(plan), read_json(plan.root / PROVENANCE)
+    again = _command(plan, _name(plan, str(plan.path))) + " --forcerun report"
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise DataError(f"publish: {_some(missing)} missing; make them: {again}")
+    try:
+        found = Provenance.model_validate(said)
+    except ValidationError as fault:
+        raise DataError(f"publish: {explain(fault, str(plan.root / PROVENANCE))}\nmake it again: {again}") from None
+    if changed := outdated(plan, found):
+        raise DataError(
+            f"publish: {plan.root / PROVENANCE} was made otherwise than the study and the code make it now: "
+            f"{_some(changed)}; make the results again: {again}"
+        )
+    commit = _commit(found.code, again)
+    target = to / plan.study.study
+    if target.exists() and (others := faults(target)):
+        raise DataError(
+            f"publish: {target} holds what no publish wrote: {_some(others)}; it is replaced whole, so "
+            "move the folder, or what is yours in it, elsewhere"
+        )
+    with atomic(target) as folder:
+        for file in files:
+            copy = folder / file.relative_to(plan.root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        shutil.copyfile(plan.path, folder / "study.yaml")
+        for name, text in _beside(plan, found, commit).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        sums = {str(file.relative_to(folder)): file_sha256(file) for file in folder.rglob("*") if file.is_file()}
+        lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+        (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    return target
+
+
+def outdated(plan: Plan, made: Provenance) -> list[str]:
+    """What of a study's results is otherwise now, by the study and the versions of the stages."""
+    before = {f"{kind} {name}": value for kind, each in made.fingerprints.items() for name, value in each.items()}
+    now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
+    changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+    policies = made.weights_sha256.keys() ^ {policy.name for policy in plan.policies}
+    return sorted(changed | {f"policy {name}" for name in policies})
+
+
+def faults(folder: Path) -> list[str]:
+    """What in a published folder is not as it was written: files without a checksum, missing, or of another one."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return [f"{SUMS} is missing or no text"]
+    parts = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
+    said = {part[2]: part[1] for part in parts if part}
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()} - {SUMS}
+    return [
+        *(f"{SUMS}, line {place} is no checksum" for place, part in enumerate(parts, 1) if not part),
+        *(f"{name} has no checksum" for name in sorted(there - said.keys())),
+        *(f"{name} is missing" for name in sorted(said.keys() - there)),
+        *(f"{name} was changed" for name in sorted(there & said.keys()) if file_sha256(folder / name) != said[name]),
+    ]
+
+
+def _some(names: Iterable[str]) -> str:
+    """A few of some names, and how many there are besides."""
+    first, rest = list(names)[:3], len(list(names)) - 3
+    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _commit(code: Code, again: str) -> str:
+    if code.commit is None or code.dirty:
+        what = "code with changes that no commit holds" if code.commit else "an installation without its repository"
+        raise DataError(
+            f"publish: the report was made by {what}, so that nobody could make it again; run a committed "
+            f"checkout: {again}"
+        )
+    return code.commit
+
+
+def _name(plan: Plan, elsewhere: str) -> str:
+    """How a command names the study: a shipped one by its name, another by the given path."""
+    return plan.path.stem if plan.path.resolve().parent == SHIPPED else elsewhere
+
+
+def _command(plan: Plan, name: str) -> str:
+    """What makes the results in the folder that they are in."""
+    elsewhere = "" if plan.results == Path("results") else f" results={quote(str(plan.results))}"
+    return f"snakemake --cores all --config study={quote(name)}{elsewhere}"
+
+
+def _beside(plan: Plan, found: Provenance, commit: str) -> dict[str, str]:
+    """The files that say what made the results, by name."""
+    facts = {
+        "study": plan.study.study,
+        "published": datetime.now(UTC).date().isoformat(),
+        "command": f"snakemake --cores all --config study={_name(plan, 'study.yaml')}",
+        "commit": commit,
+        "versions": VERSIONS,
+        "packages": found.packages,
+        "machine": found.machine.model_dump(),
+    }
+    machine = "{cpu}, {cores} cores, {memory_gib} GiB, {system}".format(**facts["machine"])
+    readme = f"""# {facts["study"]}
+
+Published on {facts["published"]}. The report was made at commit `{commit}`, on {machine}, by
+
+    {facts["command"]}
+
+`study.yaml` is the study, `environment.txt` what was installed, `publication.json` the same for programs, and
+`tables/provenance.json` leads from every row to its settings, weights and samples.
+`sha256sum -c {SUMS}` checks the files. Another machine rounds differently, and training amplifies it: numbers move,
+what is clear of its interval should hold.
+
+{ledger_text.markdown(ledger(plan.root / "tables"))}
+"""
+    python = f"# python {found.packages.get('python', 'unknown')}, boundary-bench at commit {commit}"
+    return {
+        "README.md": readme,
+        "publication.json": json.dumps(facts, indent=2) + "\n",
+        "environment.txt": "\n".join([python, *found.environment]) + "\n",
+    }

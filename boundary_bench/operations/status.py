@@ -1,0 +1,349 @@
+"""What has become of a study's jobs: done, running, failed, stopped, and how long the rest may take.
+
+Everything is read from the results folder, so that it does not matter what started the jobs, where they run, or whether
+it is still there. Nothing is written. A job is done where its declared outputs are there, its manifest is of the study
+as it is now, and all that it was made from is done. The manifests of prepare, pretrain, train and sample are read, each
+once; of the other stages only whether the files are there.
+
+A job runs where a process holds its store (``files.lease``). The stages without a store, which take minutes, are not
+seen to run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from boundary_bench.core.errors import DataError, StoreError
+from boundary_bench.core.files import read_json
+from boundary_bench.core.locks import Holder, holder
+from boundary_bench.plan import Plan
+from boundary_bench.plan.jobs import Job, jobs
+
+#: A holder on another machine whose lock is not seen from here, and which has written nothing for so long, is dead.
+SILENT_SECONDS = 1800
+#: Sample jobs whose last record is read for how long such jobs take.
+TIMED = 200
+#: Bytes of a log's end that are read.
+TAIL = 32_768
+#: How the line begins that says why a process ended: ours, argparse's, the shell's or Python's.
+FAULT = re.compile(r"(boundary-bench( \w+)?|(\S*/)?(ba|da)?sh|(\S*/)?python[\d.]*): ")
+STOPPED = "boundary-bench: stopped by a signal"
+TRACEBACK = "Traceback (most recent call last):"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job has come: ``done`` of ``total`` steps, or problems with so many samples."""
+
+    done: int
+    total: int
+    unit: str
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that a process is at work on.
+
+    Attributes:
+        process, host, job: its number, its machine, its SLURM job; None where unknown.
+        since, heard: when it began and when it last wrote something, in seconds since the epoch.
+        seconds_left: at its own pace; in sampling, until its next decision, which may be that it goes on.
+    """
+
+    name: str
+    process: int | None
+    host: str | None
+    job: str | None
+    since: float
+    heard: float
+    progress: Progress | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job whose last attempt ended without its outputs.
+
+    Attributes:
+        said: the line of its log that says why, or what is known of a process that said nothing.
+    """
+
+    name: str
+    log: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Jobs of one stage.
+
+    Attributes:
+        to_do: those that were stopped among them.
+        seconds_left: what finished jobs took, times what is left, if ``side_by_side`` go on at once.
+        side_by_side: how many run now, or 1.
+    """
+
+    jobs: int
+    done: int
+    running: int
+    failed: int
+    to_do: int
+    seconds_left: float | None
+    side_by_side: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """See ``status``; ``damaged`` says of every unreadable manifest what to do."""
+
+    study: str
+    stages: dict[str, Stage]
+    running: list[Running]
+    failed: list[Ended]
+    stopped: list[Ended]
+    damaged: list[str]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Finished jobs by name, with what their manifests say, and the manifests that cannot be read."""
+
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+
+def status(plan: Plan) -> Status:
+    """What has become of every job of a study.
+
+    Raises:
+        StoreError: the results folder cannot be read.
+    """
+    found, now = jobs(plan), time.time()
+    running: dict[str, Running] = {}
+    failed, stopped = [], []
+    try:
+        done, stores = _done(found), _stores(plan)
+        for job in found:
+            if job.name in done.facts:
+                continue
+            held = _holder(job, stores)
+            if held and (worker := _running(job, *held, now)):
+                running[job.name] = worker
+            elif ended := _ended(job, held[1] if held else None):
+                (stopped if ended[0] else failed).append(Ended(job.name, str(job.log), ended[1]))
+    except OSError as fault:
+        raise StoreError(f"cannot read {fault.filename or plan.root}: {fault.strerror}; who may read it?") from None
+    broken = {each.name for each in failed}
+    stages = {
+        stage: _stage([job for job in found if job.stage == stage], done, running, broken)
+        for stage in dict.fromkeys(job.stage for job in found)
+    }
+    return Status(plan.study.study, stages, list(running.values()), failed, stopped, done.damaged)
+
+
+def _done(found: list[Job]) -> _Done:
+    done = _Done()
+    for job in found:
+        if not all(path.exists() for path in job.outputs):
+            continue
+        try:
+            facts = _facts(job)
+        except DataError as fault:
+            done.damaged.append(str(fault))
+            continue
+        if not all(name in done.facts for name in job.needs):
+            continue
+        as_now = all(facts.get(name) == value for name, value in job.facts.items())
+        if job.weights:
+            name, of = job.weights
+            as_now &= facts.get(name) == done.facts[of].get("weights_sha256")
+        if as_now:
+            kept = ("weights_sha256", "seconds")
+            done.facts[job.name] = {name: facts[name] for name in kept if name in facts}
+    return done
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    """What the first output of a job says of itself, where that is compared.
+
+    Raises:
+        DataError: it is torn.
+    """
+    if not job.facts:
+        return {}
+    if job.outputs[0].suffix == ".json":
+        return read_json(job.outputs[0])
+    from boundary_bench.core.parquet import read_table
+
+    return read_table(job.outputs[0], ["id"])[1]
+
+
+def _stores(plan: Plan) -> dict[Path, list[Path]]:
+    """The store folders, under whatever settings, by their names without them."""
+    stores: dict[Path, list[Path]] = {}
+    for kind in ("models", "runs", "samples", "probes"):
+        folder = plan.root / "store" / kind
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            stores.setdefault(folder / name.rpartition("--")[0], []).append(folder / name)
+    return stores
+
+
+def _holder(job: Job, stores: dict[Path, list[Path]]) -> tuple[Path, Holder] | None:
+    """The store of a job that is held, or was last, with its holder.
+
+    The first job that asks has it: segments of a run, which share a store, are trained one after another.
+    """
+    if job.store is None:
+        return None
+    held = [(folder, who) for folder in stores.get(job.store, ()) if (who := holder(folder, *job.shard))]
+    if not held:
+        return None
+    if job.stage == "train":
+        del stores[job.store]
+    return max(held, key=lambda pair: (pair[1].locked, pair[1].since))
+
+
+def _running(job: Job, store: Path, who: Holder, now: float) -> Running | None:
+    """The process at work on a job; None where it is dead."""
+    signs = (job.log, job.records, store / "steps.jsonl", store)
+    heard = max([who.since, *(path.stat().st_mtime for path in signs if path.exists())])
+    elsewhere = who.host != os.uname().nodename
+    if not (who.locked or (elsewhere and now - heard < SILENT_SECONDS)):
+        return None
+    progress, left = _progress(job, store, who.since)
+    return Running(job.name, who.process, who.host, who.job, who.since, heard, progress, left)
+
+
+def _progress(job: Job, store: Path, since: float) -> tuple[Progress | None, float | None]:
+    """How far a running job has come, and its own seconds left."""
+    if job.stage == "sample":
+        # what an earlier attempt said is of another pace, and perhaps of another store
+        new = job.records.exists() and job.records.stat().st_mtime >= since
+        record = _last_record(job.records) if new else {}
+        if not {"done", "problems", "samples"} <= record.keys():
+            return None, None
+        come = Progress(record["done"], record["problems"], "problems", record["samples"])
+        return come, record.get("seconds_left")
+    if job.steps is None:
+        return None, None
+    first, last = job.steps
+    if job.stage == "pretrain":
+        states = (re.fullmatch(r"step-(\d{6,})", path.name) for path in store.glob("state/step-*"))
+        return Progress(max((int(name[1]) for name in states if name), default=0), last, "steps"), None
+    log = store / "steps.jsonl"
+    row = _last_record(log) if log.exists() else {}
+    step, parts = max(row.get("step", first), first), [row.get("seconds_rollout"), row.get("seconds_update")]
+    left = None if None in parts else (last - step) * sum(parts)
+    return Progress(step, last, "steps"), left
+
+
+def _last_record(path: Path) -> dict[str, Any]:
+    """The last whole JSON object of a file of lines, which may be in the midst of being written; empty without one."""
+    for line in reversed(_tail(path)):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a text file that are not blank, without what a terminal would obey."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+        text = file.read().decode(errors="replace")
+    lines = ("".join(c if c.isprintable() else " " for c in line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
+    """Whether a job that nobody works on was only stopped, and what is known of why; None where nothing went wrong.
+
+    A process that has no chance to say so leaves its store held, in the words of the holder file.
+    """
+    lines = _tail(job.log) if job.log.exists() else []
+    newest = _after_progress(job.stage, lines)
+    last = _fault(newest)
+    if last is None and newest and not job.outputs[0].exists():
+        last = newest[-1]  # of a program that is not ours
+    if last and not (dead and job.log.stat().st_mtime < dead.since):
+        return last.startswith(STOPPED), last
+    if dead:
+        where = f"process {dead.process} on {dead.host}" if dead.process else "its process"
+        batch = f", job {dead.job}" if dead.job else ""
+        return True, f"{where}{batch} died without a word: killed, out of memory, or its machine went down"
+    return None
+
+
+def _after_progress(stage: str, lines: list[str]) -> list[str]:
+    """What stands in a log below the last line that tells of progress: of an attempt that went well nothing."""
+    progress = [number for number, line in enumerate(lines) if line.startswith((f"[{stage}]", f"[{stage} "))]
+    return lines[progress[-1] + 1 :] if progress else lines
+
+
+def _fault(newest: list[str]) -> str | None:
+    """Why an attempt failed or stopped, in its words; None where it does not say so."""
+    for line in reversed(newest):
+        if FAULT.match(line):
+            return line
+    if TRACEBACK not in newest:
+        return None
+    below = newest[len(newest) - newest[::-1].index(TRACEBACK) :]
+    return next((line for line in below if not line.startswith(" ")), newest[-1])
+
+
+def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: set[str]) -> Stage:
+    finished = [job for job in found if job.name in done.facts]
+    at_work = sum(job.name in running for job in found)
+    broken = sum(job.name in failed for job in found)
+    to_do = len(found) - len(finished) - at_work - broken
+    unfinished = [(job, running.get(job.name)) for job in found if job.name not in done.facts]
+    seconds = _seconds_left(unfinished, dict(_took(finished, done))) if finished else None
+    side_by_side = max(at_work, 1)
+    left = 0.0 if not unfinished else None if seconds is None else seconds / side_by_side
+    return Stage(len(found), len(finished), at_work, broken, to_do, left, side_by_side)
+
+
+def _took(finished: list[Job], done: _Done) -> Iterator[tuple[str, list[float]]]:
+    """How long finished jobs took for each of their steps, or whole, by what they are like; all of them under ""."""
+    paces: dict[str, list[float]] = {"": []}
+    for job in finished if finished[0].stage != "sample" else finished[:: max(1, len(finished) // TIMED)]:
+        seconds = done.facts[job.name].get("seconds")
+        if job.stage == "sample" and job.records.exists():
+            record = _last_record(job.records)
+            rate = record.get("samples_per_second")
+            seconds = record["samples"] / rate if rate and "samples" in record else None
+        if isinstance(seconds, int | float):
+            pace = seconds / _work(job)
+            paces[""].append(pace)
+            paces.setdefault(job.like, []).append(pace)
+    yield from paces.items()
+
+
+def _work(job: Job) -> int:
+    """Steps of a job, or 1."""
+    return job.steps[1] - job.steps[0] if job.steps else 1
+
+
+def _seconds_left(unfinished: list[tuple[Job, Running | None]], took: dict[str, list[float]]) -> float | None:
+    if not took[""]:
+        return None
+    paces = {like: mean(each) for like, each in took.items()}
+    left = 0.0
+    for job, worker in unfinished:
+        first = job.steps[0] if job.steps else 0
+        come = worker.progress if worker else None
+        share = (come.done - first) / max(come.total - first, 1) if come else 0.0
+        left += (1 - share) * _work(job) * paces.get(job.like, paces[""])
+    return left

@@ -1,0 +1,102 @@
+"""What every figure shares: colours, frame, heading, the settings line beneath, and how it is saved.
+
+matplotlib is imported when a figure is drawn. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boundary_bench.core.files import atomic
+from boundary_bench.plan import Plan
+from boundary_bench.statistics.intervals import METHODS
+
+GREY = "#6b6b6b"
+SEPARATOR = "   |   "
+#: Of the settings and of the note above them, in their font sizes.
+LETTERS_AN_INCH, NOTE_LETTERS_AN_INCH = 16, 14
+STYLE = {
+    "svg.hashsalt": "boundary-bench",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9a9a9a",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+}
+
+
+def save(plan: Plan, figure: Any, stem: str, alt: str) -> None:
+    """Write a figure as SVG and PNG, with its description in words, and close it."""
+    import matplotlib.pyplot as plt
+
+    for kind, undated in (("svg", "Date"), ("png", "Software")):
+        with atomic(plan.root / "figures" / f"{stem}.{kind}") as temporary:
+            figure.savefig(temporary, format=kind, dpi=160, metadata={undated: None, "Description": alt})
+    plt.close(figure)
+
+
+def grid(panels: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of a number of panels, at most so many columns."""
+    columns = min(panels, columns)
+    return -(-panels // columns), columns
+
+
+def heading(figure: Any, text: str, what: str) -> None:
+    """The question that a figure answers, and beneath it what is drawn."""
+    height = figure.get_figheight()
+    figure.text(0.5, 1 - 0.32 / height, text, fontsize=14, fontweight="bold", ha="center")
+    figure.text(0.5, 1 - 0.56 / height, what, ha="center", color=GREY)
+
+
+def footer(plan: Plan, figure: Any, note: str) -> float:
+    """How to read the figure, and the settings its numbers depend on; returns the inches that further lines take."""
+    height = figure.get_figheight()
+    notes = filled(note.split(SEPARATOR), NOTE_LETTERS_AN_INCH * figure.get_figwidth())
+    lines = filled(settings(plan), LETTERS_AN_INCH * figure.get_figwidth())
+    text, below = "\n".join(lines), 0.17 + 0.13 * len(lines)
+    figure.text(0.5, below / height, "\n".join(notes), fontsize=8.5, ha="center", va="bottom")
+    figure.text(0.5, 0.1 / height, text, fontsize=7.5, ha="center", va="bottom", color=GREY)
+    return 0.15 * (len(notes) - 1)
+
+
+def settings(plan: Plan) -> list[str]:
+    """The settings that every number depends on."""
+    study, sampling = plan.study, plan.study.sampling
+    return [
+        f"study {study.study}",
+        sampled(plan),
+        f"temperature {sampling.temperature:g}",
+        f"top_p {sampling.top_p:g}",
+        f"max_tokens {sampling.max_tokens}",
+        f"training seeds {', '.join(map(str, study.seeds))}",
+        f"{100 * study.analysis.level:g} % intervals over {METHODS[study.analysis.interval]}",
+    ]
+
+
+def filled(parts: list[str], letters: float) -> list[str]:
+    """Parts, one after another, on as few lines of at most so many letters as hold them."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = lines[-1] + SEPARATOR + part
+        lines = [*lines[:-1], longer] if len(longer) <= letters else [*lines, part]
+    return lines
+
+
+def sampled(plan: Plan) -> str:
+    """The sampling design in a few words."""
+    design = plan.design
+    if design.stop_after is None:
+        return f"n = {design.n_max} samples a problem"
+    return f"n = {', '.join(map(str, design.rounds))} samples a problem, until {design.stop_after} are correct"
+
+
+def whose(plan: Plan, model: str, benchmark: str) -> str:
+    """Whose numbers a figure shows."""
+    seeds = len(plan.study.seeds)
+    return f"{model} on {benchmark}, " + (f"mean over {seeds} training seeds" if seeds > 1 else "one training seed")

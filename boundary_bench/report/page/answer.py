@@ -1,0 +1,85 @@
+"""The answer in a sentence: what the last checkpoint solves more or less often than its base, and what is undecided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from boundary_bench.analysis.means import Boundaries, Boundary
+from boundary_bench.plan import Plan
+from boundary_bench.statistics.estimate import Estimate
+from boundary_bench.statistics.paired import ROUNDING
+
+
+@dataclass(frozen=True)
+class Clause:
+    """What holds of some algorithms: they solve "more" or "fewer" problems than the base, or it is "undecided"."""
+
+    word: str
+    algorithms: list[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one model and benchmark.
+
+    Attributes:
+        large: the smallest k that counts as large: the upper half of the study's does.
+        once: at the smallest k.
+        often: at the largest large k whose simultaneous band excludes 0; at the largest of all where there is none.
+    """
+
+    model: str
+    benchmark: str
+    large: int
+    once: list[Clause]
+    often: list[Clause]
+
+
+def answers(plan: Plan, found: Boundaries) -> list[Answer]:
+    """The answer of every model and benchmark at the last step, as means over the training seeds."""
+    ks = plan.study.ks
+    return [
+        Answer(model, benchmark, ks[len(ks) // 2], _once(curves), _often(ks, curves))
+        for (model, benchmark), curves in found.items()
+    ]
+
+
+def _once(curves: dict[str, Boundary]) -> list[Clause]:
+    said = []
+    for algorithm, curve in curves.items():
+        difference = curve.checkpoints[-1].difference
+        said.append((_word(difference, 0), f"{algorithm} {_points(difference, 0)}"))
+    return _clauses(said)
+
+
+def _often(ks: list[int], curves: dict[str, Boundary]) -> list[Clause]:
+    said = []
+    for algorithm, curve in curves.items():
+        difference = curve.checkpoints[-1].difference
+        last = largest_decided(difference)
+        said.append((_word(difference, last), f"{algorithm} {_points(difference, last)} (k = {ks[last]})"))
+    return _clauses(said)
+
+
+def largest_decided(difference: Estimate) -> int:
+    """The place of the largest k, in the upper half of all, whose band excludes 0; the last where there is none."""
+    places = range(len(difference.estimate_K))
+    return max((k for k in places[len(places) // 2 :] if _word(difference, k) != "undecided"), default=places[-1])
+
+
+def _word(difference: Estimate, place: int) -> str:
+    if difference.band_low_K[place] > ROUNDING:
+        return "more"
+    return "fewer" if difference.band_high_K[place] < -ROUNDING else "undecided"
+
+
+def _points(difference: Estimate, place: int) -> str:
+    """A difference and its band in percentage points."""
+    ends = (difference.estimate_K[place], difference.band_low_K[place], difference.band_high_K[place])
+    value, low, high = (f"{100 * end:+z.1f}".replace("-", "\N{MINUS SIGN}") for end in ends)
+    return f"{value} [{low}, {high}]"
+
+
+def _clauses(said: list[tuple[str, str]]) -> list[Clause]:
+    found = [Clause(word, [text for each, text in said if each == word]) for word in ("more", "fewer", "undecided")]
+    return [clause for clause in found if clause.algorithms]

@@ -1,0 +1,1 @@
+"""What is stored of every policy: blocks of samples and their grades."""

@@ -1,0 +1,138 @@
+"""The grades of stored samples: which there are, and how far a design has come with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.parquet import read_table
+from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.statistics.design import Design, Progress, progress
+
+NOT_DRAWN = -1
+#: Sample indices that a problem may take for each sample of n_max: further ones replace those without a score.
+SPARE = 2
+BLOCK = re.compile(r"block-(\d{6,})-(\d{6,})(?:-(\d+))?\.parquet")
+
+
+def block_range(file: Path) -> tuple[int, int]:
+    """The sample indices [first, stop) that a block is for, by its name.
+
+    Raises:
+        DataError: the name is no block's.
+    """
+    found = BLOCK.fullmatch(file.name)
+    if found is None:
+        raise DataError(f"{file}: this is no name of a block, expected block-FIRST-STOP.parquet; move the file away")
+    return int(found[1]), int(found[2])
+
+
+def sample_rows(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of a block, dictionaries decoded."""
+    return decoded(read_table(path, columns)[0])
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """The same samples with ids, verdicts and reasons as plain text."""
+    for name in ("problem_id", "verdict", "reason"):
+        if name in table.column_names:
+            index = table.schema.get_field_index(name)
+            table = table.set_column(index, name, table.column(name).cast(pa.string()))
+    return table
+
+
+def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
+    """Which samples the blocks hold, and what the grader said of them.
+
+    Returns:
+        verdict_PN: the place in ``VERDICTS`` of each sample's verdict, ``NOT_DRAWN`` where there is none; problems in
+        the order of ``ids``, sample indices below ``SPARE * n_max``.
+
+    Raises:
+        DataError: see ``add_verdicts``.
+    """
+    verdict_PN = np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8)
+    for file in files:
+        add_verdicts(verdict_PN, sample_rows(file, ["problem_id", "sample", "verdict"]), ids, file)
+    return verdict_PN
+
+
+def add_verdicts(verdict_PN: np.ndarray, rows: pa.Table, ids: Sequence[str], file: Path) -> None:
+    """Enter the verdicts of a block.
+
+    Raises:
+        DataError: a sample is of another problem or out of the block's range, has an unknown verdict, or is there
+            already.
+    """
+    place_S, code_S = places(rows, ids, file), verdict_codes(rows, file)
+    sample_S, (first, stop) = rows.column("sample").to_numpy(), block_range(file)
+    outside = sample_S[(sample_S < first) | (sample_S >= stop)]
+    if len(outside):
+        raise DataError(
+            f"{file}: found sample index {outside[0]}, expected {first} to {stop - 1} as its name says; "
+            "delete the file and run the sample stage again"
+        )
+    width = verdict_PN.shape[1]
+    read_S = sample_S < width
+    place_S, sample_S, code_S = place_S[read_S], sample_S[read_S], code_S[read_S]
+    key_U, times_U = np.unique(place_S * width + sample_S, return_counts=True)
+    place_U, sample_U = np.divmod(key_U, width)
+    again = np.flatnonzero((times_U > 1) | (verdict_PN[place_U, sample_U] != NOT_DRAWN))
+    if len(again):
+        raise DataError(
+            f"{file}: found sample {sample_U[again[0]]} of problem {ids[place_U[again[0]]]} in this block and once "
+            "more in this or another one, expected once; delete the file and run the sample stage again"
+        )
+    verdict_PN[place_S, sample_S] = code_S
+
+
+def progress_of(design: Design, verdict_PN: np.ndarray) -> tuple[Progress, np.ndarray]:
+    """How far the stored samples have come under a design.
+
+    Returns:
+        The progress, and have_P: how many sample indices of each problem are there from 0 on without a gap.
+    """
+    drawn_PN = verdict_PN != NOT_DRAWN
+    have_P = np.where(drawn_PN.all(1), drawn_PN.shape[1], drawn_PN.argmin(1))
+    return progress(design, have_P, scored(design, verdict_PN), verdict_PN == VERDICTS.index(Verdict.CORRECT)), have_P
+
+
+def scored(design: Design, verdict_PN: np.ndarray) -> np.ndarray:
+    """Which samples are there and have a score."""
+    without = [VERDICTS.index(verdict) for verdict in design.unscored]
+    return (verdict_PN != NOT_DRAWN) & ~np.isin(verdict_PN, without)
+
+
+def places(rows: pa.Table, ids: Sequence[str], file: Path) -> np.ndarray:
+    """Place of every row's problem in the problem file.
+
+    Raises:
+        DataError: a problem is not there.
+    """
+    place = pc.index_in(rows.column("problem_id"), pa.array(ids, pa.string()))
+    if place.null_count:
+        stranger = rows.column("problem_id").filter(pc.is_null(place))[0].as_py()
+        raise DataError(
+            f"{file}: found problem {stranger}, which is not in the problem file; it was sampled from other "
+            "problems: run the sample stage again"
+        )
+    return place.to_numpy().astype(np.int64)
+
+
+def verdict_codes(rows: pa.Table, file: Path) -> np.ndarray:
+    """Place of every row's verdict in ``VERDICTS``.
+
+    Raises:
+        DataError: a verdict is unknown.
+    """
+    code = pc.index_in(rows.column("verdict"), pa.array(VERDICTS))
+    if code.null_count:
+        found = rows.column("verdict").filter(pc.is_null(code))[0].as_py()
+        raise DataError(f"{file}: found verdict {found!r}, expected one of {', '.join(VERDICTS)}; grade it again")
+    return code.to_numpy().astype(np.int8)

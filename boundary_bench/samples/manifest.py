@@ -1,0 +1,78 @@
+"""Manifests of samples: the files that each declares, checked against their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.core.errors import DataError, StoreError
+from boundary_bench.core.files import read_json
+from boundary_bench.core.provenance import file_sha256
+
+GREEDY = "greedy"
+
+
+def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[list[Path], list[Path]]:
+    """The greedy responses and the blocks that sample manifests declare, every one checked against its hash.
+
+    Raises:
+        DataError: a manifest is of another design, or declares no greedy responses or no block.
+        StoreError: a file is missing or altered.
+    """
+    found: dict[Path, str] = {}
+    for manifest in manifests:
+        files = declared_files(manifest, design)
+        for file, expected in files.items():
+            if not file.is_file():
+                raise StoreError(
+                    f"{file} is missing; delete {manifest}, which declares it, and run the same command again"
+                )
+            if file not in found:
+                found[file] = file_sha256(file)
+            if found[file] != expected:
+                raise StoreError(
+                    f"{file} has hash {found[file][:12]}, {manifest} declares {expected[:12]}: it was altered or "
+                    "torn; delete the manifest and run the same command again, which draws the samples of that file"
+                )
+    # in one order, however many manifests declare them: other graders' verdicts are stored in it
+    files = sorted(found, key=lambda file: (len(file.name), file))
+    greedy = [file for file in files if file.name.startswith(GREEDY)]
+    return greedy, [file for file in files if file not in greedy]
+
+
+def declared_files(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
+    """The files of a sample manifest and the hashes that it declares; whether they are there is not looked at.
+
+    Raises:
+        DataError: it is no manifest, or one of another design, or declares no greedy responses or no block.
+    """
+    found = read_json(manifest)
+    try:
+        folder, hashes, declared = manifest.parent / found["folder"], dict(found["files"]), found["design"]
+    except (KeyError, TypeError, ValueError) as fault:
+        raise DataError(
+            f"{manifest} is no sample manifest ({fault}); delete it and run the sample stage again"
+        ) from None
+    greedy = [name for name in hashes if name.startswith(GREEDY)]
+    if declared != design or not greedy or len(greedy) == len(hashes):
+        raise DataError(
+            f"{manifest}: found the design {declared} and {len(hashes)} files, expected {design}, the greedy "
+            "responses and at least one block; run the sample stage again, which keeps every stored block"
+        )
+    return {folder / name: str(expected) for name, expected in hashes.items()}
+
+
+def files_of(manifests: Sequence[Path]) -> dict[str, str]:
+    """The hash of every file that sample manifests declare, by name.
+
+    Raises:
+        DataError: one is no manifest.
+    """
+    found: dict[str, str] = {}
+    for manifest in manifests:
+        content = read_json(manifest)
+        if "files" not in content:
+            raise DataError(f"{manifest}: found no 'files', expected a manifest; delete it and run the sample stage")
+        found |= content["files"]
+    return found

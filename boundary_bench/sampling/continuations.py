@@ -1,0 +1,123 @@
+"""Greedy continuations of statements of which a model is given a part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundary_bench.benchmarks.base import Problem
+from boundary_bench.core.errors import Interrupted
+from boundary_bench.sampling.engine import Decoding, Engine, Work
+from boundary_bench.sampling.stops import cut
+from boundary_bench.study.sampling import Sampling
+
+#: Statements of fewer words are divided between characters.
+WORDS = 10
+
+
+#: Characters of a rest that are looked at: who continues a statement so far has read it.
+LONGEST = 2_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """A statement that is given in part.
+
+    Attributes:
+        given, rest: what the model sees, and what it should write, up to ``LONGEST`` characters of it.
+        by_characters: divided between characters, and compared character by character.
+    """
+
+    given: str
+    rest: str
+    by_characters: bool
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Problems and their statements in part, for one fraction; those that cannot be divided are left out."""
+
+    problems: list[Problem]
+    parts: list[Part]
+    too_short: int
+
+
+def divide(statement: str, fraction: float) -> Part | None:
+    """The first ``fraction`` of a statement, to the nearest word or character, and the rest of it.
+
+    Either has at least one; None where the statement is shorter than two characters.
+
+    >>> divide("3852=27:", 0.6)
+    Part(given='3852=', rest='27:', by_characters=True)
+    """
+    text = statement.strip()
+    ends: Sequence[int] = [word.end() for word in re.finditer(r"\S+", text)]
+    by_characters = len(ends) < WORDS
+    if by_characters:
+        ends = range(1, len(text) + 1)
+    if len(ends) < 2:
+        return None
+    cut = ends[min(max(round(fraction * len(ends)), 1), len(ends) - 1) - 1]
+    rest = text[cut:]
+    if len(rest) > LONGEST:
+        rest = rest[:LONGEST].rsplit(maxsplit=1)[0]  # no word is cut in two
+    return Part(text[:cut], rest, by_characters)
+
+
+def probed(problems: Sequence[Problem], fraction: float, encode: Callable[[str], list[int]]) -> Probed:
+    """The problems whose statements can be divided, and of whose first part the tokenizer makes at least one token."""
+    parts = [(problem, divide(problem.prompt, fraction)) for problem in problems]
+    kept = [(problem, part) for problem, part in parts if part and encode(part.given)]
+    return Probed([problem for problem, _ in kept], [part for _, part in kept], len(problems) - len(kept))
+
+
+def ask(
+    engine: Engine,
+    parts: Sequence[Part],
+    ids: Sequence[str],
+    sampling: Sampling,
+    stopped: Callable[[], bool],
+    stop: Sequence[str] = (),
+) -> tuple[list[str], list[bool]]:
+    """The greedy continuation of every part, and whether it ended by itself.
+
+    A continuation may be as long as the longest rest, and then ``sampling.max_tokens`` longer: an answer comes after.
+    Those of the strings ``stop`` that are special tokens end it; a statement may hold the others.
+
+    Raises:
+        ModelError: a part and its continuation do not fit the context.
+        EngineError: the engine does not start, or broke down.
+        Interrupted: ``stopped`` said so; nothing of this fraction is kept.
+    """
+    from boundary_bench.models.folder import check_context
+
+    if not parts:
+        return [], []
+    prompts = [engine.tokenizer.encode(part.given).ids for part in parts]
+    limit = sampling.max_tokens + max(len(engine.tokenizer.encode(part.rest).ids) for part in parts)
+    check_context(
+        engine.context, dict(zip(ids, prompts, strict=True)), limit, "the longest rest and sampling.max_tokens"
+    )
+    text_P, finished_P = [""] * len(parts), [False] * len(parts)
+    greedy = Decoding(0.0, 1.0, limit, engine.ends, sampling.batch)
+    added = engine.tokenizer.get_added_tokens_decoder().values() if stop else []
+    special = [token.content for token in added if token.special and token.content in stop]
+    engine.start()
+    with closing(engine.stream(iter([Work(prompts, np.zeros((len(parts), 1), np.uint64), greedy)]))) as stream:
+        for finished in stream:
+            if stopped():
+                raise Interrupted("stopped by a signal; whole fractions are kept, run the same command again")
+            if finished is None:
+                continue
+            _, found = finished
+            rows = [row[:n].tolist() for row, n in zip(found.token_ST, found.length_S, strict=True)]
+            texts = engine.tokenizer.decode_batch(rows, skip_special_tokens=True)
+            if special:
+                found, texts = cut(found, texts, special, engine.tokenizer.decode)
+            for place, text, ended in zip(found.prompt_S, texts, found.finished_S, strict=True):
+                text_P[place], finished_P[place] = text, bool(ended)
+    return text_P, finished_P

@@ -1,0 +1,1 @@
+"""The vLLM engine, which draws with our own uniform numbers."""

@@ -1,0 +1,1 @@
+"""The study file: one module for each of its blocks."""

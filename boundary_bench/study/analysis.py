@@ -1,0 +1,32 @@
+"""How samples are turned into statements."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from boundary_bench.study.blocks import Block, Steps, ascending
+
+
+class Analysis(Block):
+    """How the samples are turned into statements."""
+
+    level: float = Field(0.95, gt=0, lt=1, description="confidence level of every interval")
+    interval: Literal["jeffreys", "percentile", "bca"] = Field(
+        "jeffreys", description="how intervals over problems are made; the others collapse where all problems agree"
+    )
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples")
+    ks: Steps | None = Field(None, min_length=1, description="values of k; by default the powers of two up to n_max")
+    margin: float = Field(
+        0.05, gt=0, lt=1, description="differences of pass@k that are smaller than this count as unchanged"
+    )
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+class Probe(Block):
+    """The contamination probe: every base model continues statements of which it is given a part."""
+
+    fractions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(ascending)] = Field(
+        [0.4, 0.6, 0.8], min_length=1, description="how much of each statement the model is given"
+    )

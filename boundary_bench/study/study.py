@@ -1,0 +1,141 @@
+"""A study: one YAML file that says which models, algorithms, benchmarks and seeds are compared, and how.
+
+This module is the shape only (types, defaults, bounds). What the names in it refer to is resolved by
+``boundary_bench.plan``. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from boundary_bench.study.analysis import Analysis, Probe
+from boundary_bench.study.blocks import Block, Columns, KindName, Name, Steps
+from boundary_bench.study.sampling import Sampling
+from boundary_bench.study.training import Pretrain, Training
+
+
+class Model(Block):
+    """Where a base model comes from: exactly one of pretrain, path or hub."""
+
+    pretrain: Pretrain | None = Field(None, description="make a small base model from scratch")
+    path: str | None = Field(None, description="folder in Hugging Face format (safetensors)")
+    hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
+    revision: str | None = Field(None, description="commit of the hub model; required with hub")
+    template: Name | None = Field(
+        None, description="prompt template of this model and all trained from it, instead of the benchmarks'"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Model:
+        given = [name for name in ("pretrain", "path", "hub") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"found {given or 'no source'}, expected exactly one of: pretrain, path, hub")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub and revision go together: pin the commit, e.g. {hub: org/name, revision: abc123}")
+        return self
+
+
+class Evaluate(Block):
+    """Which checkpoints are sampled; step 0 is the base model."""
+
+    steps: Steps = Field(min_length=2, description="0 and steps of training.segments")
+
+
+class Benchmark(Block):
+    """A named set of problems."""
+
+    kind: KindName | None = Field(None, description="entry of the benchmark registry; by default the name itself")
+    split: Literal["train", "dev", "test"] = Field("test", description="tune on dev, report test")
+    seed: int = Field(0, ge=0, description="seed of the generator")
+    options: dict[str, Any] = Field({}, description="settings of the benchmark kind")
+    data: str | None = Field(
+        None,
+        description="a local file (JSON lines or array, Parquet, CSV) or folder with the problems, not the kind's own",
+    )
+    columns: Columns | None = Field(
+        None,
+        description="where a row has the kind's columns: {question: problem, answer: reward_model.gt}, or verl",
+    )
+    template: Name | None = Field(None, description="prompt template; by default the kind's")
+    graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
+
+
+class Study(Block):
+    """One study. See docs/study.md for a tour."""
+
+    study: Name = Field(description="name; results go to results/<name>/")
+    models: dict[Name, Model] = Field(min_length=1)
+    algorithms: dict[Name, dict[str, Any]] = Field(
+        min_length=1,
+        description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="training seeds: one run each")
+    training: Training
+    evaluate: Evaluate
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    sampling: Sampling = Sampling()
+    analysis: Analysis = Analysis()
+    probe: Probe | None = Field(None, description="probe the base models for benchmarks that they have read")
+
+    @field_validator("algorithms", mode="before", json_schema_input_type=list[Name] | dict[Name, dict[str, Any] | None])
+    @classmethod
+    def _algorithms_by_name(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return _filled(value)
+        odd = [name for name in value if not isinstance(name, str)]
+        if odd:
+            raise ValueError(
+                f"found {odd[0]!r} in the list, expected names; to change settings write a mapping instead"
+            )
+        repeated = sorted({name for name in value if value.count(name) > 1})
+        if repeated:
+            raise ValueError(f"listed twice: {', '.join(repeated)}")
+        return {name: {} for name in value}
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _probe_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @field_validator("benchmarks", mode="before", json_schema_input_type=dict[Name, Benchmark | None])
+    @classmethod
+    def _benchmark_defaults(cls, value: Any) -> Any:
+        return _filled(value)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"found {seeds}, expected each seed once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        kept = [0, *self.training.segments]
+        unknown = [step for step in self.evaluate.steps if step not in kept]
+        if unknown:
+            raise ValueError(
+                f"evaluate.steps: {unknown} are no checkpoints; training.segments keeps {kept[1:]} "
+                f"(step 0 is the base): add them there, or choose among {kept}"
+            )
+        if self.evaluate.steps[0] != 0:
+            raise ValueError("evaluate.steps: step 0, the base model, is what everything is compared with; add it")
+        beyond = [k for k in self.ks if k > self.sampling.n_max]
+        if beyond or self.ks[0] < 1:
+            raise ValueError(
+                f"analysis.ks: {beyond or self.ks[0]} is outside 1..{self.sampling.n_max} (sampling.n_max): "
+                "pass@k needs k samples a problem; raise n_max or drop these k"
+            )
+        return self
+
+    @property
+    def ks(self) -> list[int]:
+        """The values of k that are reported."""
+        return self.analysis.ks or [2**i for i in range(self.sampling.n_max.bit_length())]
+
+
+def _filled(value: Any) -> Any:
+    """A mapping whose empty entries (``countdown:``) stand for their defaults."""
+    return {name: {} if entry is None else entry for name, entry in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,170 @@
+"""The tables that claims are decided by, as the report wrote them: read, checked, and found by their keys."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import read_json
+from boundary_bench.tables.registry import ALL, BASE, KEYS, Row
+from boundary_bench.tables.writing import number
+
+
+class Untestable(Exception):
+    """What a claim needs and the tables have not; the message says what."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a verdict is about: a run at its last evaluated step, on a benchmark."""
+
+    model: str
+    algorithm: str
+    seed: str
+    step: int
+    benchmark: str
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.algorithm} seed {self.seed} step {self.step} {self.benchmark}"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows of every table by their keys, and the study they are of.
+
+    Attributes:
+        study: the study with every default, as ``provenance.json`` has it.
+        rows: of each table, rows by the values of ``KEYS``.
+    """
+
+    folder: Path
+    study: dict[str, Any]
+    rows: dict[str, dict[tuple[str, ...], Row]]
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the study."""
+        return float(self.study["analysis"]["level"])
+
+    @property
+    def resamples(self) -> int:
+        """How many resamples the probabilities of ``stages`` were counted in."""
+        return int(self.study["analysis"]["resamples"])
+
+    def units(self) -> list[Unit]:
+        """Every run and benchmark, in the order of the tables."""
+        last: dict[tuple[str, str, str, str], int] = {}
+        for model, algorithm, seed, step, benchmark, _, _ in self.rows["differences"]:
+            run = (model, algorithm, seed, benchmark)
+            last[run] = max(last.get(run, 0), int(step))
+        return [Unit(*run[:3], step, run[3]) for run, step in last.items()]
+
+    def find(self, table: str, unit: Unit, stratum: str = ALL, **further: Any) -> Row:
+        """The row of a unit.
+
+        Raises:
+            Untestable: there is none; the message says which key has no such value.
+        """
+        values = {**vars(unit), "stratum": stratum, **further}
+        key = tuple(number(values[name]) for name in KEYS[table])
+        if key in self.rows[table]:
+            return self.rows[table][key]
+        for name, value in further.items():
+            place = KEYS[table].index(name)
+            same = [other for other in self.rows[table] if other[:place] == key[:place]]
+            if same and key[place] not in (there := list(dict.fromkeys(other[place] for other in same))):
+                raise Untestable(f"{name} = {value}; {table}.csv has {', '.join(there)}")
+        raise Untestable(f"a row of {table}.csv for {unit}")
+
+    def strata(self, unit: Unit) -> list[str]:
+        """The strata of a unit's benchmark, without all of them together."""
+        there = (key[5] for key in self.rows["differences"] if key[0] == unit.model and key[4] == unit.benchmark)
+        return [name for name in dict.fromkeys(there) if name != ALL]
+
+    def number(self, table: str, row: Row, column: str) -> float:
+        """A cell as a number.
+
+        Raises:
+            Untestable: the table has no such column, or the cell is empty.
+            DataError: the cell holds no finite number.
+        """
+        if column not in row:
+            raise Untestable(f"column {column} of {table}.csv")
+        if row[column] == "":
+            raise Untestable(f"a value of {column} in {table}.csv")
+        try:
+            value = float(row[column])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            name = ", ".join(f"{key} {row[key]}" for key in KEYS[table])
+            raise DataError(
+                f"{self.folder / table}.csv, row of {name}: {column}: found {row[column]!r}, expected a finite number; "
+                "run the report stage again"
+            )
+        return value
+
+
+def base_of(unit: Unit) -> Unit:
+    """The base model of a unit, on the same benchmark."""
+    return Unit(unit.model, BASE, "", 0, unit.benchmark)
+
+
+def read_tables(folder: Path) -> Tables:
+    """Read what claims need of a folder of tables.
+
+    Raises:
+        DataError: a file is missing, torn, lacks the columns that name its rows, or names a row twice.
+    """
+    place = folder / "provenance.json"
+    study = read_json(place).get("study")
+    if not _sound(study):
+        raise DataError(
+            f"{place}: found no study with analysis.level, .resamples and benchmarks; run the report stage again"
+        )
+    tables = Tables(folder, study, {name: _read(folder / f"{name}.csv", keys) for name, keys in KEYS.items()})
+    if not tables.rows["differences"]:
+        raise DataError(f"{folder / 'differences.csv'}: found no row, expected the checkpoints of a study")
+    for key in tables.rows["differences"]:
+        if not key[3].isdecimal():
+            raise DataError(f"{folder / 'differences.csv'}: found step {key[3]!r}, expected a whole number")
+    return tables
+
+
+def _sound(study: Any) -> bool:
+    if not isinstance(study, dict):
+        return False
+    analysis, benchmarks = study.get("analysis"), study.get("benchmarks")
+    if not isinstance(analysis, dict) or not isinstance(benchmarks, dict):
+        return False
+    level, resamples = analysis.get("level"), analysis.get("resamples")
+    numbers = isinstance(level, float) and 0 < level < 1 and isinstance(resamples, int) and resamples >= 1
+    return numbers and all(isinstance(entry, dict) for entry in benchmarks.values())
+
+
+def _read(path: Path, keys: tuple[str, ...]) -> dict[tuple[str, ...], Row]:
+    try:
+        with open(path, encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            rows = list(reader)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run the report stage (snakemake does)") from None
+    except (UnicodeDecodeError, csv.Error) as fault:
+        raise DataError(f"{path} is torn ({fault}); run the report stage again") from None
+    if lacking := [name for name in keys if name not in (reader.fieldnames or [])]:
+        raise DataError(
+            f"{path}: found no column {lacking[0]!r}, expected {', '.join(keys)}; run the report stage again"
+        )
+    found: dict[tuple[str, ...], Row] = {}
+    for place, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise DataError(f"{path}, row {place} is torn: it has other cells than columns; run the report stage again")
+        key = tuple(row[name] for name in keys)
+        if key in found:
+            raise DataError(f"{path}, row {place}: found {'/'.join(key)} twice, expected each row once")
+        found[key] = row
+    return found

@@ -1,0 +1,167 @@
+"""Which backend can train what: refused by name when a study is read, and no run of before has another identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from boundary_bench.algorithms import ALGORITHMS, resolve
+from boundary_bench.algorithms.translate import DEFAULTS, check_backend, refusal
+from boundary_bench.core.errors import StudyError
+from boundary_bench.core.provenance import fingerprint
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.study.file import SHIPPED
+from boundary_bench.study.training import OpenRLHF, Training, Trl
+
+KL = {"kl": "k3", "kl_coefficient": 0.1}
+BONUS = {"entropy_coefficient": 0.1}
+CONSTANT = {"aggregation": "constant_length", "constant_length": 24}
+
+#: Backend: (changes of grpo, what the message must hold, the backends that can).
+UNSUPPORTED: dict[str, list[tuple[dict[str, Any], str, list[str]]]] = {
+    "openrlhf": [
+        ({"std": "population"}, "std: population", ["reference", "trl"]),
+        ({"epsilon": 1e-6}, "epsilon: 1e-06", ["reference", "trl"]),
+        ({"signs": "negative", "others": "drop"}, "others: drop", ["reference"]),
+        ({"signs": "positive", "others": "drop"}, "others: drop", ["reference"]),
+        ({"signs": "negative", **KL}, "signs: negative with kl: k3", ["reference", "trl"]),
+        (CONSTANT, "aggregation: constant_length", ["reference", "trl"]),
+        ({"aggregation": "sequence_mean", **KL}, "sequence_mean with kl: k3", ["reference", "trl"]),
+        ({"aggregation": "sequence_mean", **BONUS}, "sequence_mean with entropy_coefficient", ["reference"]),
+        ({"like": "gspo", **BONUS}, "sequence_mean with entropy_coefficient", ["reference"]),
+        ({"ratio": "sequence"}, "ratio: sequence with aggregation: token_mean", ["reference", "trl"]),
+    ],
+    "trl": [
+        ({"signs": "negative", "others": "drop"}, "others: drop", ["reference"]),
+        ({"kl": "k1", "kl_coefficient": 0.1}, "kl: k1", ["reference", "openrlhf"]),
+        ({"kl": "k2", "kl_coefficient": 0.1}, "kl: k2", ["reference", "openrlhf"]),
+        (BONUS, "entropy_coefficient", ["reference", "openrlhf"]),
+        ({"dual_clip": 1.1}, "dual_clip: 1.1 below 1 + clip_high = 1.2", ["reference", "openrlhf"]),
+    ],
+}
+CASES = [(backend, *case) for backend, cases in UNSUPPORTED.items() for case in cases]
+
+#: Fingerprints of the training settings from before there was another backend than the reference.
+IDENTITIES = {
+    "smoke": {
+        "grpo": ["762f9350bb8f"],
+        "grpo-n": ["a1daffc73632"],
+        "gspo": ["61bb9e3f212b"],
+        "gspo-n": ["0231b6f217d1"],
+    },
+    "quickstart-seeds": {
+        "grpo": ["c85d6b843dab", "1904da0d1fc7", "5691de8f319f"],
+        "grpo-n": ["b586f5c0ff22", "cab8f3f4a157", "2e394f404842"],
+        "gspo": ["ea87c5f92a94", "7821f5717380", "2e89dc97a9e6"],
+        "gspo-n": ["dacb401d0261", "8cca4bcb5ee5", "7867d271e147"],
+    },
+}
+IDENTITIES["quickstart"] = {name: found[:1] for name, found in IDENTITIES["quickstart-seeds"].items()}
+
+#: Another value of every setting that says where or how a backend runs.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "openrlhf": {
+        "nodes": 2,
+        "gpus": 4,
+        "engines": 8,
+        "tensor_parallel": 2,
+        "colocate": False,
+        "gpu_memory_utilization": 0.5,
+        "zero_stage": 3,
+        "micro_batch": 2,
+        "gradient_checkpointing": False,
+        "adam_offload": True,
+        "attention": "sdpa",
+        "stall_minutes": 5,
+        "mismatch": 0.5,
+    },
+    "trl": {"micro_batch": 4, "vllm": True, "gpu_memory_utilization": 0.5, "gradient_checkpointing": False},
+}
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Any:
+    """The plan of the smoke study with a backend and other changes."""
+
+    def made(backend: str = "reference", algorithms: Any = None, **training: Any) -> Plan:
+        study = yaml.safe_load((SHIPPED / "smoke.yaml").read_text())
+        study["training"] |= {"backend": backend, **training}
+        study["algorithms"] = algorithms or study["algorithms"]
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(study))
+        return make_plan(str(path))
+
+    return made
+
+
+def identity(plan: Plan) -> str:
+    return fingerprint(plan.train_settings(plan.runs[0]))
+
+
+@pytest.mark.parametrize(("backend", "changes", "found", "able"), CASES)
+def test_a_study_whose_backend_cannot_express_an_algorithm_is_refused(
+    plan: Any, backend: str, changes: dict[str, Any], found: str, able: list[str]
+) -> None:
+    with pytest.raises(StudyError) as caught:
+        plan(backend, {"mine": {"like": "grpo", **changes}})
+    message = str(caught.value)
+    assert all(part in message for part in ["algorithms.mine", f"the backend {backend} ", found]), message
+    assert f"training.backend: one of {', '.join(able)}; or" in message
+    for other in able:
+        plan(other, {"mine": {"like": "grpo", **changes}})
+
+
+@pytest.mark.parametrize("backend", DEFAULTS)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_backend_trains_the_table_with_its_own_epsilon(name: str, backend: str) -> None:
+    objective = resolve(name, {}, backend)
+    check_backend(backend, name, objective)
+    epsilon = {"reference": 1e-6, "openrlhf": 1e-9, "trl": 1e-4}[backend]
+    assert objective == ALGORITHMS[name].model_copy(update={"epsilon": epsilon})
+
+
+def test_the_reference_expresses_everything() -> None:
+    for _, changes, *_ in CASES:
+        assert refusal("reference", resolve("mine", {"like": "grpo", **changes})) is None
+
+
+@pytest.mark.parametrize("study", IDENTITIES)
+def test_runs_of_the_reference_keep_their_identity(study: str) -> None:
+    plan = make_plan(study)
+    found: dict[str, list[str]] = {name: [] for name in plan.study.algorithms}
+    for run in plan.runs:
+        found[run.algorithm].append(fingerprint(plan.train_settings(run)))
+    assert found == IDENTITIES[study]
+
+
+def test_where_and_how_a_backend_runs_is_no_part_of_a_run(plan: Any) -> None:
+    assert {"flags", *ELSEWHERE["openrlhf"]} == set(OpenRLHF.model_fields), "a new setting: part of a run, or not?"
+    assert {"dtype", *ELSEWHERE["trl"]} == set(Trl.model_fields), "a new setting: part of a run, or not?"
+    for backend, settings in ELSEWHERE.items():
+        usual = identity(plan(backend))
+        assert identity(plan(backend, python="/elsewhere/python", device="cuda", state_every=1)) == usual
+        for name, value in settings.items():
+            assert Training.model_fields[backend].default.model_dump()[name] != value
+            assert identity(plan(backend, device="cuda", **{backend: {name: value}})) == usual, name
+
+
+def test_backend_flags_and_type_are_part_of_a_run(plan: Any) -> None:
+    found = [
+        identity(plan()),
+        identity(plan("openrlhf")),
+        identity(plan("trl")),
+        identity(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-6}})),
+        identity(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-5}})),
+        identity(plan("trl", trl={"dtype": "bfloat16"})),
+    ]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("backend", ["openrlhf", "trl"])
+def test_settings_of_a_backend_that_does_not_train_are_refused(plan: Any, backend: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        plan(**{backend: {"micro_batch": 2}})
+    assert all(part in str(caught.value) for part in [f"settings of {backend}", f"write backend: {backend}"])
