@@ -60,7 +60,7 @@ def load(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
-def ours(folder: Path, job: rollouts.Job, steps: int) -> Spent:
+def ours(folder: Path, job: rollouts.TrainingJob, steps: int) -> Spent:
     """The reference trainer."""
     model, spent = load(folder).eval(), Spent()
     optimizer = torch.optim.AdamW(model.parameters(), lr=SETTINGS.lr, betas=(0.9, 0.95), weight_decay=0.0)
@@ -85,7 +85,7 @@ class Watch(TrainerCallback):
 
     __name__ = "countdown"
 
-    def __init__(self, job: rollouts.Job, steps: int, end: int) -> None:
+    def __init__(self, job: rollouts.TrainingJob, steps: int, end: int) -> None:
         self.problem_of = {problem.prompt: problem for problem in job.problems}
         self.spent, self.rolled_out, self.steps, self.end, self.mark = Spent(), 0, steps, end, 0.0
 
@@ -122,7 +122,7 @@ class Watch(TrainerCallback):
         self.spent.update += time.process_time() - self.mark
 
 
-def trl(folder: Path, job: rollouts.Job, steps: int, batch: int) -> Spent:
+def trl(folder: Path, job: rollouts.TrainingJob, steps: int, batch: int) -> Spent:
     """GRPOTrainer with ``batch`` responses in a forward and backward pass."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
@@ -175,7 +175,7 @@ def main() -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     problems = COUNTDOWN.generate("train", 0, CountdownOptions(problems={3: 100, 4: 300, 5: 200}))
-    job = rollouts.Job(resolve("grpo", {}), SETTINGS, COUNTDOWN, problems, 0)
+    job = rollouts.TrainingJob(resolve("grpo", {}), SETTINGS, COUNTDOWN, problems, 0)
     best: dict[str, Spent] = {}
     for _ in range(chosen.turns):
         turns = {"reference": ours(folder, job, chosen.steps)}

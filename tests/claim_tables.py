@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.claims import Judged, Verdict, judge, load_claims, read_tables
+from boundary_bench.claims import ClaimVerdict, Judged, judge, load_claims, read_tables
 from boundary_bench.claims.claim import Claim
 
 ALGORITHMS = ("grpo", "grpo-n", "gspo", "gspo-n", "nsr")
@@ -126,7 +126,7 @@ def edit(path: Path, place: int, **cells: Any) -> None:
 
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = Verdict
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = ClaimVerdict
 SURE = 0.01
 CLEAN = {"training": {"reward": {"random": 0.5}}}
 

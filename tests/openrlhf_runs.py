@@ -9,10 +9,10 @@ import torch
 from training import job
 
 from boundary_bench.training.openrlhf import states
-from boundary_bench.training.rollouts import Job
+from boundary_bench.training.rollouts import TrainingJob
 
 
-def trained_with(**changes: Any) -> Job:
+def trained_with(**changes: Any) -> TrainingJob:
     own = {"gpus": 2, **changes.pop("openrlhf", {})}
     return job(**{"backend": "openrlhf", "openrlhf": own, **changes})
 

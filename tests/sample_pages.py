@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from boundary_bench.report import page
-from boundary_bench.report.page.cases import Kind
+from boundary_bench.report.page.cases import CaseKind
 
 FOLDER = Path(page.__file__).parent
 HOST = """<!doctype html>
@@ -67,7 +67,7 @@ UNSEEN = "left\u202eright\x00null\x1b[31mred\u200bzero\u2028line\u0378\ufeff"
 SPACES = "a  b\n\n\tc"
 REASON = f"unequal numbers: read as {ATTACK} against 42"
 LONG = ["head " * 200, 1_000_000, "tail " * 200]
-KINDS = [str(kind) for kind in Kind]
+KINDS = [str(kind) for kind in CaseKind]
 
 
 def sample(index: int | None, verdict: str, text: Any, disputes: Any = (), answer: Any = "42") -> list[Any]:

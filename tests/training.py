@@ -11,7 +11,7 @@ from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.study.training import Training
-from boundary_bench.training.rollouts import Job
+from boundary_bench.training.rollouts import TrainingJob
 
 END = 1
 SETTINGS = {"benchmark": "countdown", "segments": [6], "prompts": 6, "rollouts": 8, "updates_per_rollout": 2}
@@ -29,9 +29,9 @@ def problems() -> list[Problem]:
     return kind.generate("train", 0, kind.options.model_copy(update={"problems": {2: 14, 3: 4}}))
 
 
-def job(objective: Objective = ALGORITHMS["grpo"], seed: int = 0, **changes: Any) -> Job:
+def job(objective: Objective = ALGORITHMS["grpo"], seed: int = 0, **changes: Any) -> TrainingJob:
     training = Training.model_validate({**SETTINGS, **changes})
-    return Job(objective, training, KINDS["countdown"], problems(), seed)
+    return TrainingJob(objective, training, KINDS["countdown"], problems(), seed)
 
 
 def steps(store: Path) -> list[dict[str, Any]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from boundary_bench.study.blocks import Block
 
 
-class Objective(BaseModel):
+class Objective(Block):
     """Advantage, signs, ratio, clip, aggregation and regularisers of a policy-gradient objective.
 
     The functions that use it are in ``boundary_bench.algorithms.loss``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     advantage: Literal["normalized", "centered"] = Field(
         "normalized", description="reward minus group mean, divided by the group's standard deviation or not"

@@ -11,8 +11,8 @@ import numpy as np
 from boundary_bench.analysis.rows import Rows, counts_of, interval_columns, resampled, sampling_columns, strata
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.core.parquet import read_table
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.statistics.courses import trajectory
 from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved
 from boundary_bench.statistics.design import Design
@@ -80,7 +80,7 @@ def compare(plan: Plan, run: Run, benchmark: str) -> None:
     for stratum, part_P in parts.items():
         run_rows = [{name: rows[name][part_P] for name in COLUMNS} for rows in measured.values()]
         tables["stages"] += _stage_rows(plan, run_rows, {**where, "benchmark": benchmark, "stratum": stratum})
-    made_with = fingerprint(plan.analysis_settings("compare"))
+    made_with = identity(plan, "compare", run.name, benchmark)
     for name, rows in tables.items():
         write_csv(plan.comparison(run, benchmark) / f"{name}.csv", ({**row, "settings": made_with} for row in rows))
 

@@ -28,6 +28,8 @@ from boundary_bench.core.parquet import read_verified, write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import intervals
+from boundary_bench.plan.stages import settings as stage_settings
 from boundary_bench.sampling.continuations import Part, Probed, ask, probed
 from boundary_bench.sampling.engine import Engine
 from boundary_bench.statistics.intervals import VALUE_METHODS
@@ -87,7 +89,7 @@ def longest_common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True)
-class Job:
+class ProbeJob:
     """What is probed.
 
     Attributes:
@@ -106,7 +108,7 @@ class Job:
     stop: Sequence[str] = ()
 
 
-def table(job: Job, engine: Engine, fraction: float, stopped: Callable[[], bool]) -> tuple[pa.Table, int]:
+def table(job: ProbeJob, engine: Engine, fraction: float, stopped: Callable[[], bool]) -> tuple[pa.Table, int]:
     """One row a problem: its continuation, scores and verdict, drawn where it is not kept; and how many are too short.
 
     Raises:
@@ -136,7 +138,7 @@ def table(job: Job, engine: Engine, fraction: float, stopped: Callable[[], bool]
     return kept, chosen.too_short
 
 
-def _draw(job: Job, engine: Engine, chosen: Probed, stopped: Callable[[], bool]) -> pa.Table:
+def _draw(job: ProbeJob, engine: Engine, chosen: Probed, stopped: Callable[[], bool]) -> pa.Table:
     ids = [problem.id for problem in chosen.problems]
     texts, finished = ask(engine, chosen.parts, ids, job.sampling, stopped, job.stop)
     references = [problem.reference for problem in chosen.problems]
@@ -155,7 +157,7 @@ def _draw(job: Job, engine: Engine, chosen: Probed, stopped: Callable[[], bool])
 
 
 def probe(
-    plan: Plan, policy: Policy, benchmark: str, job: Job, engine: Engine, stopped: Callable[[], bool]
+    plan: Plan, policy: Policy, benchmark: str, job: ProbeJob, engine: Engine, stopped: Callable[[], bool]
 ) -> list[dict[str, Any]]:
     """Write ``problems.parquet`` and ``contamination.csv`` of a policy on a benchmark, and return the rows.
 
@@ -163,7 +165,7 @@ def probe(
         DataError, ModelError, EngineError, GradingError, Interrupted: see ``table``.
     """
     assert plan.study.probe is not None
-    settings = plan.analysis_settings("probe")
+    settings = {**stage_settings(plan, "probe", policy.name, benchmark), **intervals(plan)}
     whose = {**identify(policy, benchmark), "origin": origin(plan, benchmark)}
     tables, rows = [], []
     for fraction in plan.study.probe.fractions:

@@ -22,6 +22,7 @@ from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.samples.grades import NOT_DRAWN, places, read_verdicts, sample_rows, scored, verdict_codes
 from boundary_bench.samples.manifest import files_of, sample_files
 from boundary_bench.statistics.intervals import VALUE_METHODS
@@ -90,7 +91,7 @@ def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll)
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
         rows += _grader_rows(plan, grader, own_PN, verdict_PN, first_PN, reasons)
         cases += _cases(blocks, file, grader)
-    settings = fingerprint(plan.grader_settings(benchmark))
+    settings = identity(plan, "measure", policy.name, benchmark)
     whose, facts = {**identify(policy, benchmark), "stratum": ALL}, {"stopped_by": own.label, "settings": settings}
     rows = [{**whose, **row, **facts} for row in rows]
     folder = plan.measures(policy, benchmark)

@@ -23,6 +23,7 @@ from boundary_bench.core.parquet import write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, JudgeAll, Verdict, judge_here
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import settings
 from boundary_bench.samples.manifest import files_of
 from boundary_bench.statistics.coverage import ROUNDING, cover_at
 from boundary_bench.statistics.entropy import per_token, sequence_entropy
@@ -52,16 +53,16 @@ def measure(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll = judge_
         StoreError: a file of the sample store is not the one that the manifest declares.
     """
     table = tally(plan, policy, benchmark)
-    folder, identity = plan.measures(policy, benchmark), identify(policy, benchmark)
+    folder, whose = plan.measures(policy, benchmark), identify(policy, benchmark)
     samples = fingerprint(files_of(plan.samples(policy, benchmark)))
     facts = {"policy": policy.name, "benchmark": benchmark, "samples": samples}
-    facts["settings"] = plan.analysis_settings("measure")
+    facts["settings"] = settings(plan, "measure", policy.name, benchmark)
     write_table(folder / "problems.parquet", table, facts)
     rows = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
     tables: dict[str, list[dict[str, Any]]] = {"pass_at_k": [], "cover": [], "summary": []}
     for stratum, part_P in strata(rows["stratum"]).items():
         part = {name: values[part_P] for name, values in rows.items()}
-        where = {**identity, "stratum": stratum}
+        where = {**whose, "stratum": stratum}
         resamples = resampled(plan.study.analysis, len(part_P))
         tables["pass_at_k"] += _pass_rows(plan, part, where, resamples)
         tables["cover"] += _cover_rows(plan, part, where, resamples)

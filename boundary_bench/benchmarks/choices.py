@@ -15,7 +15,7 @@ INDEX = re.compile(r"[0-9]{1,3}(?:\.0+)?")
 
 
 @dataclass(frozen=True)
-class Options:
+class Choices:
     """The options of a question in their order.
 
     Attributes:
@@ -32,7 +32,7 @@ class Options:
         return [place for place, text in enumerate(self.texts) if text is not None]
 
 
-def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Options | None:
+def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Choices | None:
     """The options in a column: a list of texts, two lists (text, label), a list of objects with these, or a mapping of
     letters to texts; None where the row has none.
 
@@ -57,7 +57,7 @@ def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Options | Non
     if texts is None or not (labels is None or (isinstance(labels, list) and len(labels) == len(texts))):
         raise ValueError(wrong)
     try:
-        found = Options([_option(each, none) for each in texts], labels and [written(each) for each in labels])
+        found = Choices([_option(each, none) for each in texts], labels and [written(each) for each in labels])
     except ValueError:
         raise ValueError(wrong) from None
     if not 2 <= len(found.there) <= len(LETTERS):
@@ -72,7 +72,7 @@ def _option(value: Any, none: tuple[str, ...]) -> str | None:
     return None if not text or text in none else text
 
 
-def letter(row: Row, names: tuple[str, ...], options: Options | None) -> str:
+def letter(row: Row, names: tuple[str, ...], options: Choices | None) -> str:
     """The letter of the right option, as a prompt lists those that are there.
 
     Args:
@@ -104,7 +104,7 @@ def letter(row: Row, names: tuple[str, ...], options: Options | None) -> str:
     raise NoReference(f"no answer in {' or '.join(names)}")
 
 
-def _places(value: Any, options: Options, *, by_index: bool) -> list[int]:
+def _places(value: Any, options: Choices, *, by_index: bool) -> list[int]:
     """The places that a label, a letter, an index or a text may mean; a label of the row's own means one.
 
     Args:

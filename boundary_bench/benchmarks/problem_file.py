@@ -11,6 +11,7 @@ import pyarrow as pa
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_verified, write_table
+from boundary_bench.core.provenance import fingerprint
 
 
 def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[str, Any]) -> None:
@@ -36,7 +37,12 @@ def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[
         "chance": pa.array([problem.chance for problem in problems], pa.float64()),
         "split": [split] * len(problems),
     }
-    write_table(path, pa.table(columns), facts)
+    write_table(path, pa.table(columns), {"content": content_of(problems), **facts})
+
+
+def content_of(problems: list[Problem]) -> str:
+    """The content of a problem file: that of its problems, which their ids name, in their order."""
+    return fingerprint([problem.id for problem in problems])
 
 
 def read_problems(path: Path) -> list[Problem]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from boundary_bench.claims.claim import Claim, load_claims
-from boundary_bench.claims.verdicts import Judged, Ledger, Verdict, judge
+from boundary_bench.claims.verdicts import ClaimVerdict, Judged, Ledger, judge
 from boundary_bench.tables.reading import Tables, read_tables
 
-__all__ = ["Claim", "Judged", "Ledger", "Tables", "Verdict", "judge", "ledger", "load_claims", "read_tables"]
+__all__ = ["Claim", "Judged", "Ledger", "Tables", "ClaimVerdict", "judge", "ledger", "load_claims", "read_tables"]
 
 
 def ledger(tables: Path) -> Ledger:

@@ -19,7 +19,7 @@ SHIPPED = LITERATURE["claims"]
 Set = Literal["both", "base_only", "checkpoint_only", "neither"]
 
 
-class Source(Block):
+class Paper(Block):
     """Where a claim stands."""
 
     paper: str = Field(min_length=1, description="authors and year")
@@ -28,7 +28,7 @@ class Source(Block):
     quote: str | None = Field(None, max_length=160, description="its own words, a line at most")
 
 
-class Value(Block):
+class ValuePart(Block):
     """A number with an interval, against a threshold."""
 
     kind: Literal["value"]
@@ -45,7 +45,7 @@ class Value(Block):
     reason: str = Field(min_length=1, description="why this threshold")
 
     @model_validator(mode="after")
-    def _row_is_named(self) -> Value:
+    def _row_is_named(self) -> ValuePart:
         further = [name for name in KEYS[self.table] if name not in UNIT]
         if sorted(self.where) != sorted(further):
             raise ValueError(f"where: found {sorted(self.where)}, expected the keys of {self.table}: {further}")
@@ -58,7 +58,7 @@ class Value(Block):
         return self
 
 
-class Share(Block):
+class SharePart(Block):
     """The share of one set of ``coverage`` among several, against a threshold."""
 
     kind: Literal["share"]
@@ -74,13 +74,13 @@ class Share(Block):
     reason: str = Field(min_length=1, description="why this threshold")
 
     @model_validator(mode="after")
-    def _part_of_them(self) -> Share:
+    def _part_of_them(self) -> SharePart:
         if self.of not in self.among or len(set(self.among)) != len(self.among):
             raise ValueError(f"found of: {self.of} and among: {self.among}, expected it there, and each set once")
         return self
 
 
-class Course(Block):
+class CoursePart(Block):
     """How a measure of ``stages`` goes over training; steps are told apart by that table's own test."""
 
     kind: Literal["course"]
@@ -90,13 +90,13 @@ class Course(Block):
     reason: str = Field(min_length=1, description="why this measure")
 
     @model_validator(mode="after")
-    def _k_where_there_is_one(self) -> Course:
+    def _k_where_there_is_one(self) -> CoursePart:
         if (self.measure == "pass@k") != (self.k is not None):
             raise ValueError(f"found k: {self.k} with measure: {self.measure}; pass@k has one, entropies have none")
         return self
 
 
-Part = Annotated[Value | Share | Course, Field(discriminator="kind")]
+Part = Annotated[ValuePart | SharePart | CoursePart, Field(discriminator="kind")]
 
 
 class Needs(Block):
@@ -114,7 +114,7 @@ class Claim(Block):
 
     id: Name
     sentence: str = Field(min_length=1)
-    source: Source
+    source: Paper
     needs: Needs = Needs()
     possible: bool = Field(False, description="it says that something can happen: where it does not, it still may")
     parts: list[Part] = Field([], description="what must hold, each by itself")

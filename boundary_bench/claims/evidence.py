@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from boundary_bench.claims.claim import Course, Share, Value
+from boundary_bench.claims.claim import CoursePart, SharePart, ValuePart
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.core.errors import DataError
-from boundary_bench.tables.reading import Tables, Unit, Untestable, base_of
+from boundary_bench.tables.reading import Subject, Tables, Untestable, base_of
 from boundary_bench.tables.registry import BASE
 from boundary_bench.tables.writing import number
 
@@ -47,16 +47,16 @@ class Evidence:
     samples: float | None
 
 
-def gather(tables: Tables, part: Value | Share | Course, unit: Unit) -> Evidence:
+def gather(tables: Tables, part: ValuePart | SharePart | CoursePart, unit: Subject) -> Evidence:
     """What the tables say of a part.
 
     Raises:
         Untestable: they lack what it needs.
         DataError: a number in them is damaged.
     """
-    if isinstance(part, Course):
+    if isinstance(part, CoursePart):
         return (_ends if part.shape in ENDINGS else _course)(tables, part, unit)
-    return _share(tables, part, unit) if isinstance(part, Share) else _value(tables, part, unit)
+    return _share(tables, part, unit) if isinstance(part, SharePart) else _value(tables, part, unit)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Number:
     samples: float | None
 
 
-def _value(tables: Tables, part: Value, unit: Unit) -> Evidence:
+def _value(tables: Tables, part: ValuePart, unit: Subject) -> Evidence:
     what = ", ".join([part.column, *(f"{name} = {number(value)}" for name, value in part.where.items())])
     if part.base_at_most is not None:
         _need_weak_base(tables, part, unit)
@@ -101,7 +101,7 @@ def _sides(spread: Mean, above: bool, at: float) -> tuple[float, float]:
     return spread.chance_not(above, at), spread.chance_not(not above, at)
 
 
-def _number(tables: Tables, part: Value, unit: Unit, stratum: str = "all") -> _Number:
+def _number(tables: Tables, part: ValuePart, unit: Subject, stratum: str = "all") -> _Number:
     """A number of a table with its interval.
 
     Raises:
@@ -151,20 +151,20 @@ def _less(first: _Number, second: _Number) -> _Number:
     return _Number(spread, f"{first.row}; {second.row}", min(first.n, second.n), None)
 
 
-def _other(algorithm: str, unit: Unit) -> Unit:
+def _other(algorithm: str, unit: Subject) -> Subject:
     if algorithm == unit.algorithm:
         raise Untestable(f"another algorithm than {algorithm}, which it is compared with")
     return base_of(unit) if algorithm == BASE else replace(unit, algorithm=algorithm)
 
 
-def _need_weak_base(tables: Tables, part: Value, unit: Unit) -> None:
+def _need_weak_base(tables: Tables, part: ValuePart, unit: Subject) -> None:
     base = tables.number("differences", tables.find("differences", unit, **part.where), "base")
     assert part.base_at_most is not None
     if base > part.base_at_most:
         raise Untestable(f"a weak base: at most {part.base_at_most}, found {base}")
 
 
-def _strongest_and_weakest(tables: Tables, part: Value, unit: Unit) -> tuple[str, str]:
+def _strongest_and_weakest(tables: Tables, part: ValuePart, unit: Subject) -> tuple[str, str]:
     base = {
         name: tables.number("differences", tables.find("differences", unit, name, **part.where), "base")
         for name in tables.strata(unit)
@@ -181,7 +181,7 @@ def _count(tables: Tables, table: str, row: dict[str, str], column: str) -> int:
     return int(value)
 
 
-def _share(tables: Tables, part: Share, unit: Unit) -> Evidence:
+def _share(tables: Tables, part: SharePart, unit: Subject) -> Evidence:
     row = tables.find("coverage", unit, hits=part.hits)
     count = {name: _count(tables, "coverage", row, name) for name in part.among}
     inside, total = count[part.of], sum(count.values())
@@ -199,7 +199,7 @@ def _share(tables: Tables, part: Share, unit: Unit) -> Evidence:
     return Evidence(what, expected, "coverage", shown, found.estimate, *ends, p_for, p_against, found, total, n, None)
 
 
-def _course_row(tables: Tables, part: Course, unit: Unit) -> tuple[dict[str, str], str, str]:
+def _course_row(tables: Tables, part: CoursePart, unit: Subject) -> tuple[dict[str, str], str, str]:
     """The row of a course, the measure with its ends in words, and by what the row is found."""
     row = tables.find("stages", unit, measure=part.measure, k="" if part.k is None else part.k)
     first, last = (tables.number("stages", row, name) for name in ("first", "last"))
@@ -207,7 +207,7 @@ def _course_row(tables: Tables, part: Course, unit: Unit) -> tuple[dict[str, str
     return row, what, f"{unit}, all, {part.measure}" + (f" {part.k}" if part.k else "")
 
 
-def _ends(tables: Tables, part: Course, unit: Unit) -> Evidence:
+def _ends(tables: Tables, part: CoursePart, unit: Subject) -> Evidence:
     """The last checkpoint minus the base, by its interval."""
     row, what, shown = _course_row(tables, part, unit)
     spread = _mean(tables, "stages", row, "change", shown)
@@ -216,7 +216,7 @@ def _ends(tables: Tables, part: Course, unit: Unit) -> Evidence:
     return Evidence(f"{what}, change", part.shape, "stages", shown, *ends, p_for, p_against, spread, *counted)
 
 
-def _course(tables: Tables, part: Course, unit: Unit) -> Evidence:
+def _course(tables: Tables, part: CoursePart, unit: Subject) -> Evidence:
     row, what, shown = _course_row(tables, part, unit)
     moves = [
         tuple(tables.number("stages", row, f"{name}_{end}") for end in ("from", "to", "p")) for name in ("fall", "rise")

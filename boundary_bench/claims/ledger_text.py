@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from boundary_bench.claims.evidence import Evidence
-from boundary_bench.claims.verdicts import Finding, Judged, Ledger, Verdict
+from boundary_bench.claims.verdicts import ClaimVerdict, Finding, Judged, Ledger
 
 
 def record(found: Ledger) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _trust(found: Ledger) -> str:
 
 
 def _counts(judged: Judged) -> str:
-    counts = {str(verdict): judged.count(verdict) for verdict in Verdict}
+    counts = {str(verdict): judged.count(verdict) for verdict in ClaimVerdict}
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
@@ -82,9 +82,9 @@ def _claim(judged: Judged) -> list[str]:
     if source.quote:
         lines.append(f'  "{source.quote}"')
     lines += [f"  missing: {each}" for each in judged.missing]
-    lacking = Counter(each.note for each in judged.findings if each.verdict == Verdict.NOT_TESTABLE)
+    lacking = Counter(each.note for each in judged.findings if each.verdict == ClaimVerdict.NOT_TESTABLE)
     lines += [f"  missing in {count} run(s) x benchmark(s): {note}" for note, count in lacking.items()]
-    tested = (finding for finding in judged.findings if finding.verdict != Verdict.NOT_TESTABLE)
+    tested = (finding for finding in judged.findings if finding.verdict != ClaimVerdict.NOT_TESTABLE)
     return lines + [line for finding in tested for line in _finding(finding)]
 
 

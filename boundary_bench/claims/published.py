@@ -15,7 +15,7 @@ from boundary_bench.study.file import StrictLoader
 from boundary_bench.tables.registry import BASE
 
 
-class Settings(Block):
+class PublishedSettings(Block):
     """What a pass@k depends on, as far as it is known. The names up to ``reward`` are of training."""
 
     trained_on: str | None = Field(None, description="benchmark kind of the training set, or what it is")
@@ -39,7 +39,7 @@ class Settings(Block):
     grader: str | None = None
 
 
-class Value(Block):
+class PublishedValue(Block):
     """The pass@k of one policy on one benchmark."""
 
     benchmark: str = Field(min_length=1, description="benchmark kind, or the name of a study's own")
@@ -48,10 +48,10 @@ class Value(Block):
     percent: dict[int, float] = Field(min_length=1, description="k: pass@k in percent, as printed")
     deviation: dict[int, float] = Field({}, description="k: standard deviation over repeats, where one is given")
     problems: int | None = Field(None, ge=1)
-    settings: Settings = Field(Settings(), description="where they are others than the entry's")
+    settings: PublishedSettings = Field(PublishedSettings(), description="where they are others than the entry's")
 
     @model_validator(mode="after")
-    def _possible(self) -> Value:
+    def _possible(self) -> PublishedValue:
         for k, percent in self.percent.items():
             if k < 1 or not 0 <= percent <= 100:
                 raise ValueError(f"percent: found {percent} at k = {k}, expected 0 to 100 at a k of at least 1")
@@ -62,7 +62,7 @@ class Value(Block):
         return self
 
 
-class Entry(Block):
+class PublishedEntry(Block):
     """Numbers of one place in one paper."""
 
     paper: str = Field(min_length=1, description="authors and year")
@@ -71,17 +71,17 @@ class Entry(Block):
     form: Literal["table", "figure", "text", "unknown"] = Field(description="a number read from a figure is inexact")
     read: Literal["paper", "repository", "notes"] = Field(description="where the numbers were read")
     note: str | None = Field(None, description="what else to know of them")
-    settings: Settings = Settings()
-    values: list[Value] = Field(min_length=1)
+    settings: PublishedSettings = PublishedSettings()
+    values: list[PublishedValue] = Field(min_length=1)
 
-    def settings_of(self, value: Value) -> Settings:
+    def settings_of(self, value: PublishedValue) -> PublishedSettings:
         """The settings behind a number."""
         own = {name: getattr(value.settings, name) for name in value.settings.model_fields_set}
         said = {"problems": value.problems, "steps": value.step}
         return self.settings.model_copy(update=own | {name: each for name, each in said.items() if each is not None})
 
 
-def load_published(path: Path = LITERATURE["published"]) -> list[Entry]:
+def load_published(path: Path = LITERATURE["published"]) -> list[PublishedEntry]:
     """Read and check a file of published numbers.
 
     Raises:
@@ -89,7 +89,7 @@ def load_published(path: Path = LITERATURE["published"]) -> list[Entry]:
     """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
-        return TypeAdapter(list[Entry]).validate_python(found)
+        return TypeAdapter(list[PublishedEntry]).validate_python(found)
     except FileNotFoundError:
         raise DataError(f"no file of published numbers at {path}") from None
     except ValidationError as fault:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from boundary_bench.claims.claim import Claim, Value
+from boundary_bench.claims.claim import Claim, ValuePart
 from boundary_bench.claims.evidence import Evidence, gather
-from boundary_bench.tables.reading import Tables, Unit, Untestable
+from boundary_bench.tables.reading import Subject, Tables, Untestable
 from boundary_bench.tables.registry import BASE
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     """What a study says of a claim."""
 
     SUPPORTED = "supported"
@@ -41,8 +41,8 @@ class Finding:
         note: what would decide it, or what is missing.
     """
 
-    unit: Unit
-    verdict: Verdict
+    unit: Subject
+    verdict: ClaimVerdict
     evidence: list[Evidence]
     corrected: list[tuple[float, float] | None]
     q: float | None
@@ -54,11 +54,11 @@ class Judged:
     """A claim with its verdicts."""
 
     claim: Claim
-    verdict: Verdict
+    verdict: ClaimVerdict
     findings: list[Finding]
     missing: list[str]
 
-    def count(self, verdict: Verdict) -> int:
+    def count(self, verdict: ClaimVerdict) -> int:
         """How many runs and benchmarks have that verdict."""
         return sum(finding.verdict == verdict for finding in self.findings)
 
@@ -86,7 +86,7 @@ class Ledger:
 class _Test:
     """A claim on a unit before it is known how many there are."""
 
-    unit: Unit
+    unit: Subject
     evidence: list[Evidence]
     p_for: float
     p_against: float
@@ -127,15 +127,15 @@ def adjusted(p_T: np.ndarray) -> np.ndarray:
     return q_T
 
 
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
+def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
     """The verdict of a study: what some runs show and none denies."""
-    found = set(verdicts) & {Verdict.SUPPORTED, Verdict.CONTRADICTED}
+    found = set(verdicts) & {ClaimVerdict.SUPPORTED, ClaimVerdict.CONTRADICTED}
     if len(found) == 1:
         return found.pop()
-    return Verdict.UNDECIDED if found or Verdict.UNDECIDED in verdicts else Verdict.NOT_TESTABLE
+    return ClaimVerdict.UNDECIDED if found or ClaimVerdict.UNDECIDED in verdicts else ClaimVerdict.NOT_TESTABLE
 
 
-def _units(claim: Claim, tables: Tables) -> list[Unit]:
+def _units(claim: Claim, tables: Tables) -> list[Subject]:
     if claim.beyond or any(not _has(tables.study, path) for path in claim.needs.settings):
         return []
     needs, units = claim.needs, tables.units()
@@ -163,7 +163,7 @@ def _missing(claim: Claim, tables: Tables) -> list[str]:
     units, needs = tables.units(), claim.needs
     found = [f"setting {path}" for path in needs.settings if not _has(tables.study, path)]
     there = {BASE, *(unit.algorithm for unit in units)}
-    named = [*needs.algorithms, *(part.minus for part in claim.parts if isinstance(part, Value) and part.minus)]
+    named = [*needs.algorithms, *(part.minus for part in claim.parts if isinstance(part, ValuePart) and part.minus)]
     found += [f"algorithm {name}" for name in dict.fromkeys(named) if name not in there]
     benchmarks = {unit.benchmark for unit in units}
     if needs.benchmarks and not any(set(needs.benchmarks) & _names(tables, name) for name in benchmarks):
@@ -171,7 +171,7 @@ def _missing(claim: Claim, tables: Tables) -> list[str]:
     return found
 
 
-def _test(claim: Claim, tables: Tables, unit: Unit) -> _Test:
+def _test(claim: Claim, tables: Tables, unit: Subject) -> _Test:
     try:
         needs = claim.needs
         if needs.steps and unit.step < needs.steps:
@@ -189,11 +189,11 @@ def _test(claim: Claim, tables: Tables, unit: Unit) -> _Test:
 
 def _finding(test: _Test, q: float | None, rate: float, level: float) -> Finding:
     if q is None:
-        return Finding(test.unit, Verdict.NOT_TESTABLE, [], [], None, test.missing)
+        return Finding(test.unit, ClaimVerdict.NOT_TESTABLE, [], [], None, test.missing)
     corrected = [each.spread.interval(level) if each.spread else None for each in test.evidence]
     if q > rate:
-        return Finding(test.unit, Verdict.UNDECIDED, test.evidence, corrected, q, _power(test, 1 - level))
-    verdict = Verdict.SUPPORTED if test.p_for < test.p_against else Verdict.CONTRADICTED
+        return Finding(test.unit, ClaimVerdict.UNDECIDED, test.evidence, corrected, q, _power(test, 1 - level))
+    verdict = ClaimVerdict.SUPPORTED if test.p_for < test.p_against else ClaimVerdict.CONTRADICTED
     return Finding(test.unit, verdict, test.evidence, corrected, q, "")
 
 

@@ -11,17 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from boundary_bench.core.errors import EngineError
+from boundary_bench.study.backends import BACKENDS
+from boundary_bench.study.engines import ENGINES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCKS = REPOSITORY / "envs"
 #: PyPI's torch for Linux is a CUDA build of several gigabytes; this index has the others.
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
-#: What must be importable in the end, by environment.
-CHECKS = {
-    "sample": "import vllm, boundary_bench.sampling.vllm.engine; print(vllm.__version__)",
-    "train": "import ray, vllm, deepspeed, trl; from boundary_bench.training.openrlhf.trainer import check_versions; "
-    "check_versions('{device}')",
-}
 
 
 def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]) -> Path:
@@ -58,7 +54,9 @@ def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]
     # its own pins are another environment's: here it takes what is there
     _run(python, *install, "--no-deps", "--no-build-isolation", "-e", REPOSITORY)
     log("trying what it is for")
-    _run(python, "-c", CHECKS[kind].format(device=device))
+    for each in (*BACKENDS.values(), *ENGINES.values()):
+        if each.environment == kind:
+            _run(python, "-c", each.tries.format(device=device))
     return python
 
 

@@ -24,6 +24,10 @@ from boundary_bench.core.files import read_json, write_json
 
 #: The file in a checkpoint's folder that says which code and machine trained it.
 RECORD = "boundary_bench.json"
+#: What makes token ids and numbers of a model besides its weights; tokenizers are read as tokenizer.json alone.
+SMALL = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+#: Keys of a config that say who wrote it.
+UNSAID = ("transformers_version", "_name_or_path")
 #: In a config, a repository of the hub whose code computes the attention.
 KERNEL = re.compile(r'"_?attn_implementation": (?:\{[^}]*)?"[^"]*/')
 
@@ -231,6 +235,17 @@ def weights_sha256(folder: Path) -> str:
     return total.hexdigest()
 
 
+def content(folder: Path) -> dict[str, str]:
+    """What a model folder says, as two hashes: ``weights_sha256``, and ``content`` of weights, config, generation
+    config, tokenizer and chat template together, wherever the folder is and whichever transformers wrote it."""
+    weights, parts = weights_sha256(folder), {}
+    for name in sorted(SMALL):
+        if (file := folder / name).is_file():
+            said = read_json(file) if file.suffix == ".json" else file.read_text(encoding="utf-8")
+            parts[name] = {k: v for k, v in said.items() if k not in UNSAID} if isinstance(said, dict) else said
+    return {"weights_sha256": weights, "content": provenance.fingerprint({"weights": weights, **parts})}
+
+
 def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, Any], **facts: Any) -> None:
     """Declare a model folder: where it is, its hash, what made it (``RECORD`` in the folder, where there is one).
 
@@ -242,7 +257,7 @@ def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, 
         {
             "step": step,
             "path": os.path.relpath(folder, manifest.parent),
-            "weights_sha256": weights_sha256(folder),
+            **content(folder),
             **facts,
             "settings": settings,
             "provenance": read_json(record) if record.is_file() else provenance.record(),
@@ -257,13 +272,15 @@ def read_manifest(manifest: Path) -> tuple[Path, dict[str, Any]]:
         ModelError: it is no manifest, or the weights are not those that were declared.
     """
     found = read_json(manifest)
-    if not {"path", "weights_sha256"} <= found.keys():
+    if not {"path", "weights_sha256", "content"} <= found.keys():
         raise ModelError(f"{manifest} is no model manifest; delete it and run the same command again")
     folder = (manifest.parent / found["path"]).resolve()
-    if (actual := weights_sha256(folder)) != found["weights_sha256"]:
+    actual = content(folder)
+    if odd := next((name for name in actual if actual[name] != found[name]), None):
+        what = "weights" if odd == "weights_sha256" else "config, tokenizer or generation config"
         raise ModelError(
-            f"the weights in {folder} have hash {actual[:12]}, {manifest} declares {found['weights_sha256'][:12]}: "
-            "they were altered or torn. Where this workflow made them, delete that folder and the manifest and run the "
-            "same command again; your own model needs only the manifest deleted"
+            f"the {what} in {folder} have hash {actual[odd][:12]}, {manifest} declares {found[odd][:12]}: they were "
+            "altered or torn. Where this workflow made them, delete that folder and the manifest and run the same "
+            "command again; your own model needs only the manifest deleted"
         )
     return folder, found

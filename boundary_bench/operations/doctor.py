@@ -9,6 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from boundary_bench.core import provenance
+from boundary_bench.study.backends import BACKENDS
 
 PARTS = {
     "torch": ("reference trainer and torch engine", "pip install 'torch==2.13.*'"),
@@ -19,8 +20,14 @@ PARTS = {
     "lm_eval": ("benchmarks lm_eval:TASK", "pip install -e '.[eval]'"),
     "reasoning-gym": ("benchmarks reasoning_gym:NAME", "pip install -e '.[gym]'"),
     "pytest": ("the tests", "pip install -e '.[test]'"),
-    "openrlhf": ("backend openrlhf", "an environment of its own: boundary-bench env create train"),
-    "trl": ("backend trl", "an environment of its own: boundary-bench env create train"),
+    **{
+        backend.package: (
+            f"backend {name}",
+            f"an environment of its own: boundary-bench env create {backend.environment}",
+        )
+        for name, backend in BACKENDS.items()
+        if backend.package
+    },
     "snakemake-executor-plugin-slurm": ("SLURM clusters", "pip install snakemake-executor-plugin-slurm"),
 }
 

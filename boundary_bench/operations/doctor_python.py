@@ -16,7 +16,7 @@ MARK = "found by boundary-bench doctor: "
 
 
 @dataclass(frozen=True)
-class Found:
+class Installed:
     """What a Python has.
 
     Attributes:
@@ -34,7 +34,7 @@ class Found:
     faults: dict[str, str]
 
 
-def ask(words: list[str], statements: dict[str, str]) -> Found:
+def ask(words: list[str], statements: dict[str, str]) -> Installed:
     """Run statements of ours in the Python that a command line starts.
 
     Raises:
@@ -52,11 +52,11 @@ def ask(words: list[str], statements: dict[str, str]) -> Found:
     if not lines:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise EngineError(f"{' '.join(words)} fails: {last}")
-    return Found(**json.loads(lines[-1].removeprefix(MARK)))
+    return Installed(**json.loads(lines[-1].removeprefix(MARK)))
 
 
 def look(statements: dict[str, str]) -> dict[str, Any]:
-    """The fields of ``Found``, in the Python that runs this; its text is sent there, so it needs nothing of here."""
+    """The fields of ``Installed``, in the Python that runs this: its text is sent there, and needs nothing of here."""
     import hashlib
     import platform
     import sys

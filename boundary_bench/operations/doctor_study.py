@@ -20,19 +20,9 @@ from boundary_bench.machine.environment import has_gpu
 from boundary_bench.models import hub
 from boundary_bench.operations import doctor_python, forecast
 from boundary_bench.plan import TRAINING_SET, Plan
+from boundary_bench.study.backends import BACKENDS
+from boundary_bench.study.engines import ENGINES
 
-#: What a stage imports, as a statement.
-BACKENDS = {
-    "reference": "import boundary_bench.training.reference",
-    "openrlhf": "import torch, ray, vllm, deepspeed; "
-    "from boundary_bench.training.openrlhf.trainer import check_versions; check_versions({device!r})",
-    "trl": "from importlib.metadata import version; from boundary_bench.training.trl import VERSION\n"
-    "if version('trl') != VERSION: raise ImportError(f'trl {{version(\"trl\")}}, expected {{VERSION}}')",
-}
-ENGINES = {
-    "torch": "import boundary_bench.sampling.torch.engine",
-    "vllm": "import torch, vllm, boundary_bench.sampling.vllm.engine",
-}
 OTHER = "name another folder: --results FOLDER here, --config results=FOLDER for snakemake"
 CORE = {
     "workflow": "import snakemake",
@@ -42,7 +32,7 @@ CORE = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One line: ``missing`` is what keeps a stage from running here, ``remark`` what may, or does so elsewhere."""
 
     state: Literal["ok", "remark", "missing"]
@@ -50,7 +40,7 @@ class Finding:
     found: str
 
 
-def examine(plan: Plan) -> Iterator[Finding]:
+def examine(plan: Plan) -> Iterator[Check]:
     """What the stages of a study need here: Pythons, GPUs, models, problems, disk. Nothing is fetched or kept."""
     yield from core(plan)
     yield from training(plan)
@@ -60,13 +50,13 @@ def examine(plan: Plan) -> Iterator[Finding]:
     yield from results(plan)
 
 
-def text(findings: list[Finding]) -> str:
+def text(findings: list[Check]) -> str:
     """The findings, one line each."""
     width = max(len(each.what) for each in findings)
     return "\n".join(f"  {each.state:<9}{each.what:<{width}}  {each.found}".rstrip() for each in findings)
 
 
-def core(plan: Plan) -> Iterator[Finding]:
+def core(plan: Plan) -> Iterator[Check]:
     """The Python of this process, in which all stages run that are not named below."""
     graders = [grader for name in plan.study.benchmarks for grader in plan.graders(name)]
     remedy = f"{sys.executable} -m pip install -e {launcher.REPOSITORY}"
@@ -74,10 +64,10 @@ def core(plan: Plan) -> Iterator[Finding]:
     yield from _python([sys.executable, "-P"], "all other stages", CORE | _packages(graders), remedy)
 
 
-def training(plan: Plan) -> Iterator[Finding]:
+def training(plan: Plan) -> Iterator[Check]:
     """The Python that trains, and its GPUs."""
     training = plan.study.training
-    statements = {f"backend {training.backend}": BACKENDS[training.backend].format(device=training.device)}
+    statements = {f"backend {training.backend}": BACKENDS[training.backend].tries.format(device=training.device)}
     if training.trl.vllm:
         statements["vllm for trl"] = "import vllm"
     statements |= _packages([plan.problem_sets[TRAINING_SET].kind.grader])
@@ -86,10 +76,10 @@ def training(plan: Plan) -> Iterator[Finding]:
         yield gpus("train", training.gpus_each, visible)
 
 
-def sampling(plan: Plan) -> Iterator[Finding]:
+def sampling(plan: Plan) -> Iterator[Check]:
     """The Python that samples, and its GPUs."""
     sampling, chosen = plan.study.sampling, plan.problem_sets
-    statements = {f"engine {sampling.engine}": ENGINES[sampling.engine]}
+    statements = {f"engine {sampling.engine}": ENGINES[sampling.engine].tries}
     statements |= _packages([chosen[name].kind.grader for name in plan.study.benchmarks])
     visible = yield from _part(plan, "sampling", "sample, probe" if plan.study.probe else "sample", statements)
     if sampling.gpus and visible is not None:
@@ -104,72 +94,71 @@ def _packages(graders: list[Grader]) -> dict[str, str]:
 
 def _part(
     plan: Plan, part: launcher.Part, stages: str, statements: dict[str, str]
-) -> Generator[Finding, None, int | None]:
-    image = getattr(plan.study, part).container
-    remedy = f"add it to {image}" if image else f"boundary-bench env create {launcher.ENVIRONMENTS[part]}"
+) -> Generator[Check, None, int | None]:
+    remedy = f"boundary-bench env create {launcher.ENVIRONMENTS[part]}"
     try:
         words = launcher.interpreter(plan.command(part))
     except StudyError as fault:
-        yield Finding("missing", stages, str(fault))
+        yield Check("missing", stages, str(fault))
         return None
     return (yield from _python(words, stages, statements, remedy))
 
 
 def _python(
     words: list[str], stages: str, statements: dict[str, str], remedy: str
-) -> Generator[Finding, None, int | None]:
+) -> Generator[Check, None, int | None]:
     """Whether a Python has this code and what the statements try; returns how many GPUs its torch sees."""
     try:
         here, found = doctor_python.look({}), doctor_python.ask(words, statements)
     except EngineError as fault:
-        yield Finding("missing", stages, f"{fault}; {remedy}")
+        yield Check("missing", stages, f"{fault}; {remedy}")
         return None
     yield _code(stages, " ".join(words), here, found)
     for name in statements:
         fault = found.faults.get(name)
-        yield Finding("missing", f"  {name}", f"{fault}; {remedy}") if fault else Finding("ok", f"  {name}", "")
+        yield Check("missing", f"  {name}", f"{fault}; {remedy}") if fault else Check("ok", f"  {name}", "")
     return found.gpus
 
 
-def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.Found) -> Finding:
+def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.Installed) -> Check:
     said = f"Python {found.python} ({python}), boundary-bench {found.version} in {found.folder}"
     if found.folder == here["folder"]:
-        return Finding("ok", stages, said)
+        return Check("ok", stages, said)
     install = f"{python} -m pip install --no-deps --no-build-isolation -e {here['folder']}"
     if found.code == here["code"]:
-        return Finding("remark", stages, f"{said}: the same code as in {here['folder']}, until one changes; {install}")
-    return Finding("missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {install}")
+        return Check("remark", stages, f"{said}: the same code as in {here['folder']}, until one changes; {install}")
+    return Check("missing", stages, f"{said}: other code than here, {here['version']} in {here['folder']}; {install}")
 
 
-def gpus(stage: str, asked: int, visible: int) -> Finding:
+def gpus(stage: str, asked: int, visible: int) -> Check:
     """The GPUs that a stage needs on one machine against those that its torch sees here."""
     what, said = f"  GPUs to {stage}", f"{visible} visible here, {asked} needed on a machine"
     if visible >= asked:
-        return Finding("ok", what, said)
+        return Check("ok", what, said)
     if visible:
-        return Finding("missing", what, f"{said}; ask the scheduler for more, or change the study")
+        return Check("missing", what, f"{said}; ask the scheduler for more, or change the study")
     if has_gpu():
         cause = "there is an NVIDIA driver: ask the scheduler for GPUs, or install a CUDA build of torch"
-        return Finding("missing", what, f"{said}, though {cause}")
-    return Finding("remark", what, f"{said}: fine where no {stage} job runs")
+        return Check("missing", what, f"{said}, though {cause}")
+    return Check("remark", what, f"{said}: fine where no {stage} job runs")
 
 
-def models(plan: Plan) -> Iterator[Finding]:
+def models(plan: Plan) -> Iterator[Check]:
     """Whether base models are on this machine."""
     return (_model(plan, name) for name in plan.study.models)
 
 
-def problems(plan: Plan) -> Iterator[Finding]:
+def problems(plan: Plan) -> Iterator[Check]:
     """Whether what problems are read from is on this machine."""
     return (_problems(plan, name) for name in plan.problem_sets)
 
 
-def _model(plan: Plan, name: str) -> Finding:
+def _model(plan: Plan, name: str) -> Check:
     from boundary_bench.models.folder import weight_files
 
     model, what = plan.study.models[name], f"model {name}"
     if not model.path and not model.hub:
-        return Finding("ok", what, "made by pretrain")
+        return Check("ok", what, "made by pretrain")
     try:
         folder = Path(model.path) if model.path else hub.cached(str(model.hub), str(model.revision))
     except ModelError:
@@ -177,23 +166,23 @@ def _model(plan: Plan, name: str) -> Finding:
     try:
         weight_files(folder)
     except (ModelError, DataError) as fault:
-        return Finding("missing", what, str(fault))
-    return Finding("ok", what, model.path or f"{model.hub} in the cache of the hub ({_cache()})")
+        return Check("missing", what, str(fault))
+    return Check("ok", what, model.path or f"{model.hub} in the cache of the hub ({_cache()})")
 
 
-def _problems(plan: Plan, name: str) -> Finding:
+def _problems(plan: Plan, name: str) -> Check:
     chosen, what = plan.problem_sets[name], f"problems of {name}"
     if chosen.entry.data:
         there = Path(chosen.entry.data).exists()
         remedy = "" if there else ": there is no such file or folder; a relative path starts where snakemake is started"
-        return Finding("ok" if there else "missing", what, f"{chosen.entry.data}{remedy}")
+        return Check("ok" if there else "missing", what, f"{chosen.entry.data}{remedy}")
     if plan.problems(name).is_file():
-        return Finding("ok", what, f"{plan.problems(name)}")
+        return Check("ok", what, f"{plan.problems(name)}")
     if chosen.kind.source:
         return _hub_set(what, chosen.kind.source)
     if chosen.kind.name.startswith("lm_eval:"):
-        return Finding("remark", what, "lm-eval reads them, from the network where its task says so")
-    return Finding("ok", what, "generated by prepare")
+        return Check("remark", what, "lm-eval reads them, from the network where its task says so")
+    return Check("ok", what, "generated by prepare")
 
 
 def _cache() -> str:
@@ -202,51 +191,51 @@ def _cache() -> str:
     return constants.HF_HUB_CACHE
 
 
-def _hub_set(what: str, source: Source) -> Finding:
+def _hub_set(what: str, source: Source) -> Check:
     try:
         from datasets.config import HF_DATASETS_CACHE
         from datasets.naming import camelcase_to_snakecase
     except ImportError as fault:
-        return Finding("missing", what, f"{fault}; {sys.executable} -m pip install -e '{launcher.REPOSITORY}[hub]'")
+        return Check("missing", what, f"{fault}; {sys.executable} -m pip install -e '{launcher.REPOSITORY}[hub]'")
     owner, _, name = source.hub.rpartition("/")
     folder = Path(HF_DATASETS_CACHE).expanduser() / "___".join(filter(None, (owner, camelcase_to_snakecase(name))))
     if all(any(folder.glob(f"{config}/*/*")) for config in source.configs or ("*",)):
-        return Finding("ok", what, f"{source.hub} in the cache of datasets ({folder})")
+        return Check("ok", what, f"{source.hub} in the cache of datasets ({folder})")
     return _from_network(what, source.hub, "name its copy (data)")
 
 
-def _from_network(what: str, name: str, instead: str) -> Finding:
+def _from_network(what: str, name: str, instead: str) -> Check:
     from huggingface_hub import constants
 
     said = f"{name} is not in the cache under {constants.HF_HOME} (HF_HOME)"
     if constants.HF_HUB_OFFLINE:
-        return Finding(
+        return Check(
             "missing", what, f"{said}, and HF_HUB_OFFLINE is set; fetch it where there is network, or {instead}"
         )
-    return Finding("remark", what, f"{said}: its stage needs network, or {instead}")
+    return Check("remark", what, f"{said}: its stage needs network, or {instead}")
 
 
-def results(plan: Plan) -> Iterator[Finding]:
+def results(plan: Plan) -> Iterator[Check]:
     """Whether the results folder can be written to, and its free disk against the forecast."""
     folder, what = launcher.existing(plan.results), f"results in {plan.results}"
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"written to see whether it can be")
     except OSError as fault:
-        yield Finding("missing", what, f"{folder}: {fault.strerror}; {OTHER}")
+        yield Check("missing", what, f"{folder}: {fault.strerror}; {OTHER}")
         return
-    yield Finding("ok", what, f"{folder} can be written to")
+    yield Check("ok", what, f"{folder} can be written to")
     try:
         forecasts = forecast.forecast(plan, forecast.Assumptions()).models.values()
     except BoundaryBenchError as fault:
-        yield Finding("missing", "disk", str(fault))
+        yield Check("missing", "disk", str(fault))
         return
     free = shutil.disk_usage(folder).free
     needed = forecast.total(*(forecast.total(*model.disk.values()) for model in forecasts))
     said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {quote(str(plan.path))})"
     if needed is None or free >= needed:
-        yield Finding("remark" if needed is None else "ok", "disk", said)
+        yield Check("remark" if needed is None else "ok", "disk", said)
     elif plan.root.exists():
-        yield Finding("remark", "disk", f"{said}, with what is in {plan.root} already")
+        yield Check("remark", "disk", f"{said}, with what is in {plan.root} already")
     else:
-        yield Finding("missing", "disk", f"{said}; {OTHER}")
+        yield Check("missing", "disk", f"{said}; {OTHER}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
@@ -17,7 +19,9 @@ from shlex import quote
 from boundary_bench.core.errors import StudyError
 from boundary_bench.core.files import read_json
 from boundary_bench.plan import Plan
-from boundary_bench.study.backends import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
+from boundary_bench.plan.jobs import Job, jobs
+from boundary_bench.plan.stages import Key
+from boundary_bench.study.backends import BACKENDS, STATES_KEPT
 
 #: Points at which the success rates of problems are taken.
 RATES = 400
@@ -41,7 +45,7 @@ PRETRAIN_STATE_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Figure:
+class Quantity:
     """A number and where it comes from; where it is None, ``source`` says what would tell."""
 
     value: float | None
@@ -82,7 +86,7 @@ class Assumptions:
 class SetForecast:
     """The samples of one policy on one benchmark, without its greedy responses, one a problem."""
 
-    problems: Figure
+    problems: Quantity
     least: float | None
     expected: float | None
     most: float | None
@@ -101,10 +105,10 @@ class ModelForecast:
         disk: bytes by what takes them.
     """
 
-    parameters: Figure
-    update_rate: Figure
-    rollout_rate: Figure
-    sample_rate: Figure
+    parameters: Quantity
+    update_rate: Quantity
+    rollout_rate: Quantity
+    sample_rate: Quantity
     runs: int
     policies: int
     trained_tokens: float
@@ -137,32 +141,26 @@ def forecast(plan: Plan, assumptions: Assumptions) -> Forecast:
     per_problem = samples_of_a_problem(plan, assumptions.success_rate)
     benchmarks = {name: _set(plan, name, per_problem) for name in plan.study.benchmarks}
     models = {name: _model(plan, name, assumptions, benchmarks) for name in plan.study.models}
-    return Forecast(plan.study.study, jobs(plan), chain(plan), benchmarks, models, assumed(plan, assumptions))
+    found = jobs(plan)
+    counts = dict(Counter(job.stage.name for job in found))
+    return Forecast(plan.study.study, counts, chain(found), benchmarks, models, assumed(plan, assumptions))
 
 
-def jobs(plan: Plan) -> dict[str, int]:
-    """Jobs by stage, as the workflow makes them when nothing is done yet."""
-    study = plan.study
-    pairs, segments = len(plan.policies) * len(study.benchmarks), len(study.training.segments)
-    found = {
-        "prepare": len(plan.problem_sets),
-        "overlap": len(study.benchmarks),
-        "pretrain": len(study.models),
-        "train": len(plan.runs) * segments,
-        "sample": pairs * study.sampling.shards,
-        "probe": len(plan.probes),
-        "measure": pairs,
-        "compare": len(plan.runs) * len(study.benchmarks),
-        "report": 1,
-    }
-    return {stage: count for stage, count in found.items() if count}
+def chain(found: Sequence[Job]) -> list[str]:
+    """The stages of the longest chain of jobs that wait for each other.
 
-
-def chain(plan: Plan) -> list[str]:
-    """The stages of the longest chain of jobs that wait for each other."""
-    segments, last = plan.study.training.segments, plan.study.evaluate.steps[-1]
-    evaluated = ["train"] * (segments.index(last) + 1) + ["sample", "measure", "compare"]
-    return ["pretrain", *max(evaluated, ["train"] * len(segments), key=len), "report"]
+    Args:
+        found: jobs, each after those that it waits for.
+    """
+    longest: dict[Key, tuple[int, Key | None]] = {}
+    for job in found:
+        before = max(job.needs, key=lambda key: longest[key][0], default=None)
+        longest[job.key] = (1 + longest[before][0] if before else 1, before)
+    stages, last = [], max(longest, key=lambda key: longest[key][0], default=None)
+    while last:
+        stages.append(last[0])
+        last = longest[last][1]
+    return stages[::-1]
 
 
 def samples_of_a_problem(plan: Plan, success_rate: float) -> tuple[float, float, float]:
@@ -181,7 +179,7 @@ def samples_of_a_problem(plan: Plan, success_rate: float) -> tuple[float, float,
     return float(plan.design.stops[0]), expected, float(plan.design.n_max)
 
 
-def problems(plan: Plan, name: str) -> Figure:
+def problems(plan: Plan, name: str) -> Quantity:
     """How many problems a benchmark or the training set has: of its file where it is prepared, else as it is named.
 
     Raises:
@@ -191,20 +189,20 @@ def problems(plan: Plan, name: str) -> Figure:
     if path.is_file():
         from boundary_bench.benchmarks.problem_file import read_problems
 
-        return Figure(len(read_problems(path)), "prepared")
+        return Quantity(len(read_problems(path)), "prepared")
     asked, source = getattr(chosen.options, "problems", None), chosen.kind.source
     if chosen.entry.data is None:
         if isinstance(asked, dict):
-            return Figure(sum(asked.values()), "its options")
+            return Quantity(sum(asked.values()), "its options")
         if source:
             rows = source.problems[chosen.entry.split]
-            return Figure(min(rows, asked or rows), "rows of the set, before repeats and long ones are left out")
+            return Quantity(min(rows, asked or rows), "rows of the set, before repeats and long ones are left out")
         if asked:
-            return Figure(asked, "at most, as its options say")
-    return Figure(None, f"run: boundary-bench prepare {quote(str(plan.path))} --benchmark {name}")
+            return Quantity(asked, "at most, as its options say")
+    return Quantity(None, f"run: boundary-bench prepare {quote(str(plan.path))} --benchmark {name}")
 
 
-def parameters(plan: Plan, name: str) -> Figure:
+def parameters(plan: Plan, name: str) -> Quantity:
     """How many parameters a base model has: of its files where they are here, else as its settings or its name say.
 
     Raises:
@@ -217,12 +215,12 @@ def parameters(plan: Plan, name: str) -> Figure:
     if folder and any(folder.glob("*.safetensors")):
         from boundary_bench.models.folder import parameters
 
-        return Figure(parameters(folder), "its files")
+        return Quantity(parameters(folder), "its files")
     if model.pretrain:
-        return Figure(model.pretrain.parameters, "its settings")
+        return Quantity(model.pretrain.parameters, "its settings")
     if model.hub and (named := re.search(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![A-Za-z])", model.hub)):
-        return Figure(float(named[1]) * 1e9, "its name, right to a tenth")
-    return Figure(None, f"run: boundary-bench pretrain {quote(str(plan.path))} --model {name}")
+        return Quantity(float(named[1]) * 1e9, "its name, right to a tenth")
+    return Quantity(None, f"run: boundary-bench pretrain {quote(str(plan.path))} --model {name}")
 
 
 def _product(*factors: float | None) -> float | None:
@@ -234,7 +232,7 @@ def total(*terms: float | None) -> float | None:
     return None if None in terms else sum(terms)  # type: ignore[arg-type]
 
 
-def _hours(tokens: float | None, rate: Figure) -> float | None:
+def _hours(tokens: float | None, rate: Quantity) -> float | None:
     return None if tokens is None or rate.value is None else tokens / rate.value / 3600
 
 
@@ -271,18 +269,18 @@ def estimable(plan: Plan) -> tuple[bool, bool, bool]:
     return update, rollout, sample
 
 
-def _rates(plan: Plan, size: Figure, assumptions: Assumptions) -> tuple[Figure, Figure, Figure]:
+def _rates(plan: Plan, size: Quantity, assumptions: Assumptions) -> tuple[Quantity, Quantity, Quantity]:
     """Tokens a second of one GPU, in updates, rollouts and sampling."""
     gpu, (updates, rollouts, samples) = assumptions.teraflops * 1e12, estimable(plan)
 
-    def rate(given: float | None, option: str, known: bool, flops: int, share: float) -> Figure:
+    def rate(given: float | None, option: str, known: bool, flops: int, share: float) -> Quantity:
         if given:
-            return Figure(given, option)
+            return Quantity(given, option)
         if not known:
-            return Figure(None, f"known for 16-bit GPU work alone; measure it on your machine and give {option}")
+            return Quantity(None, f"known for 16-bit GPU work alone; measure it on your machine and give {option}")
         if size.value is None:
-            return Figure(None, f"follows from the parameters ({size.source}); or give {option}")
-        return Figure(
+            return Quantity(None, f"follows from the parameters ({size.source}); or give {option}")
+        return Quantity(
             gpu * share / (flops * size.value), f"{share:.0%} of the peak, {flops} operations a parameter and token"
         )
 
@@ -332,15 +330,16 @@ def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str
     )
 
 
-def _disk(plan: Plan, name: str, size: Figure, runs: int, sampled_tokens: float | None) -> dict[str, float | None]:
+def _disk(plan: Plan, name: str, size: Quantity, runs: int, sampled_tokens: float | None) -> dict[str, float | None]:
     training = plan.study.training
+    backend = BACKENDS[training.backend]
     kept = runs * len(training.segments)
     base = {"hub": 2, "pretrain": 4 + STATES_KEPT * PRETRAIN_STATE_BYTES, "path": 0}
     source = next(source for source in base if getattr(plan.study.models[name], source) is not None)
     return {
         "base model": _product(size.value, base[source]),
-        "checkpoints": _product(size.value, kept, CHECKPOINT_BYTES[training.backend]),
-        "trainer states": _product(size.value, runs, STATES_KEPT, STATE_BYTES[training.backend]),
+        "checkpoints": _product(size.value, kept, backend.checkpoint_bytes),
+        "trainer states": _product(size.value, runs, STATES_KEPT, backend.state_bytes),
         "samples": _product(sampled_tokens, SAMPLE_BYTES),
     }
 
@@ -349,14 +348,15 @@ def assumed(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
     """Every assumption that something follows from, with its value and the option that changes it."""
     study, m = plan.study, assumptions.success_rate
     lengths = [response_tokens(each.max_tokens, assumptions) for each in (study.sampling, study.training)]
-    checkpoint, state = CHECKPOINT_BYTES[study.training.backend], STATE_BYTES[study.training.backend]
+    backend = BACKENDS[study.training.backend]
     share = ", a third of max_tokens" if assumptions.response_tokens is None else ""
     return {
         "success rates": f"spread over problems as Beta({m:g}, {1 - m:g}), mean {m:g} (--success-rate)",
         "response": f"{lengths[0]:,.0f} tokens sampling, {lengths[1]:,.0f} training{share} (--response-tokens)",
         "prompt": f"{prompt_tokens(study.training.max_tokens)} tokens, its template included; counted in updates alone",
         **_assumed_rates(plan, assumptions),
-        "disk": f"a parameter takes {checkpoint} bytes in a checkpoint, {state} in each of {STATES_KEPT} states a run; "
+        "disk": f"a parameter takes {backend.checkpoint_bytes} bytes in a checkpoint, {backend.state_bytes} in each of "
+        f"{STATES_KEPT} states a run; "
         f"a sampled token {SAMPLE_BYTES}",
         "not counted": "starts of jobs, a KL term's pass, samples that replace timeouts, the stages on the CPU",
     }

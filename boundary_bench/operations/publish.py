@@ -16,9 +16,9 @@ from boundary_bench.claims import ledger, ledger_text
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import atomic, read_json
 from boundary_bench.core.provenance import Code, file_sha256
-from boundary_bench.plan import VERSIONS, Plan
-from boundary_bench.plan.jobs import report_files
-from boundary_bench.report.tables import fingerprints
+from boundary_bench.plan import Plan
+from boundary_bench.plan.outputs import report_files
+from boundary_bench.plan.stages import STAGES, fingerprints
 from boundary_bench.study.file import SHIPPED, explain
 
 SUMS = "SHA256SUMS"
@@ -150,7 +150,7 @@ def _beside(plan: Plan, found: Provenance, commit: str) -> dict[str, str]:
         "published": datetime.now(UTC).date().isoformat(),
         "command": f"snakemake --cores all --config study={_name(plan, 'study.yaml')}",
         "commit": commit,
-        "versions": VERSIONS,
+        "versions": {stage.name: stage.version for stage in STAGES.values()},
         "packages": found.packages,
         "machine": found.machine.model_dump(),
     }

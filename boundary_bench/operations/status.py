@@ -26,6 +26,7 @@ from boundary_bench.core.files import read_json
 from boundary_bench.core.locks import Holder, holder
 from boundary_bench.plan import Plan
 from boundary_bench.plan.jobs import Job, jobs
+from boundary_bench.plan.stages import STAGES, Key
 
 #: A holder on another machine whose lock is not seen from here, and which has written nothing for so long, is dead.
 SILENT_SECONDS = 1800
@@ -40,7 +41,7 @@ TRACEBACK = "Traceback (most recent call last):"
 
 
 @dataclass(frozen=True)
-class Progress:
+class JobProgress:
     """How far a job has come: ``done`` of ``total`` steps, or problems with so many samples."""
 
     done: int
@@ -65,7 +66,7 @@ class Running:
     job: str | None
     since: float
     heard: float
-    progress: Progress | None
+    progress: JobProgress | None
     seconds_left: float | None
 
 
@@ -115,9 +116,9 @@ class Status:
 
 @dataclass(frozen=True)
 class _Done:
-    """Finished jobs by name, with what their manifests say, and the manifests that cannot be read."""
+    """Finished jobs, with what their manifests say, and the manifests that cannot be read."""
 
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    facts: dict[Key, dict[str, Any]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
 
@@ -133,7 +134,7 @@ def status(plan: Plan) -> Status:
     try:
         done, stores = _done(found), _stores(plan)
         for job in found:
-            if job.name in done.facts:
+            if job.key in done.facts:
                 continue
             held = _holder(job, stores)
             if held and (worker := _running(job, *held, now)):
@@ -144,8 +145,8 @@ def status(plan: Plan) -> Status:
         raise StoreError(f"cannot read {fault.filename or plan.root}: {fault.strerror}; who may read it?") from None
     broken = {each.name for each in failed}
     stages = {
-        stage: _stage([job for job in found if job.stage == stage], done, running, broken)
-        for stage in dict.fromkeys(job.stage for job in found)
+        stage: _stage([job for job in found if job.stage.name == stage], done, running, broken)
+        for stage in dict.fromkeys(job.stage.name for job in found)
     }
     return Status(plan.study.study, stages, list(running.values()), failed, stopped, done.damaged)
 
@@ -156,20 +157,22 @@ def _done(found: list[Job]) -> _Done:
         if not all(path.exists() for path in job.outputs):
             continue
         try:
-            facts = _facts(job)
+            said = _facts(job)
         except DataError as fault:
             done.damaged.append(str(fault))
             continue
-        if not all(name in done.facts for name in job.needs):
+        if not all(key in done.facts for key in job.needs):
             continue
-        as_now = all(facts.get(name) == value for name, value in job.facts.items())
-        if job.weights:
-            name, of = job.weights
-            as_now &= facts.get(name) == done.facts[of].get("weights_sha256")
-        if as_now:
-            kept = ("weights_sha256", "seconds")
-            done.facts[job.name] = {name: facts[name] for name in kept if name in facts}
+        if said and not _as_now(job, said, done):
+            continue
+        done.facts[job.key] = {name: said[name] for name in ("content", "seconds") if name in said}
     return done
+
+
+def _as_now(job: Job, said: dict[str, Any], done: _Done) -> bool:
+    """Whether a result is of the study as it is now, and of what is there now to make it from."""
+    made_from = {fact: done.facts.get(key, {}).get(name) for fact, (key, name) in job.made_from.items()}
+    return all(said.get(name) == value for name, value in {**job.facts, **made_from}.items())
 
 
 def _facts(job: Job) -> dict[str, Any]:
@@ -178,7 +181,7 @@ def _facts(job: Job) -> dict[str, Any]:
     Raises:
         DataError: it is torn.
     """
-    if not job.facts:
+    if not job.stage.says:
         return {}
     if job.outputs[0].suffix == ".json":
         return read_json(job.outputs[0])
@@ -190,8 +193,7 @@ def _facts(job: Job) -> dict[str, Any]:
 def _stores(plan: Plan) -> dict[Path, list[Path]]:
     """The store folders, under whatever settings, by their names without them."""
     stores: dict[Path, list[Path]] = {}
-    for kind in ("models", "runs", "samples", "probes"):
-        folder = plan.root / "store" / kind
+    for folder in (plan.root / "store" / stage.name for stage in STAGES.values() if stage.stores):
         for name in os.listdir(folder) if folder.is_dir() else ():
             stores.setdefault(folder / name.rpartition("--")[0], []).append(folder / name)
     return stores
@@ -207,7 +209,7 @@ def _holder(job: Job, stores: dict[Path, list[Path]]) -> tuple[Path, Holder] | N
     held = [(folder, who) for folder in stores.get(job.store, ()) if (who := holder(folder, *job.shard))]
     if not held:
         return None
-    if job.stage == "train":
+    if job.stage.name == "train":
         del stores[job.store]
     return max(held, key=lambda pair: (pair[1].locked, pair[1].since))
 
@@ -223,27 +225,27 @@ def _running(job: Job, store: Path, who: Holder, now: float) -> Running | None:
     return Running(job.name, who.process, who.host, who.job, who.since, heard, progress, left)
 
 
-def _progress(job: Job, store: Path, since: float) -> tuple[Progress | None, float | None]:
+def _progress(job: Job, store: Path, since: float) -> tuple[JobProgress | None, float | None]:
     """How far a running job has come, and its own seconds left."""
-    if job.stage == "sample":
+    if job.stage.name == "sample":
         # what an earlier attempt said is of another pace, and perhaps of another store
         new = job.records.exists() and job.records.stat().st_mtime >= since
         record = _last_record(job.records) if new else {}
         if not {"done", "problems", "samples"} <= record.keys():
             return None, None
-        come = Progress(record["done"], record["problems"], "problems", record["samples"])
+        come = JobProgress(record["done"], record["problems"], "problems", record["samples"])
         return come, record.get("seconds_left")
     if job.steps is None:
         return None, None
     first, last = job.steps
-    if job.stage == "pretrain":
+    if job.stage.name == "pretrain":
         states = (re.fullmatch(r"step-(\d{6,})", path.name) for path in store.glob("state/step-*"))
-        return Progress(max((int(name[1]) for name in states if name), default=0), last, "steps"), None
+        return JobProgress(max((int(name[1]) for name in states if name), default=0), last, "steps"), None
     log = store / "steps.jsonl"
     row = _last_record(log) if log.exists() else {}
     step, parts = max(row.get("step", first), first), [row.get("seconds_rollout"), row.get("seconds_update")]
     left = None if None in parts else (last - step) * sum(parts)
-    return Progress(step, last, "steps"), left
+    return JobProgress(step, last, "steps"), left
 
 
 def _last_record(path: Path) -> dict[str, Any]:
@@ -273,7 +275,7 @@ def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
     A process that has no chance to say so leaves its store held, in the words of the holder file.
     """
     lines = _tail(job.log) if job.log.exists() else []
-    newest = _after_progress(job.stage, lines)
+    newest = _after_progress(job.stage.name, lines)
     last = _fault(newest)
     if last is None and newest and not job.outputs[0].exists():
         last = newest[-1]  # of a program that is not ours
@@ -304,11 +306,11 @@ def _fault(newest: list[str]) -> str | None:
 
 
 def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: set[str]) -> Stage:
-    finished = [job for job in found if job.name in done.facts]
+    finished = [job for job in found if job.key in done.facts]
     at_work = sum(job.name in running for job in found)
     broken = sum(job.name in failed for job in found)
     to_do = len(found) - len(finished) - at_work - broken
-    unfinished = [(job, running.get(job.name)) for job in found if job.name not in done.facts]
+    unfinished = [(job, running.get(job.name)) for job in found if job.key not in done.facts]
     seconds = _seconds_left(unfinished, dict(_took(finished, done))) if finished else None
     side_by_side = max(at_work, 1)
     left = 0.0 if not unfinished else None if seconds is None else seconds / side_by_side
@@ -318,9 +320,9 @@ def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: s
 def _took(finished: list[Job], done: _Done) -> Iterator[tuple[str, list[float]]]:
     """How long finished jobs took for each of their steps, or whole, by what they are like; all of them under ""."""
     paces: dict[str, list[float]] = {"": []}
-    for job in finished if finished[0].stage != "sample" else finished[:: max(1, len(finished) // TIMED)]:
-        seconds = done.facts[job.name].get("seconds")
-        if job.stage == "sample" and job.records.exists():
+    for job in finished if finished[0].stage.name != "sample" else finished[:: max(1, len(finished) // TIMED)]:
+        seconds = done.facts[job.key].get("seconds")
+        if job.stage.name == "sample" and job.records.exists():
             record = _last_record(job.records)
             rate = record.get("samples_per_second")
             seconds = record["samples"] / rate if rate and "samples" in record else None

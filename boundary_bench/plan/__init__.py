@@ -16,24 +16,19 @@ from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET, ProblemSet, problem_sets
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.core.errors import StatisticsError, StudyError, did_you_mean
-from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import grader_of
 from boundary_bench.machine import launcher
+from boundary_bench.plan.layout import Layout
 from boundary_bench.statistics.design import Design, plan_rounds
-from boundary_bench.study.blocks import Launched
 from boundary_bench.study.file import find_study, load_study
 from boundary_bench.study.policies import Policy, Run, one_of
 from boundary_bench.study.study import Study
 from boundary_bench.study.training import Training
 
-#: Raise a stage's number when its code changes a result: it and everything below it runs again.
-VERSIONS = {"prepare": 1, "overlap": 1, "pretrain": 1, "train": 1, "sample": 3, "measure": 3, "compare": 3, "report": 5}
-VERSIONS |= {"probe": 1, "openrlhf": 1, "trl": 2}
 
-
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False)
+class Plan(Layout):
     """A study and the folder its results go to."""
 
     study: Study
@@ -92,11 +87,6 @@ class Plan:
         for name in chosen.entry.graders:
             found.setdefault(name, grader_of(name, f"benchmarks.{benchmark}.graders"))
         return list(found.values())
-
-    def grader_settings(self, benchmark: str) -> dict[str, Any]:
-        """What the comparison of a benchmark's graders depends on."""
-        identities = [grader.identity for grader in self.graders(benchmark)]
-        return {"graders": identities, **self.analysis_settings("measure")}
 
     @cached_property
     def design(self) -> Design:
@@ -181,149 +171,29 @@ class Plan:
 
     def command(self, part: launcher.Part) -> list[str]:
         """The command line in the environment that trains or samples; see ``launcher.command``."""
-        return launcher.command(part, getattr(self.study, part), [self.path, self.results, *self.named.values()])
+        return launcher.command(part, getattr(self.study, part))
 
-    # files
-
-    def problems(self, benchmark: str) -> Path:
-        """The problem file of a benchmark."""
-        return self.root / "problems" / f"{benchmark}.parquet"
-
-    def overlap(self, benchmark: str) -> Path:
-        """What of a benchmark is also in the training set, or twice in itself."""
-        return self.root / "problems" / f"{benchmark}.overlap.json"
-
-    def model(self, model: str) -> Path:
-        """The manifest of a base model."""
-        return self.root / "models" / model / "manifest.json"
-
-    def checkpoint(self, run: Run, step: int) -> Path:
-        """The manifest of a checkpoint; step 0 is the base model's."""
-        return self.root / "checkpoints" / run.name / f"step{step}" / "manifest.json" if step else self.model(run.model)
-
-    def weights(self, policy: Policy) -> Path:
-        """The manifest of what a policy's weights are."""
-        return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
-
-    def samples(self, policy: Policy, benchmark: str) -> list[Path]:
-        """The manifests of a policy's samples, one a shard."""
-        return [self.shard(policy.name, benchmark, shard) for shard in self.shards]
+    @property
+    def shard_count(self) -> int:
+        """Jobs that share the problems of one policy on one benchmark."""
+        return self.study.sampling.shards
 
     @property
     def shards(self) -> range:
         """The shards of every sample stage, from 1 on."""
-        return range(1, self.study.sampling.shards + 1)
+        return range(1, self.shard_count + 1)
 
-    def shard(self, policy: str, benchmark: str, shard: int | str) -> Path:
-        """The manifest of one shard; every part of its name may be a pattern."""
-        return self.root / "samples" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.json"
+    def samples(self, policy: Policy, benchmark: str) -> list[Path]:
+        """The manifests of a policy's samples, one a shard."""
+        return [self.shard(policy, benchmark, shard) for shard in self.shards]
 
-    def sample_log(self, policy: str, benchmark: str, shard: int | str) -> Path:
-        """What the sample stage says of one shard; beside it, as .jsonl, the same for programs."""
-        return self.root / "logs" / "sample" / policy / benchmark / f"{shard}-of-{self.study.sampling.shards}.log"
+    def checkpoint(self, run: Run, step: int) -> Path:
+        """The manifest of a checkpoint; step 0 is the base model's."""
+        return self.trained(run, step) if step else self.model(run.model)
 
-    def grades(self, policy: Policy, benchmark: str, grader: str) -> Path:
-        """The verdicts of another grader on a policy's samples."""
-        return self.root / "grades" / policy.name / benchmark / f"{grader}.parquet"
-
-    def measures(self, policy: Policy, benchmark: str) -> Path:
-        """The folder of a policy's measures."""
-        return self.root / "measures" / policy.name / benchmark
-
-    def probe(self, policy: Policy, benchmark: str) -> Path:
-        """The folder of what the contamination probe of a policy found."""
-        return self.root / "probes" / policy.name / benchmark
-
-    def comparison(self, run: Run, benchmark: str) -> Path:
-        """The folder of a run's comparison with its base."""
-        return self.root / "comparisons" / run.name / benchmark
-
-    @property
-    def judgements(self) -> Path:
-        """Where graders keep what they have judged."""
-        return self.root / "store" / "judgements"
-
-    def store(self, kind: str, name: str, settings: dict[str, Any]) -> Path:
-        """A store folder: named by what it holds and the settings it was made with, never a declared output."""
-        return self.root / "store" / kind / f"{name}--{fingerprint(settings)}"
-
-    # settings: what a result depends on, and nothing else
-
-    def problem_settings(self, benchmark: str) -> dict[str, Any]:
-        """Settings of a problem file."""
-        chosen = self.problem_sets[benchmark]
-        path = chosen.kind.definition
-        return {
-            **({"definition": file_sha256(path)} if path else {}),
-            "version": VERSIONS["prepare"],
-            "kind": [chosen.kind.name, chosen.kind.version],
-            "split": chosen.entry.split,
-            "seed": chosen.entry.seed,
-            "options": chosen.options.model_dump(mode="json"),
-            "data": chosen.entry.data,
-            **({"columns": chosen.entry.columns} if chosen.entry.columns else {}),
-        }
-
-    def overlap_settings(self, benchmark: str) -> dict[str, Any]:
-        """Settings of the comparison of a benchmark with the training set."""
-        return {
-            "version": VERSIONS["overlap"],
-            "problems": self.problem_settings(benchmark),
-            "training": self.problem_settings(TRAINING_SET),
-        }
-
-    def model_settings(self, model: str) -> dict[str, Any]:
-        """Settings of a base model."""
-        return {
-            "version": VERSIONS["pretrain"],
-            **self.study.models[model].model_dump(mode="json", exclude_none=True, exclude={"template"}),
-        }
-
-    def template_settings(self, model: str, benchmark: str) -> dict[str, Any]:
-        """The template, where it changes a question: as it was, a study of raw questions knew of none."""
-        template = self.template(model, benchmark)
-        return {} if template.name == "raw" else {"template": template.settings}
-
-    def train_settings(self, run: Run) -> dict[str, Any]:
-        """Settings of a training run. The list of segments is none: prolonging a run changes nothing before."""
-        execution = {"segments", "state_every", "device", "benchmark", "options", "data", "columns", "template"}
-        execution |= {"openrlhf", "trl", *Launched.model_fields}
-        chosen = self.trainings[run.algorithm]
-        # the usual reward is not said, so that runs from before there were others keep their names
-        usual = {"reward"} if chosen.reward == "correct" else set()
-        training = chosen.model_dump(mode="json", exclude=execution | usual)
-        if chosen.backend != "reference":
-            training["backend_version"] = VERSIONS[chosen.backend]
-        if chosen.openrlhf.flags:
-            training["flags"] = chosen.openrlhf.flags
-        if chosen.backend == "trl":
-            training["dtype"] = chosen.trl.dtype
-        return {
-            "version": VERSIONS["train"],
-            "model": self.model_settings(run.model),
-            "objective": self.objectives[run.algorithm].model_dump(mode="json"),
-            "seed": run.seed,
-            "training": training,
-            "problems": self.problem_settings(TRAINING_SET),
-            **self.template_settings(run.model, TRAINING_SET),
-        }
-
-    def sample_settings(self, benchmark: str, model: str) -> dict[str, Any]:
-        """Settings of stored samples. How many, and in which files, is none: another design keeps what is there."""
-        return {
-            "version": VERSIONS["sample"],
-            "sampling": self.study.sampling.drawing(),
-            "problems": self.problem_settings(benchmark),
-            **self.template_settings(model, benchmark),
-        }
-
-    def probe_settings(self, benchmark: str) -> dict[str, Any]:
-        """Settings of the probe's continuations: greedy, and without a template. The fractions are none."""
-        return {
-            "version": VERSIONS["probe"],
-            "sampling": self.study.sampling.drawing({"temperature", "top_p", "seed"}),
-            "problems": self.problem_settings(benchmark),
-        }
+    def weights(self, policy: Policy) -> Path:
+        """The manifest of what a policy's weights are."""
+        return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
 
     @property
     def first_ks(self) -> list[int]:
@@ -338,18 +208,8 @@ class Plan:
     @property
     def design_settings(self) -> dict[str, Any]:
         """The design, as it is written down."""
-        found = {"rounds": list(self.design.rounds), "stop_after": self.design.stop_after}
-        # the usual ones are not said, so that measures from before there were others keep their settings
-        return found if self.design.unscored == Design.unscored else found | {"unscored": list(self.design.unscored)}
-
-    def analysis_settings(self, stage: str) -> dict[str, Any]:
-        """Settings of measure, compare and report; and of probe, which knows no design and no k."""
-        of_samples = {} if stage == "probe" else {"design": self.design_settings, "ks": self.study.ks}
-        return {
-            "version": VERSIONS[stage],
-            **of_samples,
-            **self.study.analysis.model_dump(mode="json", exclude={"ks"}),
-        }
+        chosen = self.design
+        return {"rounds": list(chosen.rounds), "stop_after": chosen.stop_after, "unscored": list(chosen.unscored)}
 
 
 def _pick(name: str, known: dict[str, Any], what: str) -> Any:

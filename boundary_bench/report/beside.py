@@ -14,9 +14,9 @@ from boundary_bench.analysis.means import Boundaries
 from boundary_bench.analysis.rows import interval_columns
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
-from boundary_bench.claims.published import Entry, Settings, Value
-from boundary_bench.core.provenance import fingerprint
+from boundary_bench.claims.published import PublishedEntry, PublishedSettings, PublishedValue
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.tables.formats import Pivot
@@ -27,7 +27,7 @@ from boundary_bench.tables.writing import number
 NEAR = 0.25
 
 
-class Cell(NamedTuple):
+class OwnCell(NamedTuple):
     """Where a study has a pass@k, as the mean over its training seeds."""
 
     model: str
@@ -47,7 +47,7 @@ class Missing(NamedTuple):
 class Ours:
     """A number of the study, a share in [0, 1], and its intervals."""
 
-    cell: Cell
+    cell: OwnCell
     problems: int
     estimate: float
     low: float
@@ -57,7 +57,7 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Beside:
     """A published number and ours.
 
     Attributes:
@@ -67,8 +67,8 @@ class Pair:
         unknown: settings of theirs that are not known.
     """
 
-    entry: Entry
-    value: Value
+    entry: PublishedEntry
+    value: PublishedValue
     k: int
     published: float
     deviation: float | None
@@ -77,14 +77,14 @@ class Pair:
     unknown: list[str]
 
 
-def pairs(plan: Plan, boundaries: Boundaries, entries: list[Entry]) -> list[Pair]:
+def pairs(plan: Plan, boundaries: Boundaries, entries: list[PublishedEntry]) -> list[Beside]:
     """Every published number with ours: first those with a counterpart, in the order of the study."""
     study = plan.study
     numbers = ((entry, value, k) for entry in entries for value in entry.values for k in value.percent)
     found = [pair for number_of in numbers for pair in _pairs(plan, boundaries, *number_of)]
     orders = [list(study.benchmarks), list(study.models), [BASE, *study.algorithms]]
 
-    def place(pair: Pair) -> tuple[int, ...]:
+    def place(pair: Beside) -> tuple[int, ...]:
         if isinstance(pair.ours, Missing):
             return (len(orders[0]),)
         cell = pair.ours.cell
@@ -94,11 +94,11 @@ def pairs(plan: Plan, boundaries: Boundaries, entries: list[Entry]) -> list[Pair
     return sorted(found, key=place)
 
 
-def _pairs(plan: Plan, boundaries: Boundaries, entry: Entry, value: Value, k: int) -> list[Pair]:
+def _pairs(plan: Plan, boundaries: Boundaries, entry: PublishedEntry, value: PublishedValue, k: int) -> list[Beside]:
     published = value.percent[k] / 100, value.deviation[k] / 100 if k in value.deviation else None
     cells = _cells(plan, entry, value, k)
     if isinstance(cells, Missing):
-        return [Pair(entry, value, k, *published, cells, {}, [])]
+        return [Beside(entry, value, k, *published, cells, {}, [])]
     made = []
     for cell in cells:
         found, place = _estimate(plan, boundaries, cell), plan.study.ks.index(k)
@@ -110,11 +110,11 @@ def _pairs(plan: Plan, boundaries: Boundaries, entry: Entry, value: Value, k: in
         if changes := [f"{name} {number(each)}" for name, each in entries if name not in OF_TRAINING]:
             described = ", ".join(changes)
             differs = {"algorithm": (value.algorithm, f"{cell.algorithm} ({described})"), **differs}
-        made.append(Pair(entry, value, k, *published, ours, differs, unknown))
+        made.append(Beside(entry, value, k, *published, ours, differs, unknown))
     return made
 
 
-def _estimate(plan: Plan, boundaries: Boundaries, cell: Cell) -> Estimate:
+def _estimate(plan: Plan, boundaries: Boundaries, cell: OwnCell) -> Estimate:
     # the base is no algorithm's, and any of them leads to it
     name = next(iter(plan.study.algorithms)) if cell.algorithm == BASE else cell.algorithm
     found = boundaries[cell.model, cell.benchmark][name]
@@ -122,7 +122,7 @@ def _estimate(plan: Plan, boundaries: Boundaries, cell: Cell) -> Estimate:
     return {0: found.base, **steps}[cell.step]
 
 
-def _cells(plan: Plan, entry: Entry, value: Value, k: int) -> list[Cell] | Missing:
+def _cells(plan: Plan, entry: PublishedEntry, value: PublishedValue, k: int) -> list[OwnCell] | Missing:
     study = plan.study
     kinds = {name: chosen.kind.name for name, chosen in plan.problem_sets.items() if name in study.benchmarks}
     # names that a study gives are looked at where neither benchmark is in the registry
@@ -144,7 +144,7 @@ def _cells(plan: Plan, entry: Entry, value: Value, k: int) -> list[Cell] | Missi
         return Missing("k", str(k))
     model = entry.settings_of(value).model
     models = [each for each in study.models if _source(plan, each) == model] or list(study.models)
-    return [Cell(m, a, b, step) for m in models for b in benchmarks for a in algorithms]
+    return [OwnCell(m, a, b, step) for m in models for b in benchmarks for a in algorithms]
 
 
 def _source(plan: Plan, model: str) -> str:
@@ -152,7 +152,7 @@ def _source(plan: Plan, model: str) -> str:
     return chosen.hub or chosen.path or f"{model}, made from scratch"
 
 
-def _settings(plan: Plan, ours: Ours) -> Settings:
+def _settings(plan: Plan, ours: Ours) -> PublishedSettings:
     """Those of training are not said of the base."""
     sampling, design, cell = plan.study.sampling, plan.design, ours.cell
     rounds = f"{', '.join(map(str, design.rounds))}, until {design.stop_after} are correct"
@@ -166,9 +166,9 @@ def _settings(plan: Plan, ours: Ours) -> Settings:
         "reward": None,
     }
     if cell.algorithm == BASE:
-        return Settings(**found)
+        return PublishedSettings(**found)
     training = plan.trainings[cell.algorithm]
-    return Settings(
+    return PublishedSettings(
         **found
         | training.model_dump(include={"prompts", "rollouts", "updates_per_rollout", "lr"})
         | {
@@ -183,19 +183,19 @@ def _settings(plan: Plan, ours: Ours) -> Settings:
     )
 
 
-def _compare(theirs: Settings, ours: Settings) -> tuple[dict[str, tuple[str, str]], list[str]]:
+def _compare(theirs: PublishedSettings, ours: PublishedSettings) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """The settings that differ, and those of theirs that are not known."""
     said = {name: (getattr(theirs, name), mine) for name, mine in ours if mine is not None}
     differs = {name: (number(a), number(b)) for name, (a, b) in said.items() if a is not None and a != b}
     return differs, [name for name, (a, _) in said.items() if a is None]
 
 
-def rows(plan: Plan, found: list[Pair]) -> list[dict[str, Any]]:
+def rows(plan: Plan, found: list[Beside]) -> list[dict[str, Any]]:
     """One row a published number and cell of ours; empty where there is none."""
     return [_row(plan, pair) for pair in found]
 
 
-def _row(plan: Plan, pair: Pair) -> dict[str, Any]:
+def _row(plan: Plan, pair: Beside) -> dict[str, Any]:
     entry, value, ours = pair.entry, pair.value, pair.ours
     row = {name: getattr(entry, name) for name in ("paper", "arxiv", "where", "form", "read")}
     row["arxiv"] = f"arXiv:{entry.arxiv}"  # or programs read a number and drop its last zero
@@ -214,14 +214,14 @@ def _row(plan: Plan, pair: Pair) -> dict[str, Any]:
         differs = "; ".join(f"{name}: {theirs} vs {mine}" for name, (theirs, mine) in pair.differs.items())
         row |= dict(zip(names, cells, strict=True)) | {"differs": differs, "unknown": ", ".join(pair.unknown)}
         row |= {"missing": "", **interval_columns(plan.study.analysis, METHODS)}
-    return row | {"settings": fingerprint(plan.analysis_settings("report"))}
+    return row | {"settings": identity(plan, "report")}
 
 
-def _yes(low: float, pair: Pair, high: float) -> str:
+def _yes(low: float, pair: Beside, high: float) -> str:
     return "yes" if low <= pair.published <= high else "no"
 
 
-def pivots(plan: Plan, found: list[Pair]) -> list[Pivot]:
+def pivots(plan: Plan, found: list[Beside]) -> list[Pivot]:
     """The numbers, model by model; their sources; the settings that differ; a line a paper for what is not here."""
     there = [(pair, pair.ours) for pair in found if isinstance(pair.ours, Ours)]
     entries = _distinct([pair.entry for pair, _ in there])
@@ -234,14 +234,14 @@ def pivots(plan: Plan, found: list[Pair]) -> list[Pivot]:
     return tables + ([_absent(found)] if len(there) < len(found) else [])
 
 
-def _distinct(entries: list[Entry]) -> list[Entry]:
+def _distinct(entries: list[PublishedEntry]) -> list[PublishedEntry]:
     return [entry for place, entry in enumerate(entries) if all(entry is not other for other in entries[:place])]
 
 
-Found = list[tuple[Pair, Ours]]
+Found = list[tuple[Beside, Ours]]
 
 
-def _numbers(plan: Plan, model: str, found: Found, entries: list[Entry]) -> Pivot:
+def _numbers(plan: Plan, model: str, found: Found, entries: list[PublishedEntry]) -> Pivot:
     body = []
     for pair, ours in found:
         cell, theirs = ours.cell, f"{100 * pair.published:.1f}"
@@ -263,12 +263,12 @@ def _numbers(plan: Plan, model: str, found: Found, entries: list[Entry]) -> Pivo
     return Pivot(title, header, body, 5)
 
 
-def _mark(entry: Entry, entries: list[Entry]) -> str:
+def _mark(entry: PublishedEntry, entries: list[PublishedEntry]) -> str:
     place = next(place for place, other in enumerate(entries, 1) if other is entry)
     return f"[{place}]"
 
 
-def _sources(found: Found, entries: list[Entry]) -> Pivot:
+def _sources(found: Found, entries: list[PublishedEntry]) -> Pivot:
     body = []
     for entry in entries:
         unknown = dict.fromkeys(name for pair, _ in found if pair.entry is entry for name in pair.unknown)
@@ -280,12 +280,12 @@ def _sources(found: Found, entries: list[Entry]) -> Pivot:
     return Pivot("Where the published numbers stand", header, body, len(header))
 
 
-def _differing(found: Found, entries: list[Entry]) -> Pivot:
+def _differing(found: Found, entries: list[PublishedEntry]) -> Pivot:
     """One line a setting; ``of`` names the models, algorithms and benchmarks where it is not of all."""
     body = []
     for entry in entries:
         mine = [(pair, ours.cell) for pair, ours in found if pair.entry is entry]
-        cells: dict[tuple[str, str, str], list[Cell]] = {}
+        cells: dict[tuple[str, str, str], list[OwnCell]] = {}
         for pair, cell in mine:
             for name, (theirs, own) in pair.differs.items():
                 cells.setdefault((name, theirs, own), []).append(cell)
@@ -298,7 +298,7 @@ def _differing(found: Found, entries: list[Entry]) -> Pivot:
     return Pivot("Settings that differ", ["source", "setting", "theirs", "ours", "of"], body, 5)
 
 
-def _of(some: list[Cell], everyone: list[Cell]) -> str:
+def _of(some: list[OwnCell], everyone: list[OwnCell]) -> str:
     """Whose a setting is: models, algorithms and benchmarks, as far as others have it not."""
     parts = []
     for place in (0, 1, 2):
@@ -307,7 +307,7 @@ def _of(some: list[Cell], everyone: list[Cell]) -> str:
     return "; ".join(parts) or "all"
 
 
-def _absent(found: list[Pair]) -> Pivot:
+def _absent(found: list[Beside]) -> Pivot:
     body = []
     for paper, arxiv in dict.fromkeys((pair.entry.paper, pair.entry.arxiv) for pair in found):
         theirs = [pair for pair in found if (pair.entry.paper, pair.entry.arxiv) == (paper, arxiv)]

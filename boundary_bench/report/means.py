@@ -8,8 +8,8 @@ from typing import Any
 from boundary_bench.analysis.compare import crossover_cells, difference_rows
 from boundary_bench.analysis.means import Boundary, Checkpoint
 from boundary_bench.analysis.rows import interval_columns
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.tables.registry import ALL
 from boundary_bench.tables.writing import number
@@ -58,5 +58,5 @@ def _seed_cells(plan: Plan, checkpoint: Checkpoint, i: int) -> dict[str, Any]:
 
 def _written(plan: Plan, checkpoint: Checkpoint, row: dict[str, Any]) -> dict[str, str]:
     """A row as a table has it: what it rests on, what made it, and numbers as they are written."""
-    made_with = fingerprint(plan.analysis_settings("report"))
+    made_with = identity(plan, "report")
     return {name: number(cell) for name, cell in {**row, **checkpoint.counted, "settings": made_with}.items()}

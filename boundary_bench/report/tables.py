@@ -17,12 +17,12 @@ from boundary_bench.analysis.means import Boundaries, boundaries
 from boundary_bench.analysis.measure import THRESHOLDS
 from boundary_bench.analysis.rows import identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
-from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import STAGES, Key, fingerprints, identity, intervals, outputs, settings
 from boundary_bench.report.means import boundary_means, difference_means
 from boundary_bench.samples.manifest import files_of
 from boundary_bench.study.policies import Policy, Run
@@ -97,8 +97,9 @@ def collect(plan: Plan) -> Tables:
         for run in plan.runs:
             _add_comparison(plan, run, benchmark, names, tables)
     _check_agreement(tables)
+    contents = _contents(plan)
     for policy in plan.policies:
-        tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy)
+        tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
     for policy, benchmark in plan.probes:
         _add_probe(plan, policy, benchmark, tables)
     for run in plan.runs:
@@ -115,8 +116,8 @@ def _prepared(plan: Plan, name: str) -> Row:
     """What became of the rows of a benchmark or of the training set."""
     path, chosen = plan.problems(name), plan.problem_sets[name]
     problems, facts = read_prepared(path)
-    settings = json.loads(json.dumps(plan.problem_settings(name)))
-    _expect(path, "settings", *(provenance.fingerprint(each) for each in (facts.get("settings"), settings)))
+    made_with = identity(plan, "prepare", name)
+    _expect(path, "settings", provenance.fingerprint(facts.get("settings")), made_with)
     if "left_out" not in facts:
         raise DataError(f"{path} does not say what became of its rows; delete it and run the same command again")
     cells = {
@@ -129,26 +130,42 @@ def _prepared(plan: Plan, name: str) -> Row:
         "other_answer": facts["other_answer"],
         "duplicates": facts["duplicates"],
         "grader": chosen.kind.grader.label,
-        "settings": provenance.fingerprint(plan.problem_settings(name)),
+        "settings": made_with,
     }
     return {column: str(cell) for column, cell in cells.items()}
 
 
-def _declared(plan: Plan, policy: Policy) -> tuple[str, dict[str, dict[str, str]]]:
-    """Hashes of a policy's weights and of its sample files, all made with the settings that the study has now."""
-    expected = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
+def _contents(plan: Plan) -> dict[Key, str]:
+    """The content of every problem file and of every model that is there, by the job that made it."""
+    found: dict[Key, str] = {}
+    for name in plan.problem_sets:
+        found["prepare", name] = str(read_table(plan.problems(name), ["id"])[1].get("content"))
+    made: list[Key] = [("pretrain", model) for model in plan.study.models]
+    made += [("train", policy.run.name, policy.step) for policy in plan.policies if policy.run]
+    return found | {key: str(_field(next(iter(outputs(plan, key))), "content")) for key in made}
+
+
+def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> tuple[str, dict[str, dict[str, str]]]:
+    """Hashes of a policy's weights and of its sample files, all made with the settings that the study has now, and of
+    what is there now."""
     path = plan.weights(policy)
-    _expect(path, "settings", provenance.fingerprint(_field(path, "settings")), provenance.fingerprint(expected))
-    weights = _field(path, "weights_sha256")
+    made_by = ("train", policy.run.name, policy.step) if policy.run else ("pretrain", policy.model)
+    _check(plan, path, made_by, contents)
     samples = {}
     for benchmark in plan.study.benchmarks:
-        expected = provenance.fingerprint(plan.sample_settings(benchmark, policy.model))
         manifests = plan.samples(policy, benchmark)
-        for path in manifests:
-            _expect(path, "settings", _field(path, "settings"), expected)
-            _expect(path, "weights", _field(path, "weights"), weights)
+        for shard, manifest in zip(plan.shards, manifests, strict=True):
+            _check(plan, manifest, ("sample", policy.name, benchmark, shard), contents)
         samples[benchmark] = files_of(manifests)
-    return weights, samples
+    return _field(path, "weights_sha256"), samples
+
+
+def _check(plan: Plan, path: Path, job: Key, contents: dict[Key, str]) -> None:
+    """Refuse a manifest of other settings, or that was made from other models or problems than are there."""
+    stage, *values = job
+    _expect(path, "settings", provenance.fingerprint(_field(path, "settings")), identity(plan, stage, *values))
+    for fact, (made_by, _) in STAGES[stage].made_from(plan, *values).items():
+        _expect(path, fact, str(_field(path, fact)), contents[made_by])
 
 
 def _field(path: Path, name: str) -> Any:
@@ -169,9 +186,9 @@ def _expect(path: Path, what: str, found: str, expected: str) -> None:
 def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[str, np.ndarray]:
     path = plan.measures(policy, benchmark) / "problems.parquet"
     table, facts = read_table(path)
-    if facts.get("settings") != (settings := plan.analysis_settings("measure")):
+    if facts.get("settings") != (expected := settings(plan, "measure", policy.name, benchmark)):
         raise DataError(
-            f"{path}: found settings {facts.get('settings')}, expected {settings}; run the measure stage again"
+            f"{path}: found settings {facts.get('settings')}, expected {expected}; run the measure stage again"
         )
     manifests = plan.samples(policy, benchmark)
     if facts.get("samples") != provenance.fingerprint(files_of(manifests)):
@@ -184,33 +201,34 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
 
 
 def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], tables: Tables) -> None:
-    folder, identity = plan.measures(policy, benchmark), identify(policy, benchmark)
-    settings = provenance.fingerprint(plan.analysis_settings("measure"))
-    places = [{**identity, "stratum": name, "settings": settings} for name in names]
+    folder, whose = plan.measures(policy, benchmark), identify(policy, benchmark)
+    made_with = identity(plan, "measure", policy.name, benchmark)
+    places = [{**whose, "stratum": name, "settings": made_with} for name in names]
     _add(tables.pass_at_k, folder / "pass_at_k.csv", _with(places, "k", plan.study.ks))
     _add(tables.cover, folder / "cover.csv", _with(places, "threshold", THRESHOLDS))
     _add(tables.summary, folder / "summary.csv", places)
-    whose = {**identity, "stratum": ALL, "settings": provenance.fingerprint(plan.grader_settings(benchmark))}
-    graders = [{**whose, "grader": grader.label} for grader in plan.graders(benchmark)]
+    everyone = {**whose, "stratum": ALL, "settings": made_with}
+    graders = [{**everyone, "grader": grader.label} for grader in plan.graders(benchmark)]
     _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
 
 
 def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:
     assert plan.study.probe is not None
-    folder, settings = plan.probe(policy, benchmark), plan.analysis_settings("probe")
+    folder = plan.probe(policy, benchmark)
     path = folder / "problems.parquet"
     _, facts = read_table(path, ["problem_id"])
-    _expect(path, "settings", str(facts.get("settings")), provenance.fingerprint(plan.probe_settings(benchmark)))
-    _expect(path, "weights", str(facts.get("weights")), tables.weights[policy.name])
-    place = {**identify(policy, benchmark), "settings": provenance.fingerprint(settings)}
+    _expect(path, "settings", str(facts.get("settings")), identity(plan, "probe", policy.name, benchmark))
+    _expect(path, "model", str(facts.get("model")), _field(plan.weights(policy), "content"))
+    made_with = provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
+    place = {**identify(policy, benchmark), "settings": made_with}
     fractions = map(number, plan.study.probe.fractions)
     _add(tables.contamination, folder / "contamination.csv", _with([place], "fraction", fractions))
 
 
 def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tables: Tables) -> None:
     folder, ks = plan.comparison(run, benchmark), plan.study.ks
-    settings = provenance.fingerprint(plan.analysis_settings("compare"))
-    whose = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed, "settings": settings}
+    made_with = identity(plan, "compare", run.name, benchmark)
+    whose = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed, "settings": made_with}
     courses = [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
     by_stratum, by_step = [{**whose, "benchmark": benchmark, "stratum": name} for name in names], []
     for policy in plan.policies_of(run)[1:]:
@@ -318,29 +336,6 @@ def _cell(name: str, found: Any) -> str:
     if not known and (found is not None or name == "step"):
         raise ValueError(f"{name}: {found!r}")
     return number(found)
-
-
-def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
-    """Fingerprints of all settings that a study's results depend on, the versions of the stages among them, and of what
-    the literature says."""
-    study = plan.study
-    settings: dict[str, dict[str, Any]] = {
-        "problems": {name: plan.problem_settings(name) for name in plan.problem_sets},
-        "models": {name: plan.model_settings(name) for name in study.models},
-        "runs": {run.name: plan.train_settings(run) for run in plan.runs},
-        "samples": {
-            f"{model}--{name}": plan.sample_settings(name, model) for model in study.models for name in study.benchmarks
-        },
-        "analysis": {stage: plan.analysis_settings(stage) for stage in ("measure", "compare", "report")},
-        "literature": {name: provenance.file_sha256(path) for name, path in LITERATURE.items()},
-    }
-    if study.probe:
-        settings["probes"] = {name: plan.probe_settings(name) for name in study.benchmarks}
-        settings["analysis"]["probe"] = plan.analysis_settings("probe")
-    return {
-        kind: {name: provenance.fingerprint(each) for name, each in settings_of.items()}
-        for kind, settings_of in settings.items()
-    }
 
 
 def record(plan: Plan, tables: Tables) -> dict[str, Any]:

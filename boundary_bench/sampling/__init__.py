@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boundary_bench.study.engines import ENGINES
 from boundary_bench.study.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -19,10 +21,5 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None]) ->
         ModelError: see ``boundary_bench.models``.
         EngineError: the engine is not installed in this Python.
     """
-    if sampling.engine == "vllm":
-        from boundary_bench.sampling.vllm import engine as vllm_engine
-
-        return vllm_engine.load_engine(folder, sampling, log)
-    from boundary_bench.sampling.torch import engine as torch_engine
-
-    return torch_engine.load_engine(folder, sampling.device)
+    module, _, function = ENGINES[sampling.engine].load.partition(":")
+    return getattr(import_module(module), function)(folder, sampling, log)

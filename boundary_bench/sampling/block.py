@@ -21,7 +21,7 @@ from boundary_bench.sampling.stops import cut
 
 
 @dataclass(frozen=True)
-class Grading:
+class BlockGrading:
     """How responses become verdicts: a grader, who judges, and the strings at which a response ends."""
 
     grader: Grader
@@ -30,7 +30,7 @@ class Grading:
 
 
 @dataclass
-class Block:
+class SampleBlock:
     """The samples ``index_B`` of the problems at ``place_G``.
 
     Attributes:
@@ -54,7 +54,7 @@ class Block:
         """Whether every sample is there."""
         return self.verdicts.total() == self.size
 
-    def take(self, grading: Grading, tokenizer: Any, responses: Responses) -> None:
+    def take(self, grading: BlockGrading, tokenizer: Any, responses: Responses) -> None:
         """Grade responses and keep them."""
         table, verdicts = graded(grading, self.problems, tokenizer, responses, self.index_B)
         self.tables[int(responses.prompt_S[0])] = table
@@ -66,7 +66,7 @@ class Block:
 
 
 def graded(
-    grading: Grading, problems: Sequence[Problem], tokenizer: Any, responses: Responses, index_B: np.ndarray
+    grading: BlockGrading, problems: Sequence[Problem], tokenizer: Any, responses: Responses, index_B: np.ndarray
 ) -> tuple[pa.Table, list[str]]:
     """Graded responses as rows of the store; equal token sequences are decoded once."""
     response = texts(tokenizer, responses)

@@ -26,7 +26,7 @@ from boundary_bench.grading import JudgeAll, judge_here
 from boundary_bench.models.folder import check_context
 from boundary_bench.samples.grades import NOT_DRAWN, add_verdicts, progress_of, sample_rows
 from boundary_bench.samples.store import SAMPLES, SampleStore, read_stored
-from boundary_bench.sampling.block import Block, Grading
+from boundary_bench.sampling.block import BlockGrading, SampleBlock
 from boundary_bench.sampling.duplicates import COLUMNS, Sequences
 from boundary_bench.sampling.engine import Decoding, Engine, Responses, Work
 from boundary_bench.sampling.progress import Pace, progress_at
@@ -176,7 +176,7 @@ class _Job:
         self, campaign: Campaign, engine: Engine, store: SampleStore, facts: dict[str, Any], tell: Tell
     ) -> None:
         self.campaign, self.engine, self.store, self.facts, self.tell = campaign, engine, store, facts, tell
-        self.grading = Grading(campaign.kind.grader, campaign.judge, campaign.kind.stop())
+        self.grading = BlockGrading(campaign.kind.grader, campaign.judge, campaign.kind.stop())
         self.ids = [problem.id for problem in campaign.problems]
         self.prompts = [campaign.prompting.ids(engine.tokenizer, problem.prompt) for problem in campaign.problems]
         by_id, limit = dict(zip(self.ids, self.prompts, strict=True)), campaign.sampling.max_tokens
@@ -186,7 +186,7 @@ class _Job:
         self.verdict_PN, self.greedy_P, self.files = found.verdict_PN, found.greedy_P, found.files
         self.sequences: Sequences | None = None
         self.busy_P = ~self.mine_P  # what other jobs draw is nothing that this one waits for
-        self.open: dict[Work, Block] = {}
+        self.open: dict[Work, SampleBlock] = {}
         self.drawn = self.tokens = self.round = 0
         self.changed, self.began, self.told = True, 0.0, 0.0
 
@@ -237,7 +237,7 @@ class _Job:
             [randomness.sample_seeds(randomness.key(*root, problem.id), index_B) for problem in problems]
         )
         work = Work([self.prompts[place] for place in place_G], seed_GB, decoding)
-        self.open[work] = Block(path, place_G, index_B, problems)
+        self.open[work] = SampleBlock(path, place_G, index_B, problems)
         return work
 
     def take(self, work: Work, responses: Responses) -> None:
@@ -251,7 +251,7 @@ class _Job:
         if block.whole or time.perf_counter() - self.told > SECONDS_BETWEEN_LINES:
             self.tell_progress(block.path.stem)
 
-    def _store(self, block: Block, work: Work) -> None:
+    def _store(self, block: SampleBlock, work: Work) -> None:
         """Write a file and enter what it says."""
         rows, drawn = block.rows(), work.decoding.temperature > 0
         if drawn:

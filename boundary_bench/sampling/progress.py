@@ -28,7 +28,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Progress:
+class CampaignProgress:
     """The state of one sampling job.
 
     Attributes:
@@ -66,7 +66,7 @@ class Progress:
         return {"time": datetime.now(UTC).isoformat(timespec="seconds"), **numbers}
 
 
-def progress_at(design: Design, verdict_PN: np.ndarray, pace: Pace) -> Progress:
+def progress_at(design: Design, verdict_PN: np.ndarray, pace: Pace) -> CampaignProgress:
     """The progress of a job from the verdicts of its problems."""
     found, have_P = progress_of(design, verdict_PN)
     needed = int((found.needed_P - have_P)[found.going_P].sum()) - pace.flying
@@ -74,7 +74,7 @@ def progress_at(design: Design, verdict_PN: np.ndarray, pace: Pace) -> Progress:
     def are(verdict: Verdict) -> np.ndarray:
         return verdict_PN == VERDICTS.index(verdict)
 
-    return Progress(
+    return CampaignProgress(
         problems=len(verdict_PN),
         done=int((~found.going_P).sum()),
         solved=int(are(Verdict.CORRECT).any(1).sum()),

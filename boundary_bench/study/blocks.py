@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 #: Names become file names and Snakemake wildcards; "--" separates the parts of a run's name.
 NAME = r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"
@@ -39,25 +39,43 @@ def _places(value: Any) -> Any:
 Columns = Annotated[str | dict[str, str], BeforeValidator(_places)]
 
 
+T = TypeVar("T")
+_EXECUTION = object()
+#: Marks a setting that says where and how something runs: no number depends on it.
+Execution = Annotated[T, _EXECUTION]
+
+
 class Block(BaseModel):
     """A part of the study; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def identity(self, usual: bool = False) -> dict[str, Any]:
+        """The settings that a result depends on: those not at their defaults, without those marked ``Execution``.
+
+        A setting that is new, at its default, changes no identity. Defaults are kept in tests/data/defaults.json: to
+        change one, raise the version of every stage that reads it.
+
+        Args:
+            usual: also those at their defaults, for readers.
+        """
+        whole, found = self.model_dump(mode="json"), {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if _EXECUTION in field.metadata:
+                continue
+            if not usual and value == field.get_default(call_default_factory=True):
+                continue
+            found[name] = value.identity(usual) if isinstance(value, Block) else whole[name]
+            if isinstance(value, Block) and not found[name]:
+                del found[name]
+        return found
+
 
 class Launched(Block):
     """A part of the study whose stage may run in an environment of its own."""
 
-    python: str | None = Field(
+    python: Execution[str | None] = Field(
         None,
         description="Python of its environment; by default that of .venv-train or .venv-sample, where needed",
     )
-    container: str | None = Field(
-        None, description="instead of python: an image for apptainer whose python3 has the packages"
-    )
-
-    @model_validator(mode="after")
-    def _one_environment(self) -> Launched:
-        if self.python and self.container:
-            raise ValueError(f"found python: {self.python} and container: {self.container}; drop one of them")
-        return self

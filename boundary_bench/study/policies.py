@@ -20,6 +20,9 @@ class Run:
         """The name in files and tables."""
         return f"{self.model}--{self.algorithm}--seed{self.seed}"
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -33,6 +36,9 @@ class Policy:
     def name(self) -> str:
         """The name in files and tables."""
         return self.model if self.run is None else f"{self.run.name}--step{self.step}"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def one_of(names: Iterable[object]) -> str:

@@ -7,31 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from boundary_bench.study.blocks import Block, Launched, Steps
+from boundary_bench.study.blocks import Execution, Launched, Steps
+from boundary_bench.study.engines import ENGINES, Vllm
 
-#: How a token is drawn in vLLM and what is known of it: 1 by vLLM's generators and without entropies, 2 by our own
-#: uniform numbers. Samples of one are not mixed with the other's.
-VLLM_DRAWING = 2
-
-
-class Vllm(Block):
-    """Settings of the vLLM engine."""
-
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="type of weights and activations; float32 is what the torch engine computes in"
-    )
-    max_model_len: int | None = Field(
-        None, ge=1, description="most tokens of a prompt and its response together; by default the model's context"
-    )
-    tensor_parallel: int = Field(1, ge=1, description="GPUs that share one model")
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of a GPU's memory that vLLM takes")
-    kv_cache_gib: float | None = Field(
-        None, gt=0, description="memory of the KV cache in GiB; by default what is left on a GPU, 1 on a CPU"
-    )
-    max_num_seqs: int = Field(256, ge=1, description="responses that are decoded together")
-    enforce_eager: bool | None = Field(
-        None, description="true: no compilation and no CUDA graphs; by default true on a CPU alone"
-    )
+#: Settings that say how many samples are drawn: measures depend on them, and a sample by itself does not.
+DESIGN = ("n_max", "stop_after", "rounds", "unscored")
 
 
 class Sampling(Launched):
@@ -50,8 +30,8 @@ class Sampling(Launched):
         ["timeout"],
         description="verdicts that count as missing, so that further samples replace theirs; the others are not solved",
     )
-    shards: int = Field(1, ge=1, description="jobs that share the problems of one policy on one benchmark")
-    block: int = Field(1024, ge=1, description="most sample indices per stored block: the unit of resuming")
+    shards: Execution[int] = Field(1, ge=1, description="jobs that share the problems of one policy on one benchmark")
+    block: Execution[int] = Field(1024, ge=1, description="most sample indices per stored block: the unit of resuming")
     batch: int = Field(
         1024,
         ge=1,
@@ -61,7 +41,7 @@ class Sampling(Launched):
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
     seed: int = Field(0, ge=0, description="every sample's own seed derives from this one and its name")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where the engine computes")
+    device: Execution[Literal["cpu", "cuda"]] = Field("cpu", description="where the engine computes")
 
     @field_validator("unscored")
     @classmethod
@@ -86,14 +66,17 @@ class Sampling(Launched):
 
     @model_validator(mode="after")
     def _engine_fits(self) -> Sampling:
-        if self.engine != "vllm" and self.vllm != Vllm():
-            raise ValueError(f"found settings of vllm with engine: {self.engine}; drop them, or write engine: vllm")
+        for name, engine in ENGINES.items():
+            if self.engine != name and engine.settings and getattr(self, name) != engine.settings():
+                raise ValueError(
+                    f"found settings of {name} with engine: {self.engine}; drop them, or write engine: {name}"
+                )
         return self
 
     @property
     def needs_environment(self) -> bool:
         """Whether the engine lives in an environment of its own."""
-        return self.engine == "vllm"
+        return ENGINES[self.engine].environment is not None
 
     @property
     def gpus(self) -> int:
@@ -102,14 +85,9 @@ class Sampling(Launched):
             return 0
         return self.vllm.tensor_parallel if self.engine == "vllm" else 1
 
-    def drawing(self, unused: Collection[str] = ()) -> dict[str, Any]:
-        """The settings that a response depends on, but for unused ones; how many, where and in which files are none."""
-        execution = {"n_max", "stop_after", "rounds", "unscored", "shards", "block", "device", "vllm"}
-        execution |= set(Launched.model_fields)
-        found = self.model_dump(mode="json", exclude=execution.union(unused))
-        if self.engine == "vllm":
-            # here a batch cuts files alone, and these two say what is computed
-            del found["batch"]
-            found["vllm"] = self.vllm.model_dump(mode="json", include={"dtype", "max_model_len"})
-            found["drawing"] = VLLM_DRAWING
-        return found
+    def drawing(self, unused: Collection[str] = (), usual: bool = False) -> dict[str, Any]:
+        """The identity of a single response: of ``identity`` all but the design and unused settings."""
+        engine = ENGINES[self.engine]
+        left_out = {*DESIGN, *unused, *engine.execution}
+        found = {name: value for name, value in self.identity(usual).items() if name not in left_out}
+        return {"engine_version": engine.version, **found}

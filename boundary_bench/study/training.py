@@ -6,10 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from boundary_bench.study.blocks import Block, Columns, KindName, Launched, Name, Steps
+from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
+from boundary_bench.study.blocks import Block, Columns, Execution, KindName, Launched, Name, Steps
 
 #: Entries of the vocabulary of a model made from scratch: its characters, with room to a power of two.
 VOCABULARY = 32
+#: Settings of the training problems, which are named by their content.
+OF_PROBLEMS = ("benchmark", "options", "data", "columns", "template")
 
 
 class Pretrain(Block):
@@ -59,66 +62,6 @@ class RandomReward(Block):
     random: float = Field(gt=0, lt=1, description="probability of reward 1")
 
 
-#: What a flag of a backend's own command line may be set to.
-Flag = bool | int | float | str | list[int | float | str]
-
-
-class OpenRLHF(Block):
-    """Settings of the backend openrlhf: where and how it runs. Of these, only ``flags`` can change what is learned."""
-
-    nodes: int = Field(1, ge=1, description="machines")
-    gpus: int = Field(8, ge=1, description="GPUs of each that train")
-    engines: int | None = Field(
-        None, ge=1, description="vLLM engines; by default as many as fill the GPUs that train, which they share"
-    )
-    tensor_parallel: int = Field(1, ge=1, description="GPUs of one vLLM engine")
-    colocate: bool = Field(True, description="vLLM shares the GPUs that train; false: it has its own")
-    gpu_memory_utilization: float = Field(0.6, gt=0, le=1, description="share of a GPU's memory that vLLM takes")
-    zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage")
-    micro_batch: int = Field(4, ge=1, description="responses of one forward and backward pass on one GPU")
-    gradient_checkpointing: bool = Field(True, description="recompute activations: less memory, a third slower")
-    adam_offload: bool = Field(False, description="optimizer in host memory")
-    attention: str = Field("flash_attention_2", description="attention of transformers; on a CPU always eager")
-    stall_minutes: float = Field(60, gt=0, description="a step, or the start, that takes longer ends the job")
-    mismatch: float = Field(
-        0.01, gt=0, description="largest |mean log-probability of vLLM - of the trainer| of a step, where it is known"
-    )
-    flags: dict[str, Flag] = Field({}, description="further flags of its command line, e.g. {actor.adam.eps: 1.0e-6}")
-
-    @property
-    def vllm_engines(self) -> int:
-        """Engines, where the study does not say how many."""
-        return self.engines or max(1, self.nodes * self.gpus // self.tensor_parallel)
-
-    @property
-    def gpus_needed(self) -> int:
-        """GPUs of all machines together."""
-        shared = self.nodes * self.gpus
-        return shared if self.colocate else shared + self.vllm_engines * self.tensor_parallel
-
-    @property
-    def gpus_each(self) -> int:
-        """GPUs of one machine: its share of all, rounded up."""
-        return -(-self.gpus_needed // self.nodes)
-
-    def micro_batch_of(self, per_update: int) -> int:
-        """Responses of one pass on one GPU: at most ``micro_batch``, and a whole number of passes to an update."""
-        each = per_update // (self.nodes * self.gpus)
-        return max(size for size in range(1, self.micro_batch + 1) if each % size == 0)
-
-
-class Trl(Block):
-    """Settings of the backend trl: how it runs."""
-
-    micro_batch: int = Field(8, ge=1, description="responses of one forward and backward pass")
-    vllm: bool = Field(False, description="sample with vLLM on the GPU that trains; false: with transformers")
-    gpu_memory_utilization: float = Field(0.3, gt=0, le=1, description="share of the GPU's memory that vLLM takes")
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="type of the passes; weights, gradients and optimizer are float32"
-    )
-    gradient_checkpointing: bool = Field(True, description="recompute activations: less memory, a third slower")
-
-
 class Training(Launched):
     """How every run is trained. Segment boundaries are the checkpoints that are kept."""
 
@@ -130,7 +73,9 @@ class Training(Launched):
     data: str | None = Field(None, description="a local file or folder with the problems, as in benchmarks.<name>.data")
     columns: Columns | None = Field(None, description="as in benchmarks.<name>.columns")
     template: Name | None = Field(None, description="prompt template; by default the kind's")
-    segments: Steps = Field(min_length=1, description="steps at which a checkpoint is kept; one job trains one segment")
+    segments: Execution[Steps] = Field(
+        min_length=1, description="steps at which a checkpoint is kept; one job trains one segment"
+    )
     prompts: int = Field(16, ge=1, description="prompts per rollout step")
     rollouts: int = Field(16, ge=2, description="responses per prompt (the group)")
     updates_per_rollout: int = Field(2, ge=1, description="optimizer updates per rollout step: 1 is strictly on-policy")
@@ -144,13 +89,13 @@ class Training(Launched):
     )
     temperature: float = Field(1.0, gt=0, description="temperature of the rollouts")
     max_tokens: int = Field(64, ge=1, description="longest response, in tokens")
-    state_every: int = Field(
+    state_every: Execution[int] = Field(
         10,
         ge=1,
         description="steps between saved trainer states: what a SIGKILL can cost; "
         "with openrlhf the nearest divisor of the segment's last step",
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="torch device")
+    device: Execution[Literal["cpu", "cuda"]] = Field("cpu", description="torch device")
 
     @field_validator("segments")
     @classmethod
@@ -170,18 +115,13 @@ class Training(Launched):
 
     @model_validator(mode="after")
     def _backend_fits(self) -> Training:
-        for name, default in (("openrlhf", OpenRLHF()), ("trl", Trl())):
-            if self.backend != name and getattr(self, name) != default:
+        for name, backend in BACKENDS.items():
+            if self.backend != name and backend.settings and getattr(self, name) != backend.settings():
                 raise ValueError(
                     f"found settings of {name} with backend: {self.backend}; drop them, or write backend: {name}"
                 )
         if self.trl.vllm and self.device == "cpu":
             raise ValueError("found trl.vllm: true with device: cpu, expected device: cuda; drop one of them")
-        if self.container and self.openrlhf.nodes > 1:
-            raise ValueError(
-                f"found a container with openrlhf.nodes: {self.openrlhf.nodes}, expected 1, as an image has no srun to "
-                "start the other nodes with; name a Python instead (training.python)"
-            )
         return self
 
     @model_validator(mode="after")
@@ -202,10 +142,14 @@ class Training(Launched):
             )
         return self
 
+    def course(self, usual: bool = False) -> dict[str, Any]:
+        """The identity of training on given problems. Segments are none of it: a longer run begins with a shorter."""
+        return {name: value for name, value in self.identity(usual).items() if name not in OF_PROBLEMS}
+
     @property
     def needs_environment(self) -> bool:
         """Whether the backend lives in an environment of its own."""
-        return self.backend != "reference"
+        return BACKENDS[self.backend].environment is not None
 
     @property
     def gpus(self) -> int:

@@ -19,7 +19,7 @@ class Untestable(Exception):
 
 
 @dataclass(frozen=True)
-class Unit:
+class Subject:
     """What a verdict is about: a run at its last evaluated step, on a benchmark."""
 
     model: str
@@ -55,15 +55,15 @@ class Tables:
         """How many resamples the probabilities of ``stages`` were counted in."""
         return int(self.study["analysis"]["resamples"])
 
-    def units(self) -> list[Unit]:
+    def units(self) -> list[Subject]:
         """Every run and benchmark, in the order of the tables."""
         last: dict[tuple[str, str, str, str], int] = {}
         for model, algorithm, seed, step, benchmark, _, _ in self.rows["differences"]:
             run = (model, algorithm, seed, benchmark)
             last[run] = max(last.get(run, 0), int(step))
-        return [Unit(*run[:3], step, run[3]) for run, step in last.items()]
+        return [Subject(*run[:3], step, run[3]) for run, step in last.items()]
 
-    def find(self, table: str, unit: Unit, stratum: str = ALL, **further: Any) -> Row:
+    def find(self, table: str, unit: Subject, stratum: str = ALL, **further: Any) -> Row:
         """The row of a unit.
 
         Raises:
@@ -80,7 +80,7 @@ class Tables:
                 raise Untestable(f"{name} = {value}; {table}.csv has {', '.join(there)}")
         raise Untestable(f"a row of {table}.csv for {unit}")
 
-    def strata(self, unit: Unit) -> list[str]:
+    def strata(self, unit: Subject) -> list[str]:
         """The strata of a unit's benchmark, without all of them together."""
         there = (key[5] for key in self.rows["differences"] if key[0] == unit.model and key[4] == unit.benchmark)
         return [name for name in dict.fromkeys(there) if name != ALL]
@@ -109,9 +109,9 @@ class Tables:
         return value
 
 
-def base_of(unit: Unit) -> Unit:
+def base_of(unit: Subject) -> Subject:
     """The base model of a unit, on the same benchmark."""
-    return Unit(unit.model, BASE, "", 0, unit.benchmark)
+    return Subject(unit.model, BASE, "", 0, unit.benchmark)
 
 
 def read_tables(folder: Path) -> Tables:

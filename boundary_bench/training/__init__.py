@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from boundary_bench.core.errors import TrainingError
+from boundary_bench.study.backends import BACKENDS
 from boundary_bench.study.training import Training
 
 
@@ -26,20 +28,17 @@ def load_trainer(training: Training) -> Callable[..., Path]:
     Raises:
         TrainingError: this Python does not have the backend.
     """
+    backend = BACKENDS[training.backend]
+    module, _, function = backend.train.partition(":")
     try:
-        if training.backend == "openrlhf":
-            from boundary_bench.training.openrlhf.trainer import train
-        elif training.backend == "trl":
-            from boundary_bench.training.trl import train
-        else:
-            from boundary_bench.training.reference import train
-
-            one_thread()
+        train = getattr(import_module(module), function)
     except ModuleNotFoundError as fault:
         start = f"start this command with {training.python} -m boundary_bench, as the workflow does"
-        make = "make one with: boundary-bench env create train"
+        make = f"make one with: boundary-bench env create {backend.environment}"
         raise TrainingError(
             f"the study trains with {training.backend}, and this Python ({sys.executable}) lacks {fault.name}; "
             + (start if training.python else make)
         ) from None
+    if backend.environment is None:
+        one_thread()
     return train

@@ -22,7 +22,7 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import ModelError, TrainingError
 from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
 from boundary_bench.training import step_log
-from boundary_bench.training.rollouts import Job, Rollouts, decoder_of, masses, roll_out
+from boundary_bench.training.rollouts import Rollouts, TrainingJob, decoder_of, masses, roll_out
 from boundary_bench.training.segment import GENTLER, Segment
 
 #: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
@@ -72,7 +72,7 @@ class Updates:
 
 
 def update(
-    job: Job,
+    job: TrainingJob,
     model: nn.Module,
     reference: nn.Module | None,
     optimizer: torch.optim.Optimizer,
@@ -104,7 +104,7 @@ def update(
 
 
 def _one_update(
-    job: Job,
+    job: TrainingJob,
     model: nn.Module,
     reference: nn.Module | None,
     optimizer: torch.optim.Optimizer,
@@ -151,7 +151,7 @@ def _one_update(
 
 
 def train(
-    job: Job,
+    job: TrainingJob,
     base: Path,
     store: Path,
     stop: int,
@@ -190,7 +190,7 @@ def train(
 
 
 def _step(
-    job: Job,
+    job: TrainingJob,
     model: nn.Module,
     reference: nn.Module | None,
     optimizer: torch.optim.Optimizer,

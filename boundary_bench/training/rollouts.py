@@ -26,7 +26,7 @@ from boundary_bench.training.rewards import rewards
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What is trained: everything that a run's numbers depend on, and who judges.
 
     A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
@@ -57,7 +57,7 @@ class Rollouts:
     facts: dict[str, float]
 
 
-def prompts_of_step(job: Job, step: int) -> list[Problem]:
+def prompts_of_step(job: TrainingJob, step: int) -> list[Problem]:
     """The problems of a step: consecutive pieces of one random permutation an epoch."""
     count, total = job.training.prompts, len(job.problems)
     chosen = []
@@ -72,7 +72,7 @@ def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
     return np.random.default_rng(randomness.key("prompt order", seed, epoch)).permutation(total)
 
 
-def roll_out(job: Job, decoder: Decoder, tokenizer: Tokenizer, ends: tuple[int, ...], step: int) -> Rollouts:
+def roll_out(job: TrainingJob, decoder: Decoder, tokenizer: Tokenizer, ends: tuple[int, ...], step: int) -> Rollouts:
     """Sample and reward one step's responses."""
     settings, problems = job.training, prompts_of_step(job, step)
     prompts = [job.prompting.ids(tokenizer, problem.prompt) for problem in problems]

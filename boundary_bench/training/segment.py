@@ -16,7 +16,7 @@ from boundary_bench.core.errors import Interrupted, TrainingError
 from boundary_bench.core.files import atomic, write_json
 from boundary_bench.models.folder import RECORD, check_context
 from boundary_bench.training import state, step_log
-from boundary_bench.training.rollouts import Job
+from boundary_bench.training.rollouts import TrainingJob
 
 GENTLER = (
     "the checkpoints before this step are kept. Lower training.lr or training.updates_per_rollout, or raise "
@@ -29,7 +29,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 class Segment:
     """A run up to step ``stop``, from what its store holds; the caller holds the store's lease."""
 
-    job: Job
+    job: TrainingJob
     base: Path
     store: Path
     stop: int

@@ -49,7 +49,7 @@ from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
-from boundary_bench.training.rollouts import Job, masses, prompts_of_step
+from boundary_bench.training.rollouts import TrainingJob, masses, prompts_of_step
 from boundary_bench.training.segment import GENTLER, Segment
 
 #: The overridden methods are inner ones, so another version may call them otherwise.
@@ -61,7 +61,7 @@ SMALLER = (
 
 
 def train(
-    job: Job,
+    job: TrainingJob,
     base: Path,
     store: Path,
     stop: int,
@@ -79,7 +79,7 @@ def train(
     segment = Segment(job, base, store, stop, log, stopped)
     if segment.delivered():
         return segment.folder
-    _check_version()
+    check_version()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
@@ -103,14 +103,19 @@ def train(
     return segment.deliver(model)
 
 
-def _check_version() -> None:
+def check_version() -> None:
+    """Refuse another TRL than the one that this module was written against.
+
+    Raises:
+        TrainingError: another is installed.
+    """
     if (found := version("trl")) != VERSION:
         raise TrainingError(
             f"found trl {found}, expected {VERSION}: make the environment with boundary-bench env create train"
         )
 
 
-def arguments(job: Job, steps: int, ends: tuple[int, ...], context: int, scratch: str) -> GRPOConfig:
+def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int, scratch: str) -> GRPOConfig:
     """TRL's settings for a number of rollout steps.
 
     TRL counts micro-batches: ``gradient_accumulation_steps`` of them make an optimizer update, and

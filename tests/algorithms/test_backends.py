@@ -13,8 +13,9 @@ from boundary_bench.algorithms.translate import DEFAULTS, check_backend, refusal
 from boundary_bench.core.errors import StudyError
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan, make_plan
+from boundary_bench.study.backends import OpenRLHF, Trl
 from boundary_bench.study.file import SHIPPED
-from boundary_bench.study.training import OpenRLHF, Training, Trl
+from boundary_bench.study.training import Training
 
 KL = {"kl": "k3", "kl_coefficient": 0.1}
 BONUS = {"entropy_coefficient": 0.1}

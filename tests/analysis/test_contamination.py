@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from workflow import finish, planned, snakemake, stage, write_study
 
 from boundary_bench.analysis import contamination
-from boundary_bench.analysis.contamination import Job, Score, longest_common_subsequence, score
+from boundary_bench.analysis.contamination import ProbeJob, Score, longest_common_subsequence, score
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
@@ -119,10 +119,10 @@ def tree(tmp_path: Path) -> Plan:
     return make_tree(tmp_path, CORRECT, probe={"fractions": [0.4, 0.6]}, **ONE_RUN)
 
 
-def job_of(plan: Plan, benchmark: str, problems: list[Problem] = PROBLEMS, **changes: Any) -> Job:
+def job_of(plan: Plan, benchmark: str, problems: list[Problem] = PROBLEMS, **changes: Any) -> ProbeJob:
     facts = {"settings": fingerprint(plan.probe_settings(benchmark)), "weights": f"{0:064x}"}
     folder = plan.root / "store" / benchmark
-    return replace(Job(problems, COUNTDOWN.grader, Sampling(max_tokens=8), folder, judge_here, facts), **changes)
+    return replace(ProbeJob(problems, COUNTDOWN.grader, Sampling(max_tokens=8), folder, judge_here, facts), **changes)
 
 
 def go_on() -> bool:

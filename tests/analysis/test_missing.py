@@ -15,7 +15,7 @@ from expected import analysed
 from missing import EMPTY, UNTOLD, forget_samples, forget_steps, made
 from workflow import REPOSITORY
 
-from boundary_bench.claims import Verdict, ledger
+from boundary_bench.claims import ClaimVerdict, ledger
 from boundary_bench.commands import main
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan
@@ -173,8 +173,8 @@ def test_a_claim_that_needs_what_is_missing_is_not_testable(
     assert {name: found[name] for name in found.keys() - needing} == {
         name: before[name] for name in found.keys() - needing
     }
-    assert before["yao-grpo-entropy-collapses"] != Verdict.NOT_TESTABLE
-    assert silent[1] or found["yao-grpo-entropy-collapses"] == Verdict.NOT_TESTABLE
+    assert before["yao-grpo-entropy-collapses"] != ClaimVerdict.NOT_TESTABLE
+    assert silent[1] or found["yao-grpo-entropy-collapses"] == ClaimVerdict.NOT_TESTABLE
 
 
 def test_the_sample_browser_says_that_a_number_is_unknown(silent: tuple[Plan, bool]) -> None:

@@ -29,7 +29,7 @@ from claim_tables import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boundary_bench.claims import Verdict, judge, read_tables
+from boundary_bench.claims import ClaimVerdict, judge, read_tables
 from boundary_bench.claims.claim import Needs
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.claims.verdicts import adjusted, overall
@@ -151,7 +151,7 @@ def test_few_samples_are_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("minus", "verdict"), [("base", SUPPORTED), ("grpo", UNDECIDED), (None, CONTRADICTED)])
-def test_less_another(minus: str | None, verdict: Verdict, tmp_path: Path) -> None:
+def test_less_another(minus: str | None, verdict: ClaimVerdict, tmp_path: Path) -> None:
     """GSPO at .6 is above the base at .4, is as GRPO, and is above 0."""
     part = CLAIMS["yao-greedy-competitive"].parts[0].model_copy(update={"minus": minus, "threshold": 0.0})
     if minus is None:
@@ -201,7 +201,7 @@ def test_a_bump_within_the_training_is_no_contrary_course(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("change", "verdict"), [(0.3, SUPPORTED), (0.05, UNDECIDED), (-0.3, CONTRADICTED)])
-def test_the_ends_are_compared_by_their_own_pair(change: float, verdict: Verdict, tmp_path: Path) -> None:
+def test_the_ends_are_compared_by_their_own_pair(change: float, verdict: ClaimVerdict, tmp_path: Path) -> None:
     """A clear rise from the middle to the last checkpoint does not say where the base is; the interval does."""
     late = ((0, 1000, 1.0), (1000, 2000, 0.0))
     ends = {"ends": {"token entropy": change}}
@@ -253,7 +253,7 @@ def test_what_would_decide_is_the_square_of_what_is_short(tmp_path: Path) -> Non
         ([], NOT_TESTABLE),
     ],
 )
-def test_the_verdict_of_a_study(verdicts: list[Verdict], whole: Verdict) -> None:
+def test_the_verdict_of_a_study(verdicts: list[ClaimVerdict], whole: ClaimVerdict) -> None:
     assert overall(verdicts) == whole
 
 

@@ -10,7 +10,7 @@ import pytest
 from claim_tables import CLAIMS, CONTRADICTED, SUPPORTED, UNDECIDED
 from workflow import REPOSITORY
 
-from boundary_bench.claims import Judged, Ledger, Verdict, ledger, ledger_text
+from boundary_bench.claims import ClaimVerdict, Judged, Ledger, ledger, ledger_text
 from boundary_bench.claims.claim import Claim
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
@@ -97,7 +97,7 @@ def test_hostile_words_stay_in_their_cell() -> None:
     source = {"paper": words, "arxiv": "2601.00001"}
     claim = Claim.model_validate({"id": "x", "sentence": words, "source": source, "beyond": "it is a test"})
     lines = ledger_text.markdown(
-        Ledger("study", "folder", 0.05, 0, 0, 0.95, [Judged(claim, Verdict.NOT_TESTABLE, [], [])])
+        Ledger("study", "folder", 0.05, 0, 0, 0.95, [Judged(claim, ClaimVerdict.NOT_TESTABLE, [], [])])
     ).splitlines()
     (row,) = (line for line in lines if "script" in line)
     assert row.count("|") == 5 and not set("<>*_`\\") & set(row)

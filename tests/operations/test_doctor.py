@@ -18,10 +18,10 @@ from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.machine.environment import has_gpu
 from boundary_bench.operations import doctor_study
-from boundary_bench.operations.doctor_study import Finding
+from boundary_bench.operations.doctor_study import Check
 from boundary_bench.plan import Plan, make_plan
 
-Look = Callable[[Plan], Iterable[Finding]]
+Look = Callable[[Plan], Iterable[Check]]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -32,7 +32,7 @@ def study(folder: Path, **changes: Any) -> Path:
     return write_study(folder / "study.yaml", content)
 
 
-def findings(look: Look, folder: Path, results: Path | None = None, **changes: Any) -> dict[str, Finding]:
+def findings(look: Look, folder: Path, results: Path | None = None, **changes: Any) -> dict[str, Check]:
     """What one part of the doctor finds, by name."""
     plan = make_plan(str(study(folder, **changes)), results or folder / "results")
     return {each.what.strip(): each for each in look(plan)}
@@ -135,7 +135,7 @@ def test_gpus_that_are_asked_for_are_counted(tmp_path: Path) -> None:
 # models, problems, disk
 
 
-def model(folder: Path, **source: str) -> Finding:
+def model(folder: Path, **source: str) -> Check:
     return findings(doctor_study.models, folder, models={"mine": source})["model mine"]
 
 
@@ -148,7 +148,7 @@ def test_models_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (folder / "config.json").write_text("{}")
     assert "expected *.safetensors, found none" in model(tmp_path, path=str(folder)).found
     (folder / "model.safetensors").touch()
-    assert model(tmp_path, path=str(folder)) == Finding("ok", "model mine", str(folder))
+    assert model(tmp_path, path=str(folder)) == Check("ok", "model mine", str(folder))
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     offline = model(tmp_path, hub="someone/thing", revision=COMMIT)

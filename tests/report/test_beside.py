@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from boundary_bench.analysis.means import Boundaries, boundaries
-from boundary_bench.claims.published import Entry, load_published
+from boundary_bench.claims.published import PublishedEntry, load_published
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan, make_plan
@@ -78,16 +78,16 @@ def made(folder: Path, **changes: Any) -> tuple[Plan, Boundaries]:
     return plan, boundaries(plan, counts)
 
 
-def entry(values: list[dict[str, Any]], **settings: Any) -> Entry:
+def entry(values: list[dict[str, Any]], **settings: Any) -> PublishedEntry:
     source = {"paper": "A & B 2025", "arxiv": "2501.00010", "where": "table 1", "form": "table", "read": "paper"}
-    return Entry.model_validate({**source, "settings": SETTINGS | settings, "values": values})
+    return PublishedEntry.model_validate({**source, "settings": SETTINGS | settings, "values": values})
 
 
 def value(algorithm: str = "grpo", benchmark: str = "math-500", **keys: Any) -> dict[str, Any]:
     return {"benchmark": benchmark, "algorithm": algorithm, "percent": {1: 60.0}, "problems": 4, **keys}
 
 
-def ours(pair: beside.Pair) -> beside.Ours:
+def ours(pair: beside.Beside) -> beside.Ours:
     assert isinstance(pair.ours, beside.Ours)
     return pair.ours
 
@@ -184,7 +184,7 @@ def test_an_algorithm_that_is_changed_under_its_own_name_differs(tmp_path: Path)
 
 def test_the_sampling_design_is_a_setting(tmp_path: Path) -> None:
     plan = planned(tmp_path, sampling=STUDY["sampling"] | {"stop_after": 3, "rounds": [4, 256]})
-    cell = beside.Cell("qwen", "base", "math-500", 0)
+    cell = beside.OwnCell("qwen", "base", "math-500", 0)
     mine = beside._settings(plan, beside.Ours(cell, 4, 0, 0, 0, 0, 0))
     assert beside._compare(entry([value()]).settings, mine)[0] == {"samples": ("256", "4, 256, until 3 are correct")}
 

@@ -16,7 +16,7 @@ from expected import CORRECT, one
 from hostile import HOSTILE, hostile_page
 
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.claims import Verdict, judge, ledger, load_claims, read_tables
+from boundary_bench.claims import ClaimVerdict, judge, ledger, load_claims, read_tables
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.figures.style import sampled, settings
@@ -206,8 +206,8 @@ def test_the_ledger_shows_every_claim_and_every_number(tmp_path: Path) -> None:
     judged = judge(load_claims(), read_tables(folder))
     shown = entries(judged)
     assert {entry.claim.id for entry in shown} == {claim.id for claim in load_claims()}
-    assert {entry.verdict for entry in shown} == set(Verdict)
-    places = [list(Verdict).index(entry.verdict) for entry in shown]
+    assert {entry.verdict for entry in shown} == set(ClaimVerdict)
+    places = [list(ClaimVerdict).index(entry.verdict) for entry in shown]
     assert places == sorted(places)
     for entry in shown:
         (source,) = [each for each in judged.claims if each.claim is entry.claim]
@@ -216,7 +216,7 @@ def test_the_ledger_shows_every_claim_and_every_number(tmp_path: Path) -> None:
         assert len(entry.rules) == len(entry.claim.parts)
         assert bool(entry.found) or bool(entry.missing)
     (crossed,) = [entry for entry in shown if entry.claim.id == "yue-above-at-1-below-at-large-k"]
-    assert crossed.verdict == Verdict.SUPPORTED and crossed.counts == [(Verdict.SUPPORTED, 5)]
+    assert crossed.verdict == ClaimVerdict.SUPPORTED and crossed.counts == [(ClaimVerdict.SUPPORTED, 5)]
     once, many = crossed.found[0].lines
     assert (once.estimate, once.interval, many.estimate) == (".2", "[.19, .21]", "\N{MINUS SIGN}.2")
     assert many.place == "differences.csv: base grpo seed 0 step 2000 countdown, all, k 256"

@@ -27,8 +27,8 @@ from boundary_bench.report.page import samples
 from boundary_bench.report.page.cases import (
     MOST_CASES,
     MOST_OF_KIND,
-    Change,
-    Kind,
+    CaseKind,
+    RunChange,
     choose,
     most_of_kind,
     success_interval,
@@ -86,17 +86,17 @@ def lines(plan: Plan, name: str) -> list[dict[str, Any]]:
 # which problems
 
 
-def fake(p_P: list[float], held: dict[Kind, list[int]], disputes: dict[int, int] | None = None) -> Change:
+def fake(p_P: list[float], held: dict[CaseKind, list[int]], disputes: dict[int, int] | None = None) -> RunChange:
     count = len(p_P)
-    masks = {kind: np.isin(np.arange(count), held.get(kind, [])) for kind in Kind}
+    masks = {kind: np.isin(np.arange(count), held.get(kind, [])) for kind in CaseKind}
     disputes_P = np.array([(disputes or {}).get(place, 0) for place in range(count)])
-    return Change(np.array(p_P), np.array(p_P), masks | {Kind.DISPUTED: disputes_P > 0}, disputes_P)
+    return RunChange(np.array(p_P), np.array(p_P), masks | {CaseKind.DISPUTED: disputes_P > 0}, disputes_P)
 
 
 def test_problems_are_chosen_by_seeds_then_by_p_then_by_place() -> None:
     changes = [
-        fake([0.01, 0.01, 0.001, 0.02, 1.0], {Kind.GAINED: [0, 1, 2, 3]}),
-        fake([1.0, 1.0, 1.0, 0.04, 1.0], {Kind.GAINED: [3]}),
+        fake([0.01, 0.01, 0.001, 0.02, 1.0], {CaseKind.GAINED: [0, 1, 2, 3]}),
+        fake([1.0, 1.0, 1.0, 0.04, 1.0], {CaseKind.GAINED: [3]}),
     ]
     assert choose(changes, 4) == [3, 2, 0, 1]
     assert choose(changes, 2) == [3, 2]
@@ -105,7 +105,11 @@ def test_problems_are_chosen_by_seeds_then_by_p_then_by_place() -> None:
 
 def test_a_kind_adds_problems_that_another_has_not_brought() -> None:
     changes = [
-        fake([0.1, 0.2, 0.3, 0.4], {Kind.LOST: [0], Kind.BASE_ALONE: [0, 1, 2], Kind.DISPUTED: []}, {2: 5, 3: 9})
+        fake(
+            [0.1, 0.2, 0.3, 0.4],
+            {CaseKind.LOST: [0], CaseKind.BASE_ALONE: [0, 1, 2], CaseKind.DISPUTED: []},
+            {2: 5, 3: 9},
+        )
     ]
     assert choose(changes, 1) == [0, 1, 3]
     assert choose(changes, 2) == [0, 1, 2, 3]
@@ -118,7 +122,7 @@ def test_disputes_are_chosen_by_how_many_samples_they_are_about() -> None:
 @pytest.mark.parametrize("groups", [0, 1, 8, 13, 200])
 def test_the_number_of_cases_is_bounded(groups: int) -> None:
     most = most_of_kind(groups)
-    assert 1 <= most <= MOST_OF_KIND and (most == 1 or most * groups * len(Kind) <= MOST_CASES)
+    assert 1 <= most <= MOST_OF_KIND and (most == 1 or most * groups * len(CaseKind) <= MOST_CASES)
 
 
 def test_the_interval_of_one_problem_is_that_of_jeffreys() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.grading import Verdict
-from boundary_bench.sampling.block import Grading, graded
+from boundary_bench.sampling.block import BlockGrading, graded
 from boundary_bench.sampling.engine import Responses
 from boundary_bench.sampling.stops import cut
 
@@ -80,7 +80,7 @@ def test_a_response_that_is_cut_at_a_string_has_ended(stop: tuple[str, ...], ver
 
     problem = COUNTDOWN.generate("test", 0, COUNTDOWN.options)[0]
     drawn = responses([list(map(ord, problem.solution + "\nand so on"))], [False])
-    grading = Grading(COUNTDOWN.grader, lambda grader, pairs: [grader.judge(*pair) for pair in pairs], stop)
+    grading = BlockGrading(COUNTDOWN.grader, lambda grader, pairs: [grader.judge(*pair) for pair in pairs], stop)
     table, verdicts = graded(grading, [problem], Tokenizer(), replace(drawn), np.zeros(1, int))
     assert verdicts == [verdict] == [str(Verdict(verdict))]
     assert len(table.column("tokens")[0]) == len(problem.solution) + (1 if stop else len("\nand so on"))

@@ -19,7 +19,7 @@ from training import quiet, same_weights, steps
 from boundary_bench.core.errors import Interrupted, ModelError, TrainingError
 from boundary_bench.models.folder import end_tokens, load_weights
 from boundary_bench.training import load_trainer, state
-from boundary_bench.training.rollouts import Job
+from boundary_bench.training.rollouts import TrainingJob
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Trainer:
     """A backend's train function, and jobs for it."""
 
     train: Callable[..., Path]
-    job: Callable[..., Job]
+    job: Callable[..., TrainingJob]
 
 
 @pytest.fixture(scope="module", params=["reference", pytest.param("trl", marks=pytest.mark.openrlhf)])

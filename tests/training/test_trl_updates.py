@@ -25,7 +25,7 @@ from boundary_bench.core import randomness
 from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.models.folder import load_model, load_tokenizer, load_weights
 from boundary_bench.training import trl
-from boundary_bench.training.rollouts import Job, prompts_of_step
+from boundary_bench.training.rollouts import TrainingJob, prompts_of_step
 from boundary_bench.training.trl import train
 
 pytestmark = pytest.mark.openrlhf
@@ -38,7 +38,7 @@ def even(reference: str, response: str) -> Ruling:
     return Ruling(Verdict.WRONG if len(response) % 2 else Verdict.CORRECT, "by its length")
 
 
-def on_even_texts(chosen: Job) -> Job:
+def on_even_texts(chosen: TrainingJob) -> TrainingJob:
     return replace(chosen, kind=replace(KINDS["countdown"], grader=Grader("even", 1, str, even)))
 
 

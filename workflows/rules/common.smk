@@ -3,21 +3,22 @@
 import os
 import sys
 import time
-from functools import cache
 from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-from boundary_bench.plan import jobs
 from boundary_bench.machine import shared_folder
 from boundary_bench.operations import status
 from boundary_bench.operations import status_text
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
+from boundary_bench.plan.outputs import figures
+from boundary_bench.plan.stages import STAGES, identity, intervals
+from boundary_bench.plan.stages import outputs as outputs_of
 from boundary_bench.study.policies import one_of
-from boundary_bench.core.provenance import file_sha256, fingerprint
+from boundary_bench.core.provenance import file_sha256
 
 STARTED = time.time()
 
@@ -75,8 +76,6 @@ shell.prefix(
     f" STUDY={word(PLAN.path)} RESULTS={word(PLAN.results)} TRAIN=({TRAIN}) SAMPLE=({SAMPLE}); "
 )
 
-LOGS = f"{PLAN.root}/logs"
-
 # a framework takes eight cores a GPU, and without one the machine; the reference trainer one core
 FRAMEWORK = PLAN.study.training.needs_environment
 TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or (
@@ -84,10 +83,29 @@ TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or (
 )
 
 
-@cache
-def settings_of(settings, *names):
-    """The fingerprint of a method of the plan at these names: thousands of jobs share one."""
-    return fingerprint(settings(*names))
+def outputs(stage):
+    """The patterns of the files that a stage declares."""
+    return list(STAGES[stage].outputs(PLAN, *(f"{{{name}}}" for name in STAGES[stage].wildcards)))
+
+
+def log_of(stage):
+    """The pattern of what a job of a stage prints."""
+    return PLAN.log(stage, *(name.replace("{shards}", str(PLAN.shard_count)) for name in STAGES[stage].names))
+
+
+def settings_of(stage):
+    """The fingerprint of what the results of a job depend on, as a function of its wildcards."""
+    names = STAGES[stage].wildcards
+    return lambda wildcards: identity(
+        PLAN, stage, *(int(wildcards[n]) if n in ("step", "shard") else wildcards[n] for n in names)
+    )
+
+
+def given(folder):
+    """The files of a model folder that the study names, or the folder where it is not there; of none nothing."""
+    if not folder:
+        return []
+    return sorted(file for file in Path(folder).glob("*") if file.is_file()) or folder
 
 
 def before(wildcards):
@@ -108,16 +126,7 @@ def evaluated(wildcards):
 
 def leaves(wildcards):
     """All that the report is made of. A function, so that a job which needs none of these names makes none of them."""
-    benchmarks = PLAN.study.benchmarks
-    folders = [(PLAN.measures(policy, b), jobs.MEASURE_FILES) for policy in PLAN.policies for b in benchmarks]
-    folders += [(PLAN.probe(policy, b), jobs.PROBE_FILES) for policy, b in PLAN.probes]
-    folders += [(PLAN.comparison(run, b), jobs.COMPARISON_FILES) for run in PLAN.runs for b in benchmarks]
-    return [
-        *map(PLAN.problems, PLAN.problem_sets),
-        *(PLAN.checkpoint(run, step) for run in PLAN.runs for step in PLAN.study.training.segments),
-        *(file for policy in PLAN.policies for b in benchmarks for file in PLAN.samples(policy, b)),
-        *(f"{folder}/{name}" for folder, names in folders for name in names),
-    ]
+    return [file for job in STAGES["report"].needs(PLAN) for file in outputs_of(PLAN, job)]
 
 
 def captioned(file):
@@ -133,8 +142,8 @@ def captioned(file):
 
 
 OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
-REPORT = jobs.report_files(PLAN)
-FIGURES = {figure.stem: figure for figure in jobs.figures(PLAN)}
+REPORT = outputs("report")
+FIGURES = {figure.stem: figure for figure in figures(PLAN)}
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
 NAMED = list(PLAN.named.values())
 

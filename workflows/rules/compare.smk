@@ -2,11 +2,11 @@ rule compare:
     input:
         evaluated,
     output:
-        [PLAN.root / "comparisons/{run}/{benchmark}" / name for name in jobs.COMPARISON_FILES],
+        outputs("compare"),
     log:
-        f"{LOGS}/compare/{{run}}/{{benchmark}}.log",
+        log_of("compare"),
     params:
-        settings=PLAN.analysis_settings("compare"),
+        settings=settings_of("compare"),
     shell:
         'boundary-bench compare "$STUDY" --results "$RESULTS" --run {wildcards.run:q} --benchmark {wildcards.benchmark:q}'
-        " 2>&1 | record {log:q}"
+        " --settings {params.settings:q} 2>&1 | record {log:q}"

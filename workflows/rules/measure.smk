@@ -1,13 +1,13 @@
 rule measure:
     input:
-        samples=[PLAN.shard("{policy}", "{benchmark}", shard) for shard in PLAN.shards],
-        problems=PLAN.problems("{benchmark}"),
+        samples=[PLAN.shard(shard=shard) for shard in PLAN.shards],
+        problems=PLAN.problems(),
     output:
-        [PLAN.root / "measures/{policy}/{benchmark}" / name for name in jobs.MEASURE_FILES],
+        outputs("measure"),
     log:
-        f"{LOGS}/measure/{{policy}}/{{benchmark}}.log",
+        log_of("measure"),
     params:
-        settings=lambda wildcards: PLAN.grader_settings(wildcards.benchmark),
+        settings=settings_of("measure"),
     shell:
         'boundary-bench measure "$STUDY" --results "$RESULTS" --policy {wildcards.policy:q} --benchmark {wildcards.benchmark:q}'
-        " 2>&1 | record {log:q}"
+        " --settings {params.settings:q} 2>&1 | record {log:q}"

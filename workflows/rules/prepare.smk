@@ -7,11 +7,11 @@ rule prepare:
     input:
         lambda wildcards: PLAN.problem_sets[wildcards.benchmark].entry.data or [],
     output:
-        PLAN.problems("{benchmark}"),
+        outputs("prepare"),
     log:
-        f"{LOGS}/prepare/{{benchmark}}.log",
+        log_of("prepare"),
     params:
-        settings=lambda wildcards: settings_of(PLAN.problem_settings, wildcards.benchmark),
+        settings=settings_of("prepare"),
     shell:
         'boundary-bench prepare "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark:q}'
         " --settings {params.settings:q} 2>&1 | record {log:q}"
@@ -19,14 +19,14 @@ rule prepare:
 
 rule overlap:
     input:
-        problems=PLAN.problems("{benchmark}"),
+        problems=PLAN.problems(),
         training=PLAN.problems(TRAINING_SET),
     output:
-        PLAN.overlap("{benchmark}"),
+        outputs("overlap"),
     log:
-        f"{LOGS}/overlap/{{benchmark}}.log",
+        log_of("overlap"),
     params:
-        settings=lambda wildcards: settings_of(PLAN.overlap_settings, wildcards.benchmark),
+        settings=settings_of("overlap"),
     shell:
         'boundary-bench overlap "$STUDY" --results "$RESULTS" --benchmark {wildcards.benchmark:q}'
         " --settings {params.settings:q} 2>&1 | record {log:q}"

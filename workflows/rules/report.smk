@@ -8,9 +8,9 @@ rule report:
         # the report of Snakemake holds all that it shows: not the samples, and of a figure what can be enlarged
         [file if file.suffix in (".png", ".zip") else captioned(file) for file in REPORT],
     log:
-        f"{LOGS}/report.log",
+        log_of("report"),
     params:
-        settings=PLAN.analysis_settings("report"),
+        settings=settings_of("report"),
         literature=[file_sha256(path) for path in LITERATURE.values()],
     shell:
-        'boundary-bench report "$STUDY" --results "$RESULTS" 2>&1 | record {log:q}'
+        'boundary-bench report "$STUDY" --results "$RESULTS" --settings {params.settings:q} 2>&1 | record {log:q}'

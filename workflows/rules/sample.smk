@@ -1,19 +1,17 @@
 rule sample:
     input:
         weights=lambda wildcards: PLAN.weights(PLAN.policy(wildcards.policy)),
-        problems=PLAN.problems("{benchmark}"),
+        problems=PLAN.problems(),
     output:
-        PLAN.shard("{policy}", "{benchmark}", "{shard}"),
+        outputs("sample"),
     log:
-        PLAN.sample_log("{policy}", "{benchmark}", "{shard}"),
+        log_of("sample"),
     threads: 4 * PLAN.study.sampling.gpus or 1
     resources:
         gpu=PLAN.study.sampling.gpus,
         nodes=1,
     params:
-        settings=lambda wildcards: settings_of(
-            PLAN.sample_settings, wildcards.benchmark, PLAN.policy(wildcards.policy).model
-        ),
+        settings=settings_of("sample"),
         design=PLAN.design_settings,
     shell:
         '"${{SAMPLE[@]}}" sample "$STUDY" --results "$RESULTS" --policy {wildcards.policy:q}'

@@ -4,16 +4,15 @@ rule train:
         problems=PLAN.problems(TRAINING_SET),
         before=before,
     output:
-        PLAN.root / "checkpoints/{run}/step{step}/manifest.json",
-        PLAN.root / "checkpoints/{run}/step{step}/log.jsonl",
+        outputs("train"),
     log:
-        f"{LOGS}/train/{{run}}/step{{step}}.log",
+        log_of("train"),
     threads: TRAIN_THREADS
     resources:
         gpu=PLAN.study.training.gpus,
         nodes=PLAN.study.training.openrlhf.nodes,
     params:
-        settings=lambda wildcards: settings_of(PLAN.train_settings, PLAN.run(wildcards.run)),
+        settings=settings_of("train"),
     shell:
         '"${{TRAIN[@]}}" train "$STUDY" --results "$RESULTS" --run {wildcards.run:q} --step {wildcards.step:q}'
         " --settings {params.settings:q} 2>&1 | record {log:q}"

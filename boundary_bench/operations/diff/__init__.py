@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boundary_bench.operations.diff.numbers import Cell, Numbers, State, numbers
-from boundary_bench.operations.diff.settings import Settings, settings
+from boundary_bench.operations.diff.settings import SettingsDiff, settings
 from boundary_bench.operations.diff.sides import Side, locate, read_side
-from boundary_bench.operations.diff.verdicts import Move, Verdicts, verdicts
+from boundary_bench.operations.diff.verdicts import ChangedVerdict, Verdicts, verdicts
 
-__all__ = ["Cell", "Contrast", "Move", "Numbers", "Settings", "Side", "State", "Verdicts", "contrast", "locate"]
+__all__ = [
+    "Cell",
+    "ChangedVerdict",
+    "Contrast",
+    "Numbers",
+    "SettingsDiff",
+    "Side",
+    "State",
+    "Verdicts",
+    "contrast",
+    "locate",
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class Contrast:
 
     a: Side
     b: Side
-    settings: Settings
+    settings: SettingsDiff
     numbers: Numbers
     verdicts: Verdicts
 

@@ -108,7 +108,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PolicyPair:
     """A policy on a benchmark that both sides have.
 
     Attributes:
@@ -135,7 +135,7 @@ class Only:
 class Numbers:
     """Every number that both sides have."""
 
-    pairs: list[Pair]
+    pairs: list[PolicyPair]
     cells: list[Cell]
     only_a: Only
     only_b: Only
@@ -197,7 +197,7 @@ def _places(side: Side) -> dict[Place, set[int]]:
 class _Both:
     """A pair with the counts of both sides, where they are there."""
 
-    pair: Pair
+    pair: PolicyPair
     a: Measured | None
     b: Measured | None
 
@@ -231,7 +231,7 @@ def _read(a: Side, b: Side, place: Place, ks: list[int]) -> _Both:
     weights = [side.provenance["weights_sha256"].get(place.policy) for side in (a, b)]
     same = weights[0] == weights[1] and weights[0] is not None
     problems = int(_number(a, "pass_at_k", "problems", place, ks[0]))
-    return _Both(Pair(place, state, reason, same, problems), *counts)
+    return _Both(PolicyPair(place, state, reason, same, problems), *counts)
 
 
 def _state(
@@ -253,7 +253,7 @@ def _state(
     if found[0] == found[1]:
         return State.IDENTICAL, ""
     lacking = " and ".join(name for name, each in (("A", of_a), ("B", of_b)) if each is None)
-    kind = [side.provenance["fingerprints"].get("problems", {}).get(place.benchmark) for side in (a, b)]
+    kind = [side.provenance["fingerprints"].get("prepare", {}).get(place.benchmark) for side in (a, b)]
     doubt = "" if kind[0] == kind[1] else ", and the settings of the problems differ"
     return State.UNPAIRED, f"a paired interval needs measures/, which {lacking} lacks{doubt}"
 
@@ -291,7 +291,7 @@ def _resamples(problems: int) -> Resamples:
     return resampled(ANALYSIS, problems)
 
 
-def _plain(a: Side, b: Side, table: str, column: str, pair: Pair, k: int) -> Cell:
+def _plain(a: Side, b: Side, table: str, column: str, pair: PolicyPair, k: int) -> Cell:
     """A difference of two tables, of which no interval can be known."""
     of_a, low, high = (_number(a, table, name, pair.place, k) for name in (column, "low", "high"))
     of_b = _number(b, table, column, pair.place, k)

@@ -22,7 +22,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Value:
+class ChangedValue:
     """A value that differs; None where a side has none."""
 
     path: str
@@ -31,24 +31,24 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SettingsDiff:
     """What two results were made with.
 
     Attributes:
-        kinds: of ``problems``, ``models``, ``runs``, ``samples``, ``analysis`` and what else has fingerprints.
+        kinds: of every stage, and of what the literature says.
         values: those that differ.
     """
 
     kinds: dict[str, Names]
-    values: list[Value]
+    values: list[ChangedValue]
 
 
-def settings(a: Side, b: Side) -> Settings:
+def settings(a: Side, b: Side) -> SettingsDiff:
     """Compare what is in ``provenance.json`` of both."""
     of_a, of_b = a.provenance["fingerprints"], b.provenance["fingerprints"]
     kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
     parts = ({part: side.provenance[part] for part in PARTS} for side in (a, b))
-    return Settings(kinds, list(_values(*parts)))
+    return SettingsDiff(kinds, list(_values(*parts)))
 
 
 def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
@@ -61,7 +61,7 @@ def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
     )
 
 
-def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[Value]:
+def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[ChangedValue]:
     """What differs, each by its path: a block or a list that one side has alone is one value."""
     waiting: list[tuple[str, Any, Any]] = [("", a, b)]
     while waiting:
@@ -70,4 +70,4 @@ def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[Value]:
             names = reversed({**of_a, **of_b})
             waiting += [(f"{path}.{name}" if path else name, of_a.get(name), of_b.get(name)) for name in names]
         elif of_a != of_b:
-            yield Value(path, of_a, of_b)
+            yield ChangedValue(path, of_a, of_b)

@@ -14,7 +14,7 @@ from typing import Any
 from boundary_bench.core.text import aligned
 from boundary_bench.operations.diff import Contrast
 from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, Only, State
-from boundary_bench.operations.diff.settings import Names, Settings
+from boundary_bench.operations.diff.settings import Names, SettingsDiff
 from boundary_bench.operations.diff.sides import Side
 from boundary_bench.operations.diff.verdicts import Verdicts
 from boundary_bench.statistics.paired import ROUNDING
@@ -94,7 +94,7 @@ def _side(name: str, side: Side) -> str:
     return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit}{dirty})"
 
 
-def _settings(found: Settings) -> list[str]:
+def _settings(found: SettingsDiff) -> list[str]:
     lines = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
     values = [f"  {each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
     return ["made with, A -> B", *lines, *_first(values)]

@@ -23,7 +23,7 @@ COURSES = frozenset([*map(str, Course), "unknown"])
 
 
 @dataclass(frozen=True)
-class Move:
+class ChangedVerdict:
     """A verdict that is another one in B.
 
     Attributes:
@@ -47,7 +47,7 @@ class Verdicts:
     """
 
     compared: dict[str, int]
-    moved: list[Move]
+    moved: list[ChangedVerdict]
     left_out: int
 
 
@@ -84,7 +84,7 @@ def _chosen(tables: Tables, keys: dict[str, set[tuple[str, ...]]]) -> Tables:
     return replace(tables, rows=chosen)
 
 
-def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[Move]:
+def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[ChangedVerdict]:
     """The verdict on every change, with what became of its number."""
     cells = {(cell.place, cell.k): cell for cell in numbers.cells}  # of two, the later one is the change
     for key, move in _of_table("change", "differences", a, b, CHANGES):
@@ -101,7 +101,7 @@ def _steps(tables: Tables) -> dict[tuple[str, ...], set[str]]:
 
 def _of_table(
     column: str, table: str, a: Tables, b: Tables, known: frozenset[str]
-) -> Iterator[tuple[tuple[str, ...], Move]]:
+) -> Iterator[tuple[tuple[str, ...], ChangedVerdict]]:
     """The verdicts in a column of a table, by the keys of their rows."""
     stratum = KEYS[table].index("stratum")
     for key, row in a.rows[table].items():
@@ -114,7 +114,7 @@ def _of_table(
                     f"{tables.folder / table}.csv, row of {'/'.join(key)}: found {column} {found!r}, expected one of "
                     f"{', '.join(sorted(known))}; run the report stage again"
                 )
-        yield key, Move(column, _where(table, key), str(pair[0]), str(pair[1]))
+        yield key, ChangedVerdict(column, _where(table, key), str(pair[0]), str(pair[1]))
 
 
 def _where(table: str, key: tuple[str, ...]) -> str:
@@ -139,14 +139,16 @@ def _note(cell: Cell | None) -> str:
     return f"number {cell.difference:+.3f}, {'moved' if cell.moved else 'not beyond chance'}, q {cell.q:.2g}"
 
 
-def _of_claims(a: Ledger, b: Ledger) -> dict[str, list[Move]]:
+def _of_claims(a: Ledger, b: Ledger) -> dict[str, list[ChangedVerdict]]:
     """The verdicts of the study on every claim, and of every run and benchmark that both judge."""
     whole, single = [], []
     for of_a, of_b in zip(a.claims, b.claims, strict=True):
-        whole.append(Move("claim", of_a.claim.id, str(of_a.verdict), str(of_b.verdict)))
+        whole.append(ChangedVerdict("claim", of_a.claim.id, str(of_a.verdict), str(of_b.verdict)))
         others = {finding.unit: finding for finding in of_b.findings}
         single += [
-            Move("claim of a run", f"{of_a.claim.id}: {finding.unit}", str(finding.verdict), str(other.verdict))
+            ChangedVerdict(
+                "claim of a run", f"{of_a.claim.id}: {finding.unit}", str(finding.verdict), str(other.verdict)
+            )
             for finding in of_a.findings
             if (other := others.get(finding.unit))
         ]

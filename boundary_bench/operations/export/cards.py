@@ -8,25 +8,25 @@ from typing import Any
 
 import yaml
 
-from boundary_bench.claims import Verdict, judge, load_claims
+from boundary_bench.claims import ClaimVerdict, judge, load_claims
 from boundary_bench.operations.export.every_eval_ever import Record, of_policy
-from boundary_bench.operations.export.source import Source, unit_of
+from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.report.limits import limits
 from boundary_bench.statistics.intervals import METHODS
 from boundary_bench.study.policies import Policy
 from boundary_bench.tables.formats import Pivot, attempts, markdown
-from boundary_bench.tables.reading import Unit, base_of
+from boundary_bench.tables.reading import Subject, base_of
 
 TAGS = ["boundary-bench", "rlvr", "pass-at-k"]
 
 
-def result_card(source: Source) -> str:
+def result_card(source: Exported) -> str:
     """The study on one page: what was compared, how, what came out, what that cannot show, and how to repeat it."""
     plan, code = source.plan, source.provenance.code
     name = plan.study.study
     date = datetime.fromtimestamp(source.made, UTC).date().isoformat()
     found = judge(load_claims(), source.tables)
-    verdicts = {str(verdict): sum(each.verdict == verdict for each in found.claims) for verdict in Verdict}
+    verdicts = {str(verdict): sum(each.verdict == verdict for each in found.claims) for verdict in ClaimVerdict}
     claims = {**verdicts, "tests": found.tested, "decided": found.decided, "false_discovery_rate": found.rate}
     front = {**_what(source), "date": date, "commit": code.commit, "claims": claims, "headline": [*_headline(source)]}
     parts = [
@@ -49,7 +49,7 @@ def result_card(source: Source) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _what(source: Source) -> dict[str, Any]:
+def _what(source: Exported) -> dict[str, Any]:
     """What was compared, and how it is counted."""
     study, design = source.plan.study, source.plan.design
     analysis = study.analysis.model_dump(mode="json", exclude={"ks"})
@@ -68,20 +68,20 @@ def _what(source: Source) -> dict[str, Any]:
     }
 
 
-def _ks(source: Source) -> list[int]:
+def _ks(source: Exported) -> list[int]:
     """The smallest, the middle and the largest k."""
     ks = source.plan.study.ks
     return sorted({ks[0], ks[len(ks) // 2], ks[-1]})
 
 
-def _units(source: Source) -> list[Unit]:
+def _units(source: Exported) -> list[Subject]:
     """Every run at its last evaluated step, on every benchmark."""
     plan = source.plan
     last = [plan.policies_of(run)[-1] for run in plan.runs]
     return [unit_of(policy, benchmark) for benchmark in plan.study.benchmarks for policy in last]
 
 
-def _headline(source: Source) -> Iterator[dict[str, Any]]:
+def _headline(source: Exported) -> Iterator[dict[str, Any]]:
     for unit in _units(source):
         for k in _ks(source):
             row = source.row("differences", unit, k=k)
@@ -91,7 +91,7 @@ def _headline(source: Source) -> Iterator[dict[str, Any]]:
             yield {**vars(unit), "seed": int(unit.seed), "k": k, **numbers, "change": change}
 
 
-def _table(source: Source, benchmark: str) -> Pivot:
+def _table(source: Exported, benchmark: str) -> Pivot:
     ks = _ks(source)
     changes = [f"pass@{k}, minus the base's" for k in ks]
     header = ["model", "algorithm", "seed", "step", *changes, "ahead", "gained", "lost", "greedy", "the base's"]
@@ -99,7 +99,7 @@ def _table(source: Source, benchmark: str) -> Pivot:
     return Pivot(benchmark, header, rows, 4)
 
 
-def _line(source: Source, unit: Unit, ks: list[int]) -> list[str]:
+def _line(source: Exported, unit: Subject, ks: list[int]) -> list[str]:
     boundary = source.row("boundary", unit)
     leader, crossing = (source.cell("boundary", boundary, name) for name in ("leader", "crossover"))
     if crossing != "inf":
@@ -113,13 +113,13 @@ def _line(source: Source, unit: Unit, ks: list[int]) -> list[str]:
     ]
 
 
-def _interval(source: Source, table: str, row: dict[str, str], column: str, sign: str = "") -> str:
+def _interval(source: Exported, table: str, row: dict[str, str], column: str, sign: str = "") -> str:
     ends = ("low", "high") if table == "differences" else (f"{column}_low", f"{column}_high")
     value, low, high = (source.value(table, row, name) for name in (column, *ends))
     return f"{value:{sign}z.3f} [{low:{sign}z.3f}, {high:{sign}z.3f}]"
 
 
-def model_card(source: Source, policy: Policy, records: Mapping[str, Record]) -> str:
+def model_card(source: Exported, policy: Policy, records: Mapping[str, Record]) -> str:
     """A checkpoint's card, whose ``model-index`` the hub shows as its evaluation results."""
     from huggingface_hub import EvalResult, ModelCardData
 

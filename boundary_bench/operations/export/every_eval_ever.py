@@ -15,7 +15,7 @@ from typing import Any
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.provenance import fingerprint
-from boundary_bench.operations.export.source import Source, unit_of
+from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.registry import KEYS, Row
 
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))(?!(?:data|unknown)$)\w(?:[\w.-]*[\w-])?", re.I | re.A)
 
 
-def records(source: Source, organization: str) -> dict[str, Record]:
+def records(source: Exported, organization: str) -> dict[str, Record]:
     """Every record by its path below the datastore's root.
 
     Raises:
@@ -66,14 +66,14 @@ def _check_folder(name: str, what: str) -> None:
         )
 
 
-def _record(source: Source, policy: Policy, benchmark: str, organization: str) -> Record:
+def _record(source: Exported, policy: Policy, benchmark: str, organization: str) -> Record:
     plan, code = source.plan, source.provenance.code
     model = _model_info(source, policy, organization)
     made_of = {
         "policy": policy.name,
         "weights": model["additional_details"]["weights_sha256"],
         "samples": source.fact("samples_sha256", policy.name, benchmark),
-        "measure": source.fact("fingerprints", "analysis", "measure"),
+        "measure": source.fact("fingerprints", "measure", benchmark),
     }
     theirs = policy.run is None and plan.study.models[policy.model].hub
     return {
@@ -97,7 +97,7 @@ def _record(source: Source, policy: Policy, benchmark: str, organization: str) -
     }
 
 
-def _model_info(source: Source, policy: Policy, organization: str) -> Record:
+def _model_info(source: Exported, policy: Policy, organization: str) -> Record:
     plan = source.plan
     base, sampling = plan.study.models[policy.model], plan.study.sampling
     details: dict[str, Any] = {
@@ -121,27 +121,27 @@ def _model_info(source: Source, policy: Policy, organization: str) -> Record:
     }
 
 
-def _trained(source: Source, run: Run) -> dict[str, Any]:
-    settings, problems = source.plan.train_settings(run), source.plan.study.training
-    training = settings["training"]
-    if "flags" in training:
+def _trained(source: Exported, run: Run) -> dict[str, Any]:
+    problems = source.plan.study.training
+    training = source.plan.trainings[run.algorithm].course(usual=True)
+    if own := training.get("openrlhf"):
         # OpenRLHF takes the key of a logger's account as a flag
-        training["flags"] = {name: value for name, value in training["flags"].items() if not name.startswith("logger.")}
+        own["flags"] = {name: value for name, value in own["flags"].items() if not name.startswith("logger.")}
     return {
         "algorithm": run.algorithm,
-        "objective": settings["objective"],
+        "objective": source.plan.objectives[run.algorithm].identity(usual=True),
         "training_seed": run.seed,
         "training": training,
         "trained_on": {"benchmark": problems.benchmark, "options": problems.options},
-        "training_fingerprint": source.fact("fingerprints", "runs", run.name),
+        "training_fingerprint": source.fact("fingerprints", "train", run.name),
     }
 
 
-def _results(source: Source, policy: Policy, benchmark: str) -> list[Record]:
+def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
     """pass@k at every k, then greedy accuracy."""
     plan, unit = source.plan, unit_of(policy, benchmark)
     sampling = plan.study.sampling
-    drawn = plan.sample_settings(benchmark, policy.model)["sampling"]
+    drawn = plan.study.sampling.drawing(usual=True)
     tokens, command = sampling.max_tokens, f"snakemake --cores all --config study={plan.study.study}"
     shared = {"max_tokens": tokens, "execution_command": command}
     at_random = {
@@ -190,7 +190,7 @@ def _results(source: Source, policy: Policy, benchmark: str) -> list[Record]:
     ]
 
 
-def _score(source: Source, table: str, row: Row, columns: tuple[str, str, str]) -> Record:
+def _score(source: Exported, table: str, row: Row, columns: tuple[str, str, str]) -> Record:
     """A number with its interval; the other cells of its row go with it as they are written."""
     score, low, high = (source.value(table, row, column) for column in columns)
     shown = {*KEYS[table], *columns, "policy", "level", "interval"}
@@ -210,14 +210,14 @@ def _score(source: Source, table: str, row: Row, columns: tuple[str, str, str]) 
     }
 
 
-def _source_data(source: Source, benchmark: str, problems: int) -> Record:
+def _source_data(source: Exported, benchmark: str, problems: int) -> Record:
     chosen = source.plan.problem_sets[benchmark]
     entry, hub = chosen.entry, chosen.kind.source
     details = {
         "benchmark": chosen.kind.name,
         "split": entry.split,
         "options": chosen.options.model_dump(mode="json"),
-        "fingerprint": source.fact("fingerprints", "problems", benchmark),
+        "fingerprint": source.fact("fingerprints", "prepare", benchmark),
     }
     if hub and not entry.data:
         where = {"source_type": "hf_dataset", "hf_repo": hub.hub, "hf_split": hub.splits[entry.split]}

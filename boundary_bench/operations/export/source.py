@@ -16,7 +16,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.study.file import explain
 from boundary_bench.study.policies import Policy
 from boundary_bench.study.study import Study
-from boundary_bench.tables.reading import Unit, Untestable
+from boundary_bench.tables.reading import Subject, Untestable
 from boundary_bench.tables.registry import BASE, Row
 
 
@@ -32,7 +32,7 @@ class Provenance(BaseModel):
 
 
 @dataclass(frozen=True)
-class Source:
+class Exported:
     """A finished study.
 
     Attributes:
@@ -62,7 +62,7 @@ class Source:
             found = found[key]
         return found
 
-    def row(self, table: str, unit: Unit, **further: Any) -> Row:
+    def row(self, table: str, unit: Subject, **further: Any) -> Row:
         """The row of a unit, all strata together.
 
         Raises:
@@ -98,14 +98,14 @@ class Source:
         return DataError(f"{self.tables.folder} lacks what is to be exported: {what}; run the report stage again")
 
 
-def unit_of(policy: Policy, benchmark: str) -> Unit:
+def unit_of(policy: Policy, benchmark: str) -> Subject:
     """The place of a policy in the tables."""
     run = policy.run
     algorithm, seed = (run.algorithm, str(run.seed)) if run else (BASE, "")
-    return Unit(policy.model, algorithm, seed, policy.step, benchmark)
+    return Subject(policy.model, algorithm, seed, policy.step, benchmark)
 
 
-def read_source(plan: Plan) -> Source:
+def read_source(plan: Plan) -> Exported:
     """Read the tables in a plan's folder, and the study that they are of: it may be an earlier or another one.
 
     Raises:
@@ -119,4 +119,4 @@ def read_source(plan: Plan) -> Source:
     except ValidationError as fault:
         raise DataError(f"{explain(fault, str(path))}\nrun the report stage again, with this version") from None
     made = provenance.code.committed or int(path.stat().st_mtime)
-    return Source(Plan(provenance.study, plan.path, plan.results), tables, provenance, made)
+    return Exported(Plan(provenance.study, plan.path, plan.results), tables, provenance, made)

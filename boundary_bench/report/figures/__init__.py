@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from boundary_bench.plan import Plan
-from boundary_bench.plan.jobs import figures
+from boundary_bench.plan.outputs import figures
 from boundary_bench.report.figures.boundary_map import boundary_map
 from boundary_bench.report.figures.curves import pass_curves
 from boundary_bench.report.figures.dynamics import dynamics

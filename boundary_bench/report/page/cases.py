@@ -22,7 +22,7 @@ MOST_OF_KIND = 8
 MOST_CASES = 320
 
 
-class Kind(StrEnum):
+class CaseKind(StrEnum):
     """Why a problem is shown; the order is that of choosing."""
 
     GAINED = "gained"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Change:
+class RunChange:
     """What one run's last checkpoint changed at each problem.
 
     Attributes:
@@ -46,11 +46,11 @@ class Change:
 
     p_P: np.ndarray
     q_P: np.ndarray
-    held: dict[Kind, np.ndarray]
+    held: dict[CaseKind, np.ndarray]
     disputes_P: np.ndarray
 
 
-def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> Change:
+def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> RunChange:
     """What a checkpoint changed at each problem.
 
     Args:
@@ -64,21 +64,21 @@ def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndar
     moved = gained_and_lost(design, *((each.samples_P, each.correct_P) for each in (base, checkpoint)), rate)
     base_P, checkpoint_P = (solved(each.correct_P, 1) for each in (base, checkpoint))
     held = {
-        Kind.GAINED: moved.gained_P,
-        Kind.LOST: moved.lost_P,
-        Kind.BASE_ALONE: base_P & ~checkpoint_P,
-        Kind.CHECKPOINT_ALONE: checkpoint_P & ~base_P,
-        Kind.DISPUTED: disputes_P > 0,
+        CaseKind.GAINED: moved.gained_P,
+        CaseKind.LOST: moved.lost_P,
+        CaseKind.BASE_ALONE: base_P & ~checkpoint_P,
+        CaseKind.CHECKPOINT_ALONE: checkpoint_P & ~base_P,
+        CaseKind.DISPUTED: disputes_P > 0,
     }
-    return Change(moved.p_two_sided_P, false_discovery_control(moved.p_two_sided_P), held, disputes_P)
+    return RunChange(moved.p_two_sided_P, false_discovery_control(moved.p_two_sided_P), held, disputes_P)
 
 
 def most_of_kind(groups: int) -> int:
     """Problems to show of each kind where there are so many algorithms and benchmarks to show it for."""
-    return min(MOST_OF_KIND, max(1, MOST_CASES // max(1, groups * len(Kind))))
+    return min(MOST_OF_KIND, max(1, MOST_CASES // max(1, groups * len(CaseKind))))
 
 
-def choose(changes: Sequence[Change], most: int) -> list[int]:
+def choose(changes: Sequence[RunChange], most: int) -> list[int]:
     """Places of the problems to show of an algorithm on a benchmark: of each kind at most so many further ones.
 
     First those that are of the kind in most seeds (for disputes: with most disputed samples), then by the smallest
@@ -88,9 +88,9 @@ def choose(changes: Sequence[Change], most: int) -> list[int]:
         changes: one a seed.
     """
     chosen: dict[int, None] = {}
-    for kind in Kind:
+    for kind in CaseKind:
         held_SP, p_SP = (np.stack(values) for values in ([c.held[kind] for c in changes], [c.p_P for c in changes]))
-        weight_P = sum(c.disputes_P for c in changes) if kind is Kind.DISPUTED else held_SP.sum(0)
+        weight_P = sum(c.disputes_P for c in changes) if kind is CaseKind.DISPUTED else held_SP.sum(0)
         least_P = np.where(held_SP, p_SP, 1).min(0)
         order = np.lexsort((least_P, -np.asarray(weight_P)))  # stable: ties stay in the order of the file
         fresh = [place for place in order.tolist() if held_SP[:, place].any() and place not in chosen]

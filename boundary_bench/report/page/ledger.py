@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from boundary_bench.claims.claim import Claim, Course, Needs, Part, Share, Value
+from boundary_bench.claims.claim import Claim, CoursePart, Needs, Part, SharePart, ValuePart
 from boundary_bench.claims.evidence import Evidence
-from boundary_bench.claims.verdicts import Finding, Judged, Ledger, Verdict
+from boundary_bench.claims.verdicts import ClaimVerdict, Finding, Judged, Ledger
 from boundary_bench.tables.writing import number
 
 #: A sign for every verdict, for those who do not see its colour.
 SIGNS = {
-    Verdict.SUPPORTED: "\N{CHECK MARK}",
-    Verdict.CONTRADICTED: "\N{MULTIPLICATION X}",
-    Verdict.UNDECIDED: "?",
-    Verdict.NOT_TESTABLE: "\N{EN DASH}",
+    ClaimVerdict.SUPPORTED: "\N{CHECK MARK}",
+    ClaimVerdict.CONTRADICTED: "\N{MULTIPLICATION X}",
+    ClaimVerdict.UNDECIDED: "?",
+    ClaimVerdict.NOT_TESTABLE: "\N{EN DASH}",
 }
 
 
@@ -38,18 +38,18 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Found:
+class LedgerVerdict:
     """The verdict on one run and benchmark, and its numbers."""
 
     unit: str
-    verdict: Verdict
+    verdict: ClaimVerdict
     q: str
     lines: list[Line]
     note: str
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One row of the ledger.
 
     Attributes:
@@ -59,30 +59,30 @@ class Entry:
     """
 
     claim: Claim
-    verdict: Verdict
-    counts: list[tuple[Verdict, int]]
+    verdict: ClaimVerdict
+    counts: list[tuple[ClaimVerdict, int]]
     needs: str
     rules: list[tuple[str, str]]
     missing: list[str]
-    found: list[Found]
+    found: list[LedgerVerdict]
 
 
-def entries(ledger: Ledger) -> list[Entry]:
+def entries(ledger: Ledger) -> list[LedgerEntry]:
     """The claims: supported and contradicted first, then undecided, then those that this study cannot test."""
-    order = list(Verdict)
+    order = list(ClaimVerdict)
     several = len({finding.unit.model for judged in ledger.claims for finding in judged.findings}) > 1
     return [_entry(judged, several) for judged in sorted(ledger.claims, key=lambda judged: order.index(judged.verdict))]
 
 
-def _entry(judged: Judged, several: bool) -> Entry:
-    lacking = Counter(each.note for each in judged.findings if each.verdict == Verdict.NOT_TESTABLE)
+def _entry(judged: Judged, several: bool) -> LedgerEntry:
+    lacking = Counter(each.note for each in judged.findings if each.verdict == ClaimVerdict.NOT_TESTABLE)
     runs = "run and benchmark", "runs and benchmarks"
     missing = [*judged.missing, *(f"in {count} {runs[count > 1]}: {note}" for note, count in lacking.items())]
-    tested = [finding for finding in judged.findings if finding.verdict != Verdict.NOT_TESTABLE]
-    return Entry(
+    tested = [finding for finding in judged.findings if finding.verdict != ClaimVerdict.NOT_TESTABLE]
+    return LedgerEntry(
         judged.claim,
         judged.verdict,
-        [(verdict, judged.count(verdict)) for verdict in Verdict if judged.count(verdict)],
+        [(verdict, judged.count(verdict)) for verdict in ClaimVerdict if judged.count(verdict)],
         _needs(judged.claim.needs),
         [(rule(part), part.reason) for part in judged.claim.parts],
         missing,
@@ -104,17 +104,17 @@ def _needs(needs: Needs) -> str:
 
 def rule(part: Part) -> str:
     """What must hold, as the statistic and what it is held against."""
-    if isinstance(part, Course):
+    if isinstance(part, CoursePart):
         at = "" if part.k is None else f" at k = {part.k}"
         return f"stages.csv: {part.measure}{at} {part.shape}"
-    if isinstance(part, Share):
+    if isinstance(part, SharePart):
         luck = ", beyond what luck does" if part.luck else ""
         among = " + ".join(part.among)
         return f"coverage.csv: {part.of} / ({among}) {part.side} {number(part.threshold)}, hits {part.hits}{luck}"
     return f"{part.table}.csv: {_statistic(part)} {part.side} {number(part.threshold)}"
 
 
-def _statistic(part: Value) -> str:
+def _statistic(part: ValuePart) -> str:
     said = [part.column, *(f"{name} = {number(value)}" for name, value in part.where.items())]
     if part.minus:
         said.append(f"less that of {part.minus}, same seed")
@@ -125,12 +125,12 @@ def _statistic(part: Value) -> str:
     return ", ".join(said)
 
 
-def _found(finding: Finding, several: bool) -> Found:
+def _found(finding: Finding, several: bool) -> LedgerVerdict:
     assert finding.q is not None
     unit = finding.unit
     named = [unit.model] * several + [unit.algorithm, f"seed {unit.seed}", unit.benchmark]
     lines = [_line(*pair) for pair in zip(finding.evidence, finding.corrected, strict=True)]
-    return Found(", ".join(named), finding.verdict, f"{finding.q:.2g}", lines, finding.note)
+    return LedgerVerdict(", ".join(named), finding.verdict, f"{finding.q:.2g}", lines, finding.note)
 
 
 def _line(each: Evidence, corrected: tuple[float, float] | None) -> Line:

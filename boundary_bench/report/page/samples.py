@@ -20,7 +20,7 @@ from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.benchmarks.templates import QUESTION
 from boundary_bench.core.files import atomic
 from boundary_bench.plan import Plan
-from boundary_bench.report.page.cases import Change, Kind, change, choose, most_of_kind, success_interval
+from boundary_bench.report.page.cases import CaseKind, RunChange, change, choose, most_of_kind, success_interval
 from boundary_bench.report.page.stored import SAMPLES_EACH, Dispute, Sample, disputes, files_here, read_shown
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.posterior import Counts
@@ -87,7 +87,7 @@ class Shown:
     """
 
     place: int
-    kinds: list[list[Kind]]
+    kinds: list[list[CaseKind]]
     seeds: list[int]
 
 
@@ -97,7 +97,7 @@ class Group:
 
     benchmark: str
     runs: list[Run]
-    changes: list[Change]
+    changes: list[RunChange]
     shown: list[Shown]
 
 
@@ -178,8 +178,8 @@ def _groups(plan: Plan, tables: Tables, found: Collected) -> list[Group]:
     return made
 
 
-def _shown(place: int, changes: Sequence[Change]) -> Shown:
-    kinds = [[kind for kind in Kind if each.held[kind][place]] for each in changes]
+def _shown(place: int, changes: Sequence[RunChange]) -> Shown:
+    kinds = [[kind for kind in CaseKind if each.held[kind][place]] for each in changes]
     return Shown(place, kinds, [i for i, held in enumerate(kinds) if held][:MOST_SEEDS])
 
 
@@ -242,7 +242,7 @@ def _page_data(plan: Plan, tables: Tables, found: Collected, limit: int) -> dict
         "excerpt": limit,
         "most": most_of_kind(len(found.groups)),
         "each": SAMPLES_EACH,
-        "kinds": [str(kind) for kind in Kind],
+        "kinds": [str(kind) for kind in CaseKind],
         "problems": _problem_data(plan, tables, found, limit),
         "groups": [_group_data(plan, tables, group, found) for group in found.groups],
         "samples": {
@@ -286,7 +286,7 @@ def _group_data(plan: Plan, tables: Tables, group: Group, found: Collected) -> d
     last = [plan.policies_of(run)[-1] for run in group.runs]
     rows = [_count_rows(plan, _counts(tables, policy, group.benchmark)) for policy in last]
     totals = {}
-    for kind in Kind:
+    for kind in CaseKind:
         held_P = np.any([each.held[kind] for each in group.changes], axis=0)
         totals[str(kind)] = [sum(bool(held_P[shown.place]) for shown in group.shown), int(held_P.sum())]
     cases = [

@@ -45,7 +45,7 @@ class Decoder(Protocol):
 
 
 @dataclass
-class Cache:
+class KeyValueCache:
     """Keys and values of every layer, of which ``rows`` rows and ``filled`` positions are used.
 
     ``kept`` is (layers, 2, capacity, heads, room, D); memory is touched only where it is used. A single prompt is
@@ -125,7 +125,7 @@ class LlamaDecoder:
         self.frequency = 1.0 / theta**powers
 
     @torch.inference_mode()
-    def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[Cache, Tensor]:
+    def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[KeyValueCache, Tensor]:
         """See ``Decoder.prefill``."""
         prompts, length = ids_RT.shape
         position_RT = (keep_RT.cumsum(1) - 1).clamp_min(0)
@@ -145,7 +145,7 @@ class LlamaDecoder:
             hidden = self._finish(layer, hidden, mixed.transpose(1, 2).reshape(prompts, length, -1))
         shared = prompts == 1
         kept = read.new_empty(len(self.layers), 2, rows, self.groups, room if shared else length + room, self.width)
-        cache = Cache(prompts, 0, position_RT[:, -1] + 1, turn, kept, read[:, :, 0] if shared else None)
+        cache = KeyValueCache(prompts, 0, position_RT[:, -1] + 1, turn, kept, read[:, :, 0] if shared else None)
         if not shared:
             kept[:, :, :prompts, :, :length], cache.filled = read, length
             if not keep_RT.all():
@@ -154,7 +154,7 @@ class LlamaDecoder:
         return cache, self._logits(hidden[:, -1])
 
     @torch.inference_mode()
-    def extend(self, cache: Cache, parent_R: Tensor, token_R: Tensor) -> Tensor:
+    def extend(self, cache: KeyValueCache, parent_R: Tensor, token_R: Tensor) -> Tensor:
         """See ``Decoder.extend``."""
         cache.follow(parent_R)
         rows, now = cache.rows, cache.filled

@@ -7,7 +7,7 @@ distribution with the sample's own uniform number, and branches. The samples are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from boundary_bench.models.folder import check_device, end_tokens, load_model, l
 from boundary_bench.sampling.drawing import distribution, draw
 from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
 from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.study.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class TorchEngine:
             assert item is not None, "all that was pulled is finished, so that the next work is decided"
             for responses in sample(self.decoder, item.prompts, item.seed_GB, item.decoding):
                 yield item, responses
+
+
+def load(folder: Path, sampling: Sampling, _log: Callable[[str], None]) -> TorchEngine:
+    """The policy in a model folder, on the study's device; see ``load_engine``."""
+    return load_engine(folder, sampling.device)
 
 
 def load_engine(folder: Path, device: str) -> TorchEngine:

@@ -12,8 +12,8 @@ from pathlib import Path
 from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import StudyError
-from boundary_bench.study.backends import STATES_KEPT
-from boundary_bench.study.training import Flag, Training
+from boundary_bench.study.backends import STATES_KEPT, Flag
+from boundary_bench.study.training import Training
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 Flags = dict[str, Flag]

@@ -8,10 +8,10 @@ from pathlib import Path
 from boundary_bench.benchmarks.templates import apply
 from boundary_bench.core.files import atomic, write_json, write_text
 from boundary_bench.training.openrlhf.command import Start
-from boundary_bench.training.rollouts import Job, prompts_of_step
+from boundary_bench.training.rollouts import TrainingJob, prompts_of_step
 
 
-def write(job: Job, start: Start, ids: dict[str, list[int]], ends: tuple[int, ...], judgements: Path) -> None:
+def write(job: TrainingJob, start: Start, ids: dict[str, list[int]], ends: tuple[int, ...], judgements: Path) -> None:
     """Write both.
 
     Args:
@@ -37,7 +37,7 @@ def write(job: Job, start: Start, ids: dict[str, list[int]], ends: tuple[int, ..
     write_text(start.agent, text.format(str(facts.absolute())))
 
 
-def _write_prompts(job: Job, start: Start) -> None:
+def _write_prompts(job: TrainingJob, start: Start) -> None:
     """One line a prompt of a step: steps x prompts lines, since OpenRLHF ends where they do.
 
     All steps from the first on: a state holds how many prompts were taken, and a longer file begins as a shorter one.

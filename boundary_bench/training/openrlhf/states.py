@@ -12,7 +12,7 @@ from pathlib import Path
 from boundary_bench.core.errors import StoreError, TrainingError
 from boundary_bench.core.files import write_text
 from boundary_bench.models.folder import parameters
-from boundary_bench.study.backends import CHECKPOINT_BYTES, STATE_BYTES, STATES_KEPT
+from boundary_bench.study.backends import BACKENDS, STATES_KEPT
 
 
 def folder_of(state: Path, step: int) -> Path:
@@ -103,7 +103,7 @@ def check_disk(store: Path, base: Path) -> None:
         StoreError: it does not.
     """
     missing = max(0, STATES_KEPT - len(steps_of(store / "state")))
-    each, weights = STATE_BYTES["openrlhf"], CHECKPOINT_BYTES["openrlhf"]
+    each, weights = BACKENDS["openrlhf"].state_bytes, BACKENDS["openrlhf"].checkpoint_bytes
     need = parameters(base) * (missing * each + 2 * weights)
     free = shutil.disk_usage(store).free
     if free < need:

@@ -22,7 +22,7 @@ from boundary_bench.models.folder import end_tokens, load_tokenizer
 from boundary_bench.study.training import Training
 from boundary_bench.training import checkpoint, step_log
 from boundary_bench.training.openrlhf import cluster, command, inputs, run, states
-from boundary_bench.training.rollouts import Job
+from boundary_bench.training.rollouts import TrainingJob
 from boundary_bench.training.segment import Segment
 
 #: Versions that agree with each other; any other set needs new tests.
@@ -30,7 +30,7 @@ PINS = {"openrlhf": "0.11.2", "vllm": "0.29.0", "ray": "2.55.0", "transformers":
 
 
 def train(
-    job: Job,
+    job: TrainingJob,
     base: Path,
     store: Path,
     stop: int,

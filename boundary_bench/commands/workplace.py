@@ -1,0 +1,138 @@
+"""Where a stage works that trains or draws: its store, GPUs, judge, prompts, and what its results say of themselves."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.benchmarks.base import Kind, Problem
+from boundary_bench.benchmarks.problem_file import content_of, read_problems
+from boundary_bench.benchmarks.templates import Prompting, prompting
+from boundary_bench.core import provenance
+from boundary_bench.core.locks import lease
+from boundary_bench.grading.judging import Judge
+from boundary_bench.machine import gpus
+from boundary_bench.models.folder import read_manifest
+from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import STAGES, settings
+
+Log = Callable[[str], None]
+Stopped = Callable[[], bool]
+
+
+def logger(label: str) -> Log:
+    """A function that prints one labelled line of progress."""
+    return lambda line: print(f"[{label}] {line}", flush=True)
+
+
+def stop_signal() -> Stopped:
+    """Ask whether SIGTERM or SIGINT has arrived; the first is noted, a second SIGINT ends at once."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if seen and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, note)
+    return lambda: bool(seen)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job works on, found and checked before it takes anything.
+
+    Attributes:
+        values: of the wildcards of its stage.
+        folder, manifest: the model that it starts from.
+        settings: what its results depend on; together with ``content`` they name its store.
+        content: of the model, under the name that the stage has for it, and of the problems.
+    """
+
+    plan: Plan
+    stage: str
+    values: tuple[Any, ...]
+    folder: Path
+    manifest: dict[str, Any]
+    problems: list[Problem]
+    kind: Kind
+    log: Log
+    stopped: Stopped
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that its results depend on."""
+        return settings(self.plan, self.stage, *self.values)
+
+    @property
+    def content(self) -> dict[str, str]:
+        """What it is made from: a model and problems, by the names of their facts."""
+        model, problems = STAGES[self.stage].made_from(self.plan, *self.values)
+        return {model: self.manifest["content"], problems: content_of(self.problems)}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What names its store: other settings, weights, tokenizers or problems go to another folder."""
+        return {**self.settings, **self.content}
+
+    @property
+    def store(self) -> Path:
+        """Its store folder."""
+        held = map(str, self.values[: STAGES[self.stage].stores])
+        return self.plan.store(self.stage, *held, identity=self.identity)
+
+    def facts(self, engine: str, put: Prompting) -> dict[str, Any]:
+        """What its files say of themselves."""
+        return {
+            "settings": provenance.fingerprint(self.settings),
+            **self.content,
+            "engine": engine,
+            "tokenizer": put.identity(self.folder),
+            "grader": self.kind.grader.identity,
+            "provenance": provenance.record(),
+        }
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a job holds while it works."""
+
+    judge: Judge
+    put: Prompting
+
+
+def work_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, benchmark: str, label: str) -> Work:
+    """The work of a job: its model and problems are read and checked against their hashes.
+
+    Raises:
+        DataError, ModelError: one is missing, altered or torn.
+    """
+    stopped, log = stop_signal(), logger(f"{stage} {label}")
+    folder, said = read_manifest(manifest)
+    problems, kind = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind
+    return Work(plan, stage, values, folder, said, problems, kind, log, stopped)
+
+
+@contextmanager
+def workplace(
+    work: Work, cards: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
+) -> Iterator[Workplace]:
+    """Hold the store of a job, or its shard of it, the GPUs it needs, and a judge.
+
+    Args:
+        cards: GPUs of this machine.
+        model: the base model, whose prompt template it is.
+
+    Raises:
+        Interrupted: it was asked to stop while it waited.
+        ModelError: the tokenizer has no chat template where the prompt template asks for one.
+    """
+    plan, log = work.plan, work.log
+    held = lease(work.store, log, *shard)
+    with held, gpus.hold(cards, log, work.stopped), Judge(plan.judgements) as judge:
+        yield Workplace(judge, prompting(plan.template(model, benchmark), work.folder))

@@ -1,0 +1,331 @@
+"""The stages of a study, each declared once: rules, jobs, commands, status, forecast and provenance read it here.
+
+A result is named by what it depends on. Its *settings* are the version of its stage and those settings of the study
+that are neither at their defaults nor of its execution (``Block.identity``). What it is made from, problems and
+weights, is named by content: the facts of ``Stage.made_from``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
+from boundary_bench.claims.literature import LITERATURE
+from boundary_bench.core.provenance import file_sha256, fingerprint, path_sha256
+from boundary_bench.plan import Plan
+from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, PROBE_FILES, report_files
+from boundary_bench.study.backends import BACKENDS
+
+#: A job: its stage and the values of its wildcards.
+Key = tuple[Any, ...]
+#: A fact of a job's first output: the job that it must agree with, and the name of the fact there.
+Facts = dict[str, tuple[Key, str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its jobs, what each writes, waits for and depends on.
+
+    The functions get the plan and the values of a job's wildcards; ``outputs`` may get the wildcards themselves.
+
+    Attributes:
+        name: of its rule, its command and the function behind it, and of its folders of logs and of stores.
+        version: raised when its code changes a result: it and everything after it runs again.
+        names: what a job is called, with the wildcards in it.
+        each: the values of every job's wildcards.
+        outputs: the files that a job declares.
+        needs: the jobs that a job waits for.
+        about: what of the values settles the identity.
+        identity: the settings that the results of a job depend on, by what ``about`` returns.
+        says: facts of its first output by which status tells whether it is of the study as it is now.
+        made_from: facts of its first output that say which content it was made from.
+        part: of the study, that names the environment it runs in.
+        stores: how many of the values name the store folder of its unfinished or shared work; 0: it keeps none.
+        like: jobs with the same word take about as long.
+    """
+
+    name: str
+    version: int
+    names: tuple[str, ...]
+    each: Callable[[Plan], Iterable[tuple[Any, ...]]]
+    outputs: Callable[..., Iterable[Path]]
+    needs: Callable[..., Iterable[Key]]
+    about: Callable[..., tuple[str, ...]]
+    identity: Callable[..., dict[str, Any]]
+    says: tuple[Literal["settings", "design"], ...] = ()
+    made_from: Callable[..., Facts] = lambda plan, *values: {}
+    part: Literal["training", "sampling"] | None = None
+    stores: int = 0
+    like: Callable[..., str] = lambda plan, *values: ""
+
+    def title(self, plan: Plan, *values: Any) -> tuple[str, ...]:
+        """What a job works at, in the words of its log's path."""
+        named = dict(zip(self.wildcards, values, strict=True))
+        return tuple(name.format(**named, shards=plan.shard_count) for name in self.names)
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        """The wildcards of ``names``."""
+        return tuple(name[name.index("{") + 1 : name.index("}")] for name in self.names)
+
+
+def outputs(plan: Plan, job: Key) -> Iterable[Path]:
+    """The files that a job declares."""
+    return STAGES[job[0]].outputs(plan, *job[1:])
+
+
+def settings(plan: Plan, stage: str, *values: Any) -> dict[str, Any]:
+    """The settings that the results of a job depend on; ``values`` are those of its wildcards."""
+    return _settings(plan, stage, *STAGES[stage].about(plan, *values))
+
+
+def identity(plan: Plan, stage: str, *values: Any) -> str:
+    """The fingerprint of ``settings``: thousands of jobs share one."""
+    return _identity(plan, stage, *STAGES[stage].about(plan, *values))
+
+
+@cache
+def _identity(plan: Plan, stage: str, *about: str) -> str:
+    return fingerprint(_settings(plan, stage, *about))
+
+
+@cache
+def _settings(plan: Plan, stage: str, *about: str) -> dict[str, Any]:
+    found = {"version": STAGES[stage].version, **STAGES[stage].identity(plan, *about)}
+    return json.loads(json.dumps(found))  # as it is read from a file again
+
+
+def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
+    """Fingerprints of everything that a study's results depend on: of the settings of every stage, and of the files
+    that say what the literature says."""
+    found: dict[str, dict[str, str]] = {}
+    for stage in STAGES.values():
+        abouts = dict.fromkeys(stage.about(plan, *values) for values in stage.each(plan))
+        if abouts:
+            found[stage.name] = {"--".join(about) or "all": _identity(plan, stage.name, *about) for about in abouts}
+    return found | {"literature": {name: file_sha256(path) for name, path in LITERATURE.items()}}
+
+
+# identities
+
+
+def _problems(plan: Plan, name: str) -> dict[str, Any]:
+    """Kind, options and data of a set; a file or folder by its content."""
+    chosen = plan.problem_sets[name]
+    usual = chosen.kind.options.model_dump(mode="json")
+    options = chosen.options.model_dump(mode="json")
+    found = {
+        "kind": [chosen.kind.name, chosen.kind.version],
+        "split": chosen.entry.split,
+        "seed": chosen.entry.seed,
+        "options": {name: value for name, value in options.items() if value != usual[name]},
+        "columns": chosen.entry.columns,
+        "data": chosen.entry.data and path_sha256(Path(chosen.entry.data)),
+        "definition": chosen.kind.definition and path_sha256(chosen.kind.definition),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _model(plan: Plan, name: str) -> dict[str, Any]:
+    """How a model is made, or the commit of the hub that it is; one in a folder is named by its content alone."""
+    found = plan.study.models[name].identity()
+    return {key: value for key, value in found.items() if key not in ("path", "template")}
+
+
+def _template(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
+    template = plan.template(model, benchmark)
+    return {} if template.name == "raw" else {"template": template.settings}
+
+
+def _training(plan: Plan, name: str) -> dict[str, Any]:
+    run = plan.run(name)
+    training = plan.trainings[run.algorithm]
+    return {
+        "algorithm": plan.objectives[run.algorithm].identity(),
+        "seed": run.seed,
+        "training": training.course(),
+        "backend_version": BACKENDS[training.backend].version,
+        **_template(plan, run.model, TRAINING_SET),
+    }
+
+
+def _samples(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
+    """How one response is drawn. How many are, and in which files, is the design's: another keeps what is there."""
+    return {"sampling": plan.study.sampling.drawing(), **_template(plan, model, benchmark)}
+
+
+def _continuations(plan: Plan, *_names: str) -> dict[str, Any]:
+    """How statements are continued: greedily, without a template. The fractions are none of it."""
+    return {"sampling": plan.study.sampling.drawing(unused={"temperature", "top_p", "seed"})}
+
+
+def _analysis(plan: Plan) -> dict[str, Any]:
+    return {"design": plan.design_settings, "ks": plan.study.ks, **intervals(plan)}
+
+
+def intervals(plan: Plan) -> dict[str, Any]:
+    """How intervals are made, as far as that is not at its defaults."""
+    return {name: value for name, value in plan.study.analysis.identity().items() if name != "ks"}
+
+
+def _measures(plan: Plan, benchmark: str) -> dict[str, Any]:
+    return {**_analysis(plan), "graders": [grader.identity for grader in plan.graders(benchmark)]}
+
+
+# jobs
+
+
+def _pairs(plan: Plan) -> Iterable[tuple[str, str]]:
+    return ((policy.name, benchmark) for policy in plan.policies for benchmark in plan.study.benchmarks)
+
+
+def _weights(plan: Plan, policy: str) -> Key:
+    """The job that makes a policy's weights."""
+    chosen = plan.policy(policy)
+    return ("train", chosen.run.name, chosen.step) if chosen.run else ("pretrain", chosen.model)
+
+
+def _before(plan: Plan, run: str, step: int) -> Iterable[Key]:
+    previous = plan.previous(step)
+    return [("train", run, previous)] if previous else _trained_from(plan, run)
+
+
+def _trained_from(plan: Plan, run: str) -> list[Key]:
+    return [("pretrain", plan.run(run).model), ("prepare", TRAINING_SET)]
+
+
+def _sampled_from(plan: Plan, policy: str, benchmark: str, *_shard: int) -> list[Key]:
+    return [_weights(plan, policy), ("prepare", benchmark)]
+
+
+def _content(fact: str, made_by: Iterable[Key]) -> Facts:
+    return dict(zip((fact, "problems"), ((key, "content") for key in made_by), strict=True))
+
+
+def _leaves(plan: Plan) -> Iterable[Key]:
+    stages = ("prepare", "train", "sample", "probe", "measure", "compare")
+    return ((name, *values) for name in stages for values in STAGES[name].each(plan))
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            name="prepare",
+            version=1,
+            names=("{benchmark}",),
+            each=lambda plan: ((name,) for name in plan.problem_sets),
+            outputs=lambda plan, benchmark: [plan.problems(benchmark)],
+            needs=lambda plan, benchmark: [],
+            about=lambda plan, benchmark: (benchmark,),
+            identity=_problems,
+            says=("settings",),
+        ),
+        Stage(
+            name="overlap",
+            version=1,
+            names=("{benchmark}",),
+            each=lambda plan: ((name,) for name in plan.study.benchmarks),
+            outputs=lambda plan, benchmark: [plan.overlap(benchmark)],
+            needs=lambda plan, benchmark: [("prepare", benchmark), ("prepare", TRAINING_SET)],
+            about=lambda plan, benchmark: (),
+            identity=lambda plan: {},
+        ),
+        Stage(
+            name="pretrain",
+            version=1,
+            names=("{model}",),
+            each=lambda plan: ((name,) for name in plan.study.models),
+            outputs=lambda plan, model: [plan.model(model)],
+            needs=lambda plan, model: [],
+            about=lambda plan, model: (model,),
+            identity=_model,
+            says=("settings",),
+            stores=1,
+            like=lambda plan, model: model,
+        ),
+        Stage(
+            name="train",
+            version=1,
+            names=("{run}", "step{step}"),
+            each=lambda plan: ((run.name, step) for run in plan.runs for step in plan.study.training.segments),
+            outputs=lambda plan, run, step: [plan.trained(run, step), plan.steps(run, step)],
+            needs=_before,
+            about=lambda plan, run, step: (run,),
+            identity=_training,
+            says=("settings",),
+            made_from=lambda plan, run, step: _content("base", _trained_from(plan, run)),
+            part="training",
+            stores=1,
+            like=lambda plan, run, step: "{0.model} {0.algorithm}".format(plan.run(run)),
+        ),
+        Stage(
+            name="sample",
+            version=3,
+            names=("{policy}", "{benchmark}", "{shard}-of-{shards}"),
+            each=lambda plan: ((*pair, shard) for pair in _pairs(plan) for shard in plan.shards),
+            outputs=lambda plan, policy, benchmark, shard: [plan.shard(policy, benchmark, shard)],
+            needs=_sampled_from,
+            about=lambda plan, policy, benchmark, shard: (plan.policy(policy).model, benchmark),
+            identity=_samples,
+            says=("settings", "design"),
+            made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
+            part="sampling",
+            stores=2,
+            like=lambda plan, policy, benchmark, shard: f"{plan.policy(policy).model} {benchmark}",
+        ),
+        Stage(
+            name="probe",
+            version=1,
+            names=("{policy}", "{benchmark}"),
+            each=lambda plan: ((policy.name, benchmark) for policy, benchmark in plan.probes),
+            outputs=lambda plan, policy, benchmark: [plan.probe(policy, benchmark) / name for name in PROBE_FILES],
+            needs=_sampled_from,
+            about=lambda plan, policy, benchmark: (),
+            identity=_continuations,
+            made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
+            part="sampling",
+            stores=2,
+        ),
+        Stage(
+            name="measure",
+            version=3,
+            names=("{policy}", "{benchmark}"),
+            each=_pairs,
+            outputs=lambda plan, policy, benchmark: [plan.measures(policy, benchmark) / name for name in MEASURE_FILES],
+            needs=lambda plan, policy, benchmark: [
+                *(("sample", policy, benchmark, shard) for shard in plan.shards),
+                ("prepare", benchmark),
+            ],
+            about=lambda plan, policy, benchmark: (benchmark,),
+            identity=_measures,
+        ),
+        Stage(
+            name="compare",
+            version=3,
+            names=("{run}", "{benchmark}"),
+            each=lambda plan: ((run.name, benchmark) for run in plan.runs for benchmark in plan.study.benchmarks),
+            outputs=lambda plan, run, benchmark: [plan.comparison(run, benchmark) / name for name in COMPARISON_FILES],
+            needs=lambda plan, run, benchmark: [
+                ("measure", policy.name, benchmark) for policy in plan.policies_of(plan.run(run))
+            ],
+            about=lambda plan, run, benchmark: (),
+            identity=_analysis,
+        ),
+        Stage(
+            name="report",
+            version=5,
+            names=(),
+            each=lambda plan: [()],
+            outputs=report_files,
+            needs=_leaves,
+            about=lambda plan: (),
+            identity=_analysis,
+        ),
+    )
+}
