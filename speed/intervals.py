@@ -24,20 +24,20 @@ import json
 import resource
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betaln
+from scipy.special import betaln, ndtr, ndtri
 from scipy.stats import beta, bootstrap
 
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.gains import gained_and_lost
-from boundary_bench.statistics.intervals import METHODS, Resamples, bca, mean_draws, percentiles, resample
+from boundary_bench.statistics.intervals import Resamples, check_level, mean_draws, percentiles, resample
 from boundary_bench.statistics.paired import Change, changes, crossover, detectable, equivalence
-from boundary_bench.statistics.posterior import Counts
-from boundary_bench.statistics.sequential import expected_samples, sequential_pass_at_k
+from boundary_bench.statistics.posterior import Counts, fit_prior, predictive
+from boundary_bench.statistics.sequential import expected_samples, place, sequential_pass_at_k, table
 
 N_MAX, STOP_AFTER = 1024, 32
 KS = tuple(2**i for i in range(11))
@@ -98,12 +98,12 @@ def policies() -> tuple[Counts, list[Counts]]:
     return draw(sequential(), p_P, rng), [draw(sequential(), p_P**power, rng) for power in powers]
 
 
-def analyse(method: str) -> list[float]:
+def analyse() -> list[float]:
     """CPU seconds of the pass@k curves, of the differences with all that is said of them, and of the tests."""
     design = sequential()
     base, checkpoints = policies()
     clock = [time.process_time()]
-    resamples = resample(PROBLEMS, RESAMPLES, 0, method)
+    resamples = resample(PROBLEMS, RESAMPLES, 0)
     for counts in (base, *checkpoints):
         estimate(design, KS, [(1, counts)], resamples, LEVEL)
     clock.append(time.process_time())
@@ -141,13 +141,13 @@ PEERS = {"scipy percentile": "percentile", "scipy BCa": "BCa"}
 
 def contend(name: str) -> None:
     """Run one contender in this process; print its seconds and this process's peak memory in MiB."""
-    seconds = peer(PEERS[name]) if name in PEERS else analyse(name)
+    seconds = peer(PEERS[name]) if name in PEERS else analyse()
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 
 
 def speed() -> None:
     """Every contender, by turns; the fastest turn counts, and the largest memory."""
-    turns: dict[str, list[tuple[list[float], float]]] = {name: [] for name in (*METHODS, *PEERS)}
+    turns: dict[str, list[tuple[list[float], float]]] = {name: [] for name in ("jeffreys", *PEERS)}
     for _ in range(TURNS):
         for name, done in turns.items():
             command = [sys.executable, __file__, "--contender", name]
@@ -156,8 +156,8 @@ def speed() -> None:
     memory = {name: max(mib for _, mib in done) for name, done in turns.items()}
     curves = 1 + 2 * CHECKPOINTS
     rows = []
-    for name in METHODS:
-        whole, against = sum(best[name]), "scipy BCa" if name == "bca" else "scipy percentile"
+    for name, against in (("jeffreys", "scipy percentile"),):
+        whole = sum(best[name])
         holds = "yes" if whole <= MOST_SECONDS and memory[name] <= MOST_MEMORY else "no"
         parts = [f"{seconds:.2f}" for seconds in best[name]]
         ratio = f"{curves * best[against][0] / sum(best[name][:2]):.1f}"  # scipy makes no tests
@@ -223,6 +223,56 @@ def cost() -> None:
         show(header, rows, f"Mean half-width of the {kind} interval, in points (ratio to fixed n = {N_MAX})")
 
 
+# methods that were tried and are not offered: they collapse where all problems agree
+
+
+def classical(problems: int, resamples: int, seed: int) -> Resamples:
+    """The weights of the classical bootstrap: multinomial counts over P (Efron and Tibshirani 1993, chapter 13)."""
+    weight_BP = np.random.default_rng(seed).multinomial(problems, np.full(problems, 1 / problems), size=resamples)
+    return Resamples(weight_BP / problems, np.zeros(resamples), np.zeros(resamples))
+
+
+def bca(value_PK: np.ndarray, draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """low_K and high_K, bias-corrected and accelerated (Efron, JASA 1987; acceleration from the jackknife).
+
+    Where every value is the same the interval has no width, as that of the percentiles.
+
+    Raises:
+        StatisticsError: the level is outside (0, 1).
+    """
+    check_level(level)
+    resamples, mean_K = len(draw_BK), value_PK.mean(0)
+    below_K = ((draw_BK < mean_K).sum(0) + 0.5 * (draw_BK == mean_K).sum(0)) / resamples
+    bias_K = ndtri(np.clip(below_K, 0.5 / resamples, 1 - 0.5 / resamples))
+    away_PK = value_PK - mean_K
+    spread_K = (away_PK**2).sum(0)
+    skew_K = np.divide((away_PK**3).sum(0), 6 * spread_K**1.5, out=np.zeros_like(mean_K), where=spread_K > 0)
+    ends = []
+    for z in ndtri([(1 - level) / 2, (1 + level) / 2]):
+        shifted_K = bias_K + (bias_K + z) / np.maximum(1 - skew_K * (bias_K + z), 1e-9)
+        ends.append(np.array([np.quantile(d, q) for d, q in zip(draw_BK.T, ndtr(shifted_K), strict=True)]))
+    return ends[0], ends[1]
+
+
+def redrawn(design: Design, ks: Sequence[int], terms: Terms, resamples: Resamples, seed: int) -> np.ndarray:
+    """draw_BK of the two-level bootstrap: problems by weight, and within each the outcome of sampling it again."""
+    rng = np.random.default_rng([seed, 1])
+    pass_OK = np.nan_to_num(table(design, tuple(ks)))
+    draw_BK = np.zeros((len(resamples.weight_BP), len(ks)))
+    for weight, counts in terms:
+        prior = fit_prior(counts)
+        place_D, back_P = np.unique(place(design, counts.samples_P, counts.correct_P), return_inverse=True)
+        sum_DO = np.cumsum(predictive(design, place_D, prior), 1)
+        again_BP = np.empty(resamples.weight_BP.shape, np.int64)
+        for d, sum_O in enumerate(sum_DO):
+            mine_P = np.flatnonzero(back_P == d)
+            uniform_BP = rng.random((len(again_BP), len(mine_P)))
+            again_BP[:, mine_P] = np.minimum(np.searchsorted(sum_O, uniform_BP), len(sum_O) - 1)
+        for k in range(len(ks)):
+            draw_BK[:, k] += weight * np.einsum("bp,bp->b", resamples.weight_BP, pass_OK[:, k][again_BP])
+    return draw_BK
+
+
 # coverage
 
 INTERVALS = ("jeffreys", "two-level percentile", "two-level bca", "percentile, problems only", "sample-only")
@@ -256,9 +306,9 @@ class Tally:
 
 
 @lru_cache(maxsize=2)
-def shared(problems: int, chunk: int, method: str) -> Resamples:
+def shared(problems: int, chunk: int, make: Callable[[int, int, int], Resamples]) -> Resamples:
     """The resamples of a chunk of data sets."""
-    return resample(problems, RESAMPLES, chunk, method)
+    return make(problems, RESAMPLES, chunk)
 
 
 def cover(tally: Tally, number: int, design: Design, terms: Terms, truths: tuple[np.ndarray, np.ndarray]) -> Estimate:
@@ -271,19 +321,19 @@ def cover(tally: Tally, number: int, design: Design, terms: Terms, truths: tuple
     problems = len(terms[0][1].samples_P)
     chosen = [KS.index(k) for k in COVER_KS]
     truth_K, own_K = (each_K[chosen] for each_K in truths)
-    found = estimate(design, KS, terms, shared(problems, number // CHUNK, "jeffreys"), LEVEL)
+    found = estimate(design, KS, terms, shared(problems, number // CHUNK, resample), LEVEL)
     tally.add("jeffreys", (found.low_K[chosen], found.high_K[chosen]), truth_K)
     tally.add("sample-only", (found.samples_low_K[chosen], found.samples_high_K[chosen]), own_K)
     # as one interval around 0, which holds 0 if and only if the band holds the truth at every k
     ends = (found.band_low_K - truths[0]).max(keepdims=True), (found.band_high_K - truths[0]).min(keepdims=True)
     tally.add("band", ends, np.zeros(1))
-    resamples, none_K = shared(problems, number // CHUNK, "percentile"), np.zeros(len(chosen))
+    resamples, none_K = shared(problems, number // CHUNK, classical), np.zeros(len(chosen))
     plain_BK = mean_draws(found.value_PK[:, chosen], resamples, none_K, none_K)
     tally.add("percentile, problems only", percentiles(plain_BK, LEVEL), truth_K)
     if number < REDRAWN_SETS[problems]:
-        again = estimate(design, COVER_KS, terms, resamples, LEVEL)
-        tally.add("two-level percentile", (again.low_K, again.high_K), truth_K)
-        tally.add("two-level bca", bca(again.value_PK, again.draw_BK, LEVEL), truth_K)
+        draw_BK = redrawn(design, COVER_KS, terms, resamples, number // CHUNK)
+        tally.add("two-level percentile", percentiles(draw_BK, LEVEL), truth_K)
+        tally.add("two-level bca", bca(found.value_PK[:, chosen], draw_BK, LEVEL), truth_K)
     return found
 
 
@@ -369,7 +419,7 @@ def main() -> None:
     """Print the chosen tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, help="one part (all)")
-    parser.add_argument("--contender", choices=[*METHODS, *PEERS], help=argparse.SUPPRESS)
+    parser.add_argument("--contender", choices=["jeffreys", *PEERS], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.contender:
         contend(chosen.contender)

@@ -1,1 +1,71 @@
-"""From counts to tables: estimates with intervals, comparisons with the base, means over the training seeds."""
+"""From counts to tables: estimates with intervals, comparisons with the base, means over the training seeds.
+
+Nothing here knows a study: functions take a ``Setup`` (design, values of k, settings of the intervals) and counts. In a
+notebook, with the counts of two models on the same problems: ``fixed``, ``counts``, ``curve``, ``against_base``.
+
+Axes: P problems.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from boundary_bench.analysis.compare import checkpoint_rows
+from boundary_bench.analysis.measure import pass_rows
+from boundary_bench.analysis.rows import Rows, Setup
+from boundary_bench.core.errors import DataError
+from boundary_bench.grading import VERDICTS
+from boundary_bench.statistics.design import Design
+
+__all__ = ["Setup", "against_base", "counts", "curve", "fixed"]
+
+
+def fixed(n: int) -> Setup:
+    """The setup of n samples of every problem, at the powers of two up to n."""
+    return Setup(Design((n,)), [2**i for i in range(n.bit_length())])
+
+
+def counts(correct_P: Any, n_P: Any) -> Rows:
+    """The counts of one model: correct samples of every problem, and how many were drawn.
+
+    Args:
+        n_P: one number for all problems, or one for each.
+
+    Raises:
+        DataError: they are not whole numbers with 0 <= correct <= n, 1 <= n.
+    """
+    correct_P = np.asarray(correct_P)
+    n_P = np.broadcast_to(np.asarray(n_P), correct_P.shape)
+    whole = all(np.issubdtype(each.dtype, np.integer) for each in (correct_P, n_P))
+    if correct_P.ndim != 1 or not whole or not ((correct_P >= 0) & (correct_P <= n_P) & (n_P >= 1)).all():
+        raise DataError(
+            f"found counts {correct_P!r:.200} of {n_P!r:.200}, expected whole numbers, one a problem, 0 <= correct <= n"
+        )
+    unknown_P, none_P = np.full(len(n_P), np.nan), np.zeros(len(n_P), int)
+    return {
+        **dict.fromkeys(VERDICTS, none_P),
+        "problem_id": np.arange(len(n_P)).astype(str),
+        "stratum": np.full(len(n_P), ""),
+        "n": n_P,
+        "correct": correct_P,
+        **dict.fromkeys(("chance", "tokens", "entropy", "answer_entropy_chao_shen"), unknown_P),
+        "majority": np.zeros((len(n_P), 0)),
+    }
+
+
+def curve(setup: Setup, model: Rows) -> list[dict[str, Any]]:
+    """pass@k of a model at every k with its interval, band and sample-only interval: columns of ``pass_at_k``."""
+    return pass_rows(setup, model, {}, setup.resampled(len(model["n"])))
+
+
+def against_base(setup: Setup, base: Rows, trained: Rows) -> dict[str, list[dict[str, Any]]]:
+    """A trained model against its base on the same problems: rows of ``differences``, ``boundary`` and ``coverage``.
+
+    Raises:
+        DataError: they have other numbers of problems.
+    """
+    if len(base["n"]) != len(trained["n"]):
+        raise DataError(f"found {len(base['n'])} and {len(trained['n'])} problems, expected the same in the same order")
+    return checkpoint_rows(setup, base, trained, {})

@@ -1,26 +1,23 @@
-"""The compare stage: every checkpoint of a run against its base model, problem by problem, and the run as a whole."""
+"""Every checkpoint of a run against its base model, problem by problem, and the run as a whole: rows of tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import Rows, counts_of, interval_columns, resampled, sampling_columns, strata
+from boundary_bench.analysis.rows import Rows, Setup, counts_of, sampling_columns, strata
 from boundary_bench.core.errors import StatisticsError
-from boundary_bench.core.parquet import read_table
-from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import identity
+from boundary_bench.core.parquet import columns_of, read_table
 from boundary_bench.statistics.courses import trajectory
 from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.estimate import Estimate, estimate
 from boundary_bench.statistics.gains import gained_and_lost
 from boundary_bench.statistics.intervals import (
-    METHODS,
-    VALUE_METHODS,
     Resamples,
     holding,
     mean_draws,
@@ -29,8 +26,6 @@ from boundary_bench.statistics.intervals import (
 )
 from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from boundary_bench.study.policies import Policy, Run
-from boundary_bench.tables.writing import write_csv
 
 #: Correct samples that make a problem solved: one is the usual rule, three is the one that luck moves less.
 HITS = (1, 3)
@@ -55,47 +50,42 @@ COURSE_NUMBERS += ("change", "change_low", "change_high")
 COURSE_NUMBERS += tuple(f"{move}_{name}" for move in ("fall", "rise") for name in ("from", "to", "change", "p"))
 
 
-def compare(plan: Plan, run: Run, benchmark: str) -> None:
-    """Write ``differences.csv``, ``boundary.csv``, ``coverage.csv`` and ``stages.csv`` of a run on a benchmark.
+def comparison(
+    setup: Setup, steps: Sequence[int], policies: Sequence[Rows], run: dict[str, Any], benchmark: str
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of ``differences``, ``boundary``, ``coverage`` and ``stages`` of a run on a benchmark.
 
     Every interval of a difference is paired: base and checkpoint are resampled with the same problems.
 
-    Raises:
-        DataError: a measure is missing or torn.
-        StatisticsError: the policies were not measured on the same problems.
+    Args:
+        steps: of the policies, the base's 0 first.
+        policies: what is compared of each, see ``COLUMNS``; of the same problems in the same order.
+        run: the columns that name the run.
     """
-    base, *checkpoints = plan.policies_of(run)
-    measured = {base: problem_rows(plan, base, benchmark)}
-    for policy in checkpoints:
-        measured[policy] = problem_rows(plan, policy, benchmark)
-        check_paired(measured[base], measured[policy], policy, benchmark)
     tables: dict[str, list[dict[str, Any]]] = {"differences": [], "boundary": [], "coverage": [], "stages": []}
-    parts = strata(measured[base]["stratum"])
-    where = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed}
-    for policy in checkpoints:
+    parts = strata(policies[0]["stratum"])
+    for step, checkpoint in list(zip(steps, policies, strict=True))[1:]:
         for stratum, part_P in parts.items():
-            pair = [{name: rows[name][part_P] for name in COLUMNS} for rows in (measured[base], measured[policy])]
-            place = {**where, "step": policy.step, "benchmark": benchmark, "stratum": stratum}
-            _add_checkpoint(plan, *pair, place, tables)
+            pair = [{name: rows[name][part_P] for name in COLUMNS} for rows in (policies[0], checkpoint)]
+            place = {**run, "step": step, "benchmark": benchmark, "stratum": stratum}
+            for name, rows in checkpoint_rows(setup, *pair, place).items():
+                tables[name] += rows
     for stratum, part_P in parts.items():
-        run_rows = [{name: rows[name][part_P] for name in COLUMNS} for rows in measured.values()]
-        tables["stages"] += _stage_rows(plan, run_rows, {**where, "benchmark": benchmark, "stratum": stratum})
-    made_with = identity(plan, "compare", run.name, benchmark)
-    for name, rows in tables.items():
-        write_csv(plan.comparison(run, benchmark) / f"{name}.csv", ({**row, "settings": made_with} for row in rows))
+        run_rows = [{name: rows[name][part_P] for name in COLUMNS} for rows in policies]
+        tables["stages"] += _stage_rows(setup, steps, run_rows, {**run, "benchmark": benchmark, "stratum": stratum})
+    return tables
 
 
-def problem_rows(plan: Plan, policy: Policy, benchmark: str) -> Rows:
+def problem_rows(path: Path) -> Rows:
     """What is compared of a measured policy, one entry a problem, under the names of ``COLUMNS``.
 
     Raises:
-        DataError: the measure is missing or torn.
+        DataError: the file is missing or torn.
     """
-    table, _ = read_table(plan.measures(policy, benchmark) / "problems.parquet", COLUMNS)
-    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
+    return columns_of(read_table(path, COLUMNS)[0])
 
 
-def check_paired(base: Rows, other: Rows, policy: Policy, benchmark: str) -> None:
+def check_paired(base: Rows, other: Rows, policy: str, benchmark: str) -> None:
     """Make sure that two measures are of the same problems in the same order.
 
     Raises:
@@ -105,34 +95,34 @@ def check_paired(base: Rows, other: Rows, policy: Policy, benchmark: str) -> Non
     if base_ids != other_ids:
         odd = sorted(set(base_ids) ^ set(other_ids)) or [a for a, b in zip(base_ids, other_ids, strict=True) if a != b]
         raise StatisticsError(
-            f"{policy.name} and its base were measured on other problems of {benchmark} ({len(odd)} differ, "
+            f"{policy} and its base were measured on other problems of {benchmark} ({len(odd)} differ, "
             f"e.g. {odd[0]}), and a paired comparison needs the same in the same order; run the measure "
             "stage again for both"
         )
 
 
-def _add_checkpoint(
-    plan: Plan, base: Rows, checkpoint: Rows, where: dict[str, Any], tables: dict[str, list[dict[str, Any]]]
-) -> None:
-    """The rows of one checkpoint on one stratum."""
-    analysis, ks = plan.study.analysis, plan.study.ks
-    terms = [(1, counts_of(checkpoint)), (-1, counts_of(base))]
-    resamples = resampled(analysis, len(base["n"]))
-    found = estimate(plan.design, ks, terms, resamples, analysis.level)
-    alone = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in (base, checkpoint)]
-    counted = {**sampling_columns(plan.design, checkpoint), "samples_base": int(base["n"].sum())}
-    tables["differences"] += difference_rows(plan, alone, found, where, counted)
-    tables["boundary"].append({**where, **_boundary_cells(plan, base, checkpoint, found, resamples), **counted})
-    tables["coverage"] += coverage_rows(plan.design, base, checkpoint, where)
+def checkpoint_rows(
+    setup: Setup, base: Rows, checkpoint: Rows, where: dict[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of ``differences``, ``boundary`` and ``coverage`` of one checkpoint on one stratum."""
+    design, ks = setup.design, setup.ks
+    resamples = setup.resampled(len(base["n"]))
+    found = estimate(design, ks, [(1, counts_of(checkpoint)), (-1, counts_of(base))], resamples, setup.level)
+    alone = [sequential_pass_at_k(design, rows["n"], rows["correct"], ks).mean(0) for rows in (base, checkpoint)]
+    counted = {**sampling_columns(design, checkpoint), "samples_base": int(base["n"].sum())}
+    return {
+        "differences": difference_rows(setup, alone, found, where, counted),
+        "boundary": [{**where, **_boundary_cells(setup, base, checkpoint, found, resamples), **counted}],
+        "coverage": coverage_rows(design, base, checkpoint, where),
+    }
 
 
 def difference_rows(
-    plan: Plan, alone: list[np.ndarray], found: Estimate, where: dict[str, Any], counted: dict[str, Any]
+    setup: Setup, alone: list[np.ndarray], found: Estimate, where: dict[str, Any], counted: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """A row for every k: base and checkpoint alone, their difference with its intervals, and the verdict on it."""
-    analysis = plan.study.analysis
-    near_low_K, near_high_K = equivalence(found.draw_BK, analysis.level)
-    least_K, verdicts = detectable(found.draw_BK, analysis.level), changes(found, analysis.margin, analysis.level)
+    near_low_K, near_high_K = equivalence(found.draw_BK, setup.level)
+    least_K, verdicts = detectable(found.draw_BK, setup.level), changes(found, setup.analysis.margin, setup.level)
     base_K, checkpoint_K = alone
     return [
         {
@@ -147,39 +137,41 @@ def difference_rows(
             "band_high": found.band_high_K[i],
             "samples_only_low": found.samples_low_K[i],
             "samples_only_high": found.samples_high_K[i],
-            **interval_columns(analysis, METHODS),
-            "margin": analysis.margin,
+            **setup.intervals,
+            "margin": setup.analysis.margin,
             "equivalence_low": near_low_K[i],
             "equivalence_high": near_high_K[i],
             "detectable": least_K[i],
             "change": str(verdicts[i]),
             **counted,
         }
-        for i, k in enumerate(plan.study.ks)
+        for i, k in enumerate(setup.ks)
     ]
 
 
-def _boundary_cells(plan: Plan, base: Rows, checkpoint: Rows, found: Estimate, resamples: Resamples) -> dict[str, Any]:
+def _boundary_cells(
+    setup: Setup, base: Rows, checkpoint: Rows, found: Estimate, resamples: Resamples
+) -> dict[str, Any]:
     """Crossover, sampling-efficiency gap, and the problems whose success rate changed for sure."""
-    design, analysis, ks = plan.design, plan.study.analysis, plan.study.ks
-    crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
+    design, ks = setup.design, setup.ks
+    crossing = crossover(ks, found.estimate_K, found.draw_BK, setup.level)
     many_P1, once_P1 = (
         sequential_pass_at_k(design, rows["n"], rows["correct"], [k]) for rows, k in ((base, ks[-1]), (checkpoint, 1))
     )
     gap_P1 = many_P1 - once_P1
     size_1 = typical_change(gap_P1)
-    ends = percentiles(mean_draws(gap_P1, resamples, -size_1, size_1), analysis.level)
+    ends = percentiles(mean_draws(gap_P1, resamples, -size_1, size_1), setup.level)
     low_1, high_1 = holding(gap_P1.mean(0), *ends)
-    moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - analysis.level)
+    moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - setup.level)
     return {
         **crossover_cells(crossing),
         "efficiency_gap": gap_P1.mean(),
         "efficiency_gap_low": low_1[0],
         "efficiency_gap_high": high_1[0],
-        **interval_columns(analysis, VALUE_METHODS),
+        **setup.intervals,
         "gained": int(moved.gained_P.sum()),
         "lost": int(moved.lost_P.sum()),
-        "false_discovery_rate": 1 - analysis.level,
+        "false_discovery_rate": 1 - setup.level,
     }
 
 
@@ -220,10 +212,12 @@ def coverage_rows(design: Design, base: Rows, checkpoint: Rows, where: dict[str,
     return cells
 
 
-def _stage_rows(plan: Plan, policies: Sequence[Rows], where: dict[str, Any]) -> list[dict[str, Any]]:
+def _stage_rows(
+    setup: Setup, steps: Sequence[int], policies: Sequence[Rows], where: dict[str, Any]
+) -> list[dict[str, Any]]:
     """The course of pass@k at every k, and of both entropies, over the checkpoints of a run."""
-    ks = plan.study.ks
-    value_SPK = np.stack([sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks) for rows in policies])
+    ks = setup.ks
+    value_SPK = np.stack([sequential_pass_at_k(setup.design, rows["n"], rows["correct"], ks) for rows in policies])
     measures: list[tuple[str, Any, np.ndarray, float]] = [
         ("pass@k", k, value_SPK[:, :, i], 1.0) for i, k in enumerate(ks)
     ]
@@ -235,20 +229,19 @@ def _stage_rows(plan: Plan, policies: Sequence[Rows], where: dict[str, Any]) -> 
         furthest = float(np.nanmax(np.ptp(value_SP, 0), initial=0.0))
         measures.append((name, "", value_SP, furthest))
     return [
-        {**where, "measure": name, "k": k, **_stage_cells(plan, value_SP, largest)}
+        {**where, "measure": name, "k": k, **_stage_cells(setup, steps, value_SP, largest)}
         for name, k, value_SP, largest in measures
     ]
 
 
-def _stage_cells(plan: Plan, value_SP: np.ndarray, largest: float) -> dict[str, Any]:
+def _stage_cells(setup: Setup, steps: Sequence[int], value_SP: np.ndarray, largest: float) -> dict[str, Any]:
     """The course of one measure, over the problems for which every checkpoint has a value."""
-    analysis, steps = plan.study.analysis, plan.study.evaluate.steps
     value_SP = value_SP[:, ~np.isnan(value_SP).any(0)]
     problems = value_SP.shape[1]
-    made = {**interval_columns(analysis, VALUE_METHODS), "problems": problems}
+    made = {**setup.intervals, "problems": problems}
     if not problems:
         return {"course": "unknown", **dict.fromkeys(COURSE_NUMBERS, float("nan")), **made}
-    found = trajectory(steps, value_SP, resampled(analysis, problems), analysis.level, largest)
+    found = trajectory(steps, value_SP, setup.resampled(problems), setup.level, largest)
     lowest, highest = int(found.mean_S.argmin()), int(found.mean_S.argmax())
     numbers = [found.turn, found.turn_low, found.turn_high]
     numbers += [found.mean_S[0], found.mean_S[lowest], steps[lowest], found.mean_S[highest], steps[highest]]

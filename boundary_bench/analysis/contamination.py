@@ -21,22 +21,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.analysis.rows import identify, interval_columns, mean_interval, resampled
+from boundary_bench.analysis.rows import Setup, mean_interval
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.benchmarks.problem_sets import ProblemSet
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_verified, write_table
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import intervals
-from boundary_bench.plan.stages import settings as stage_settings
 from boundary_bench.sampling.continuations import Part, Probed, ask, probed
 from boundary_bench.sampling.engine import Engine
-from boundary_bench.statistics.intervals import VALUE_METHODS
-from boundary_bench.study.analysis import Analysis
-from boundary_bench.study.policies import Policy
 from boundary_bench.study.sampling import Sampling
-from boundary_bench.tables.writing import write_csv
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 CHARACTER = re.compile(r"\S")
@@ -93,6 +86,7 @@ class ProbeJob:
     """What is probed.
 
     Attributes:
+        fractions: how much of each statement the model is given.
         folder: where the continuations are kept, one file a fraction.
         judge: who judges the answers.
         facts: written into every file.
@@ -100,6 +94,7 @@ class ProbeJob:
     """
 
     problems: Sequence[Problem]
+    fractions: Sequence[float]
     grader: Grader
     sampling: Sampling
     folder: Path
@@ -157,37 +152,33 @@ def _draw(job: ProbeJob, engine: Engine, chosen: Probed, stopped: Callable[[], b
 
 
 def probe(
-    plan: Plan, policy: Policy, benchmark: str, job: ProbeJob, engine: Engine, stopped: Callable[[], bool]
-) -> list[dict[str, Any]]:
-    """Write ``problems.parquet`` and ``contamination.csv`` of a policy on a benchmark, and return the rows.
+    setup: Setup, whose: dict[str, Any], job: ProbeJob, engine: Engine, stopped: Callable[[], bool]
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """What a policy makes of a benchmark at every fraction: a row a problem and fraction, and the rows of
+    ``contamination``.
+
+    Args:
+        whose: the columns that name policy and benchmark.
 
     Raises:
         DataError, ModelError, EngineError, GradingError, Interrupted: see ``table``.
     """
-    assert plan.study.probe is not None
-    settings = {**stage_settings(plan, "probe", policy.name, benchmark), **intervals(plan)}
-    whose = {**identify(policy, benchmark), "origin": origin(plan, benchmark)}
     tables, rows = [], []
-    for fraction in plan.study.probe.fractions:
+    for fraction in job.fractions:
         found, too_short = table(job, engine, fraction, stopped)
         tables.append(found)
-        numbers = _row(plan.study.analysis, found, too_short)
-        rows.append({**whose, "fraction": fraction, **numbers, "settings": fingerprint(settings)})
-    folder = plan.probe(policy, benchmark)
-    write_table(folder / "problems.parquet", pa.concat_tables(tables), {**job.facts, "analysis": settings})
-    write_csv(folder / "contamination.csv", rows)
-    return rows
+        rows.append({**whose, "fraction": fraction, **_row(setup, found, too_short)})
+    return pa.concat_tables(tables), rows
 
 
-def origin(plan: Plan, benchmark: str) -> str:
+def origin(chosen: ProblemSet) -> str:
     """Where problems come from: "file", "set" (published), or "generated", which no model has read: the control."""
-    chosen = plan.problem_sets[benchmark]
     if chosen.entry.data:
         return "file"
     return "set" if chosen.kind.source or chosen.kind.name.startswith("lm_eval:") else "generated"
 
 
-def _row(analysis: Analysis, found: pa.Table, too_short: int) -> dict[str, Any]:
+def _row(setup: Setup, found: pa.Table, too_short: int) -> dict[str, Any]:
     verdict_P = np.array(found.column("verdict").to_pylist(), str)
     scored_P = verdict_P != str(Verdict.TIMEOUT)
     values = {
@@ -200,7 +191,7 @@ def _row(analysis: Analysis, found: pa.Table, too_short: int) -> dict[str, Any]:
     for name, value_P in values.items():
         estimate = (float("nan"),) * 3
         if len(value_P):
-            estimate = mean_interval(value_P, resampled(analysis, len(value_P)), analysis.level)
+            estimate = mean_interval(value_P, setup.resampled(len(value_P)), setup.level)
         cells |= dict(zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True))
     counts = {name: int((verdict_P == name).sum()) for name in VERDICTS}
-    return {**cells, **interval_columns(analysis, VALUE_METHODS), **counts}
+    return {**cells, **setup.intervals, **counts}

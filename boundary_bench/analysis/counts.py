@@ -18,11 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import VERDICTS, Verdict
-from boundary_bench.plan import Plan
 from boundary_bench.samples.grades import (
     NOT_DRAWN,
     block_range,
@@ -36,7 +34,6 @@ from boundary_bench.samples.grades import (
 from boundary_bench.samples.manifest import sample_files
 from boundary_bench.statistics.design import Design, Progress
 from boundary_bench.statistics.entropy import answer_entropy, chao_shen, majority_at_k, miller_madow
-from boundary_bench.study.policies import Policy
 
 COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "answer"]
 
@@ -58,21 +55,23 @@ class FirstRound:
     answer_PF: np.ndarray
 
 
-def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
+def tally(manifests: Sequence[Path], problems: list[Problem], design: Design, ks: Sequence[int]) -> pa.Table:
     """The samples of a policy on a benchmark as one row a problem, in the order of the problem file.
 
     ``n``, ``correct`` and the other verdicts count the samples up to a problem's stopping point, ``drawn`` the sample
     indices that they took: samples without a score (by default ``timeout``) are in ``drawn`` and not in ``n``. The
     columns from ``first`` on are of the first round alone.
 
+    Args:
+        manifests: of the samples, one a shard.
+        ks: where the majority vote is counted; those beyond the first round are left out.
+
     Raises:
         DataError: a sample is missing, repeated or of another problem, or was drawn by another design.
         StoreError: a file of the sample store is not the one that the manifest declares.
     """
-    design, manifests = plan.design, plan.samples(policy, benchmark)
-    problems = read_problems(plan.problems(benchmark))
     ids = [problem.id for problem in problems]
-    greedy, blocks = sample_files(manifests, plan.design_settings)
+    greedy, blocks = sample_files(manifests, design.record())
     verdict_PN = read_verdicts(blocks, ids, design.n_max)
     found, have_P = progress_of(design, verdict_PN)
     going = np.flatnonzero(found.going_P)
@@ -86,7 +85,7 @@ def tally(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
     first = _first_round(blocks, ids, verdict_PN, design)
     columns = {
         **_counts(problems, verdict_PN, found),
-        **_first_columns(first, plan.first_ks),
+        **_first_columns(first, [k for k in ks if k <= design.rounds[0]]),
         "greedy": _greedy(greedy, ids),
     }
     return pa.table(columns)

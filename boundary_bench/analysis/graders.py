@@ -9,27 +9,23 @@ Axes: P problems, N sample indices, K values of k.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.analysis.rows import identify, interval_columns, mean_interval, resampled
-from boundary_bench.benchmarks.problem_file import read_problems
+from boundary_bench.analysis.rows import Setup, mean_interval
+from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
-from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import identity
 from boundary_bench.samples.grades import NOT_DRAWN, places, read_verdicts, sample_rows, scored, verdict_codes
 from boundary_bench.samples.manifest import files_of, sample_files
-from boundary_bench.statistics.intervals import VALUE_METHODS
+from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
-from boundary_bench.study.policies import Policy
-from boundary_bench.tables.registry import ALL
-from boundary_bench.tables.writing import write_csv
 
 MOST_CASES = 200
 CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
@@ -40,22 +36,41 @@ UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.
 CORRECT = VERDICTS.index(Verdict.CORRECT)
 
 
-def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: JudgeAll) -> Path:
+@dataclass(frozen=True)
+class Stored:
+    """The stored samples of a policy on a benchmark.
+
+    Attributes:
+        manifests: one a shard.
+        target: gives the file of another grader's verdicts by its name.
+    """
+
+    manifests: Sequence[Path]
+    problems: Sequence[Problem]
+    design: Design
+    target: Callable[[str], Path]
+
+    def blocks(self) -> list[Path]:
+        """The files of the samples, checked against their hashes."""
+        return sample_files(self.manifests, self.design.record())[1]
+
+
+def regrade(stored: Stored, grader: Grader, judge: JudgeAll) -> Path:
     """Write another grader's verdicts on all samples of a policy; what was graded is not graded again.
 
     Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
 
     Raises:
-        DataError, StoreError: see ``tally.sample_files``.
+        DataError, StoreError: see ``manifest.sample_files``.
         GradingError: a process of the grader does not start.
     """
-    target, manifests = plan.grades(policy, benchmark, grader.name), plan.samples(policy, benchmark)
-    facts = {"grader": grader.identity, "samples": fingerprint(files_of(manifests))}
+    target = stored.target(grader.name)
+    facts = {"grader": grader.identity, "samples": fingerprint(files_of(stored.manifests))}
     if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
         return target
-    reference_of = {problem.id: problem.reference for problem in read_problems(plan.problems(benchmark))}
+    reference_of = {problem.id: problem.reference for problem in stored.problems}
     tables = []
-    for block in sample_files(manifests, plan.design_settings)[1]:
+    for block in stored.blocks():
         rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
         references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
         finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
@@ -70,34 +85,37 @@ def regrade(plan: Plan, policy: Policy, benchmark: str, grader: Grader, judge: J
     return target
 
 
-def compare_graders(plan: Plan, policy: Policy, benchmark: str, judge: JudgeAll) -> list[dict[str, Any]]:
-    """Write ``graders.csv`` and ``disagreements.csv`` of a policy on a benchmark; returns the rows of the first.
+def compare_graders(
+    setup: Setup, stored: Stored, graders: Sequence[Grader], judge: JudgeAll
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of ``graders`` of a policy on a benchmark, and those of its ``disagreements``.
 
     A grader's row of some k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
     its interval, empty where a problem has fewer than k verdicts; the five verdicts, and the reasons for them, the most
     frequent first; and how often it disagrees with the grader that the samples were drawn with, where both have
     decided: mean over the problems, with its interval.
+
+    Args:
+        graders: the one that the samples were drawn with, then those beside it.
     """
-    problems = read_problems(plan.problems(benchmark))
-    blocks = sample_files(plan.samples(policy, benchmark), plan.design_settings)[1]
-    ids, (own, *others) = [problem.id for problem in problems], plan.graders(benchmark)
-    own_PN = read_verdicts(blocks, ids, plan.design.n_max)
-    scored_PN = scored(plan.design, own_PN)
-    first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < plan.design.rounds[0])
-    rows = _grader_rows(plan, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
+    blocks, design = stored.blocks(), setup.design
+    ids, (own, *others) = [problem.id for problem in stored.problems], graders
+    own_PN = read_verdicts(blocks, ids, design.n_max)
+    scored_PN = scored(design, own_PN)
+    first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < design.rounds[0])
+    rows = _grader_rows(setup, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
     cases: list[dict[str, Any]] = []
     for grader in others:
-        file = regrade(plan, policy, benchmark, grader, judge)
+        file = regrade(stored, grader, judge)
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
-        rows += _grader_rows(plan, grader, own_PN, verdict_PN, first_PN, reasons)
+        rows += _grader_rows(setup, grader, own_PN, verdict_PN, first_PN, reasons)
         cases += _cases(blocks, file, grader)
-    settings = identity(plan, "measure", policy.name, benchmark)
-    whose, facts = {**identify(policy, benchmark), "stratum": ALL}, {"stopped_by": own.label, "settings": settings}
-    rows = [{**whose, **row, **facts} for row in rows]
-    folder = plan.measures(policy, benchmark)
-    write_csv(folder / "graders.csv", rows)
-    write_csv(folder / "disagreements.csv", cases, CASES)
-    return rows
+    return [{**row, "stopped_by": own.label} for row in rows], cases
+
+
+def grader_ks(setup: Setup) -> list[int]:
+    """The values of k at which graders are compared: those that the first round of every problem suffices for."""
+    return sorted({1, *(k for k in setup.ks if k <= setup.design.rounds[0])})
 
 
 def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
@@ -125,10 +143,10 @@ def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) ->
 
 
 def _grader_rows(
-    plan: Plan, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
+    setup: Setup, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
 ) -> list[dict[str, Any]]:
     """The rows of one grader, one for each k."""
-    analysis, scored_PN = plan.study.analysis, first_PN & scored(plan.design, verdict_PN)
+    scored_PN, ks = first_PN & scored(setup.design, verdict_PN), grader_ks(setup)
     n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
     both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
     differ_PN = both_PN & ((own_PN == CORRECT) != (verdict_PN == CORRECT))
@@ -136,12 +154,12 @@ def _grader_rows(
     share_C = differ_PN.sum(1)[compared_P > 0] / compared_P[compared_P > 0]
     disagreement = (float("nan"),) * 3
     if len(share_C) and verdict_PN is not own_PN:
-        disagreement = mean_interval(share_C, resampled(analysis, len(share_C)), analysis.level)
-    had = [k for k in plan.grader_ks if k <= n_P.min()]
+        disagreement = mean_interval(share_C, setup.resampled(len(share_C)), setup.level)
+    had = [k for k in ks if k <= n_P.min()]
     pass_PK = pass_at_k(n_P, correct_P, had) if had else np.zeros((len(n_P), 0))
-    resamples = resampled(analysis, len(n_P))
+    resamples = setup.resampled(len(n_P))
     shared = {
-        **interval_columns(analysis, VALUE_METHODS),
+        **setup.intervals,
         "problems": len(n_P),
         "samples": int(n_P.sum()),
         **{name: int((first_PN & (verdict_PN == code)).sum()) for code, name in enumerate(VERDICTS)},
@@ -150,11 +168,11 @@ def _grader_rows(
         "disagreements": int(differ_PN.sum()),
         **dict(zip(("disagreement", "disagreement_low", "disagreement_high"), disagreement, strict=True)),
     }
-    estimates = [mean_interval(value_P, resamples, analysis.level) for value_P in pass_PK.T]
-    estimates += [(float("nan"),) * 3] * (len(plan.grader_ks) - len(had))
+    estimates = [mean_interval(value_P, resamples, setup.level) for value_P in pass_PK.T]
+    estimates += [(float("nan"),) * 3] * (len(ks) - len(had))
     return [
         {"grader": grader.label, "k": k, **dict(zip(("estimate", "low", "high"), found, strict=True)), **shared}
-        for k, found in zip(plan.grader_ks, estimates, strict=True)
+        for k, found in zip(ks, estimates, strict=True)
     ]
 
 

@@ -1,20 +1,21 @@
-"""The numbers behind the boundary map: pass@k and paired differences, averaged over the training seeds."""
+"""The boundary as the mean over the training seeds: what the map shows, and its tables with the intervals to quote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from boundary_bench.analysis.compare import crossover_cells, difference_rows
 from boundary_bench.analysis.measure import null_line
-from boundary_bench.analysis.rows import Rows, counts_of, resampled, sampling_columns
-from boundary_bench.plan import Plan
+from boundary_bench.analysis.rows import Rows, Setup, counts_of, sampling_columns
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.paired import Crossover, crossover
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.statistics.training_seeds import Seeds, over_seeds
-from boundary_bench.study.policies import Policy, Run
+from boundary_bench.tables.table import ALL
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Checkpoint:
 
     Attributes:
         seeds: how far the seeds lie apart in their differences, and what that adds to the interval.
+        runs: training seeds that it is the mean over.
         counted: how much was sampled, all seeds together, as the tables say it.
     """
 
@@ -31,6 +33,7 @@ class Checkpoint:
     difference: Estimate
     crossover: Crossover
     seeds: Seeds
+    runs: int
     counted: dict[str, int]
 
 
@@ -49,45 +52,78 @@ class Boundary:
 
 #: The boundary of every algorithm, of each (model, benchmark).
 Boundaries = dict[tuple[str, str], dict[str, Boundary]]
-#: What is compared of each (policy name, benchmark), one entry a problem.
-Measured = Mapping[tuple[str, str], Rows]
 
 
-def boundaries(plan: Plan, measured: Measured) -> Boundaries:
-    """Every boundary of a study, in its order."""
-    study = plan.study
-    return {
-        (model, benchmark): {name: boundary(plan, measured, model, name, benchmark) for name in study.algorithms}
-        for benchmark in study.benchmarks
-        for model in study.models
-    }
-
-
-def boundary(plan: Plan, measured: Measured, model: str, algorithm: str, benchmark: str) -> Boundary:
+def boundary(setup: Setup, base: Rows, runs_of: Mapping[int, Sequence[Rows]]) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
     interval is that of the mean over these seeds.
+
+    Args:
+        base: what is compared of the base, one entry a problem.
+        runs_of: the same of every training seed, by step.
     """
-    analysis, ks = plan.study.analysis, plan.study.ks
-    base_rows = measured[model, benchmark]
-    resamples = resampled(analysis, len(base_rows["n"]))
+    design, ks, level = setup.design, setup.ks, setup.level
+    resamples = setup.resampled(len(base["n"]))
 
     def curve(terms: Terms) -> Estimate:
-        return estimate(plan.design, ks, terms, resamples, analysis.level)
+        return estimate(design, ks, terms, resamples, level)
 
-    base = curve([(1, counts_of(base_rows))])
+    alone = curve([(1, counts_of(base))])
     checkpoints = []
-    for step in plan.study.evaluate.steps[1:]:
-        policies = [Policy(model, Run(model, algorithm, seed), step) for seed in plan.study.seeds]
-        runs = [measured[policy.name, benchmark] for policy in policies]
+    for step, runs in runs_of.items():
         mean = [(1 / len(runs), counts_of(rows)) for rows in runs]
-        found = curve([*mean, (-1, counts_of(base_rows))])
-        crossing = crossover(ks, found.estimate_K, found.draw_BK, analysis.level)
-        each_SK = [sequential_pass_at_k(plan.design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
-        seeds = over_seeds(np.stack(each_SK) - base.estimate_K, found.low_K, found.high_K, analysis.level)
-        drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base_rows}
-        counted = {**sampling_columns(plan.design, drawn), "problems": len(base_rows["n"])}
-        counted["samples_base"] = int(base_rows["n"].sum())
-        checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, counted))
-    return Boundary(base, checkpoints, null_line(base_rows["chance"], ks))
+        found = curve([*mean, (-1, counts_of(base))])
+        crossing = crossover(ks, found.estimate_K, found.draw_BK, level)
+        each_SK = [sequential_pass_at_k(design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
+        seeds = over_seeds(np.stack(each_SK) - alone.estimate_K, found.low_K, found.high_K, level)
+        drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base}
+        counted = {**sampling_columns(design, drawn), "problems": len(base["n"])}
+        counted |= {"samples_base": int(base["n"].sum())}
+        checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, len(runs), counted))
+    return Boundary(alone, checkpoints, null_line(base["chance"], ks))
+
+
+def difference_means(setup: Setup, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, Any]]:
+    """The rows of ``mean_differences`` of one boundary: those of the mean, and how far the seeds lie apart.
+
+    Args:
+        place: model, algorithm and benchmark.
+    """
+    for checkpoint in found.checkpoints:
+        alone = [found.base.estimate_K, checkpoint.curve.estimate_K]
+        rows = difference_rows(setup, alone, checkpoint.difference, _where(place, checkpoint), {})
+        for i, row in enumerate(rows):
+            yield {**row, **_curve_cells(checkpoint, i), **_seed_cells(checkpoint, i), **checkpoint.counted}
+
+
+def boundary_means(setup: Setup, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, Any]]:
+    """The rows of ``mean_boundary`` of one boundary: where the mean over the seeds and its base cross."""
+    for checkpoint in found.checkpoints:
+        cells = {**crossover_cells(checkpoint.crossover), **setup.intervals, "seeds": checkpoint.runs}
+        yield {**_where(place, checkpoint), **cells, **checkpoint.counted}
+
+
+def _where(place: tuple[str, str, str], checkpoint: Checkpoint) -> dict[str, Any]:
+    model, algorithm, benchmark = place
+    whose = {"model": model, "algorithm": algorithm, "step": checkpoint.step}
+    return {**whose, "benchmark": benchmark, "stratum": ALL}
+
+
+def _curve_cells(checkpoint: Checkpoint, i: int) -> dict[str, Any]:
+    curve = checkpoint.curve
+    ends = {"low": curve.low_K, "high": curve.high_K, "band_low": curve.band_low_K, "band_high": curve.band_high_K}
+    return {f"checkpoint_{name}": end_K[i] for name, end_K in ends.items()}
+
+
+def _seed_cells(checkpoint: Checkpoint, i: int) -> dict[str, Any]:
+    found = checkpoint.seeds
+    return {
+        "seeds": checkpoint.runs,
+        "seed_lowest": found.lowest_K[i],
+        "seed_highest": found.highest_K[i],
+        "seed_deviation": found.deviation_K[i],
+        "other_seeds_low": found.low_K[i],
+        "other_seeds_high": found.high_K[i],
+    }

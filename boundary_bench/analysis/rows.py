@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy as np
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import Verdict
 from boundary_bench.statistics.design import Design
-from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, resample
+from boundary_bench.statistics.intervals import INTERVAL, Resamples, holding, mean_draws, percentiles, resample
 from boundary_bench.statistics.posterior import Counts
 from boundary_bench.study.analysis import Analysis
 from boundary_bench.study.policies import Policy
-from boundary_bench.tables.registry import ALL, BASE
+from boundary_bench.tables.table import ALL, BASE
 
 Rows = dict[str, np.ndarray]
 
@@ -50,9 +51,33 @@ def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
     return everyone | {name: np.flatnonzero(labels_P == name) for name in names}
 
 
-def resampled(analysis: Analysis, problems: int) -> Resamples:
-    """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
-    return resample(problems, analysis.resamples, analysis.seed, analysis.interval)
+@dataclass(frozen=True)
+class Setup:
+    """How counts become statements.
+
+    Attributes:
+        design: when a problem was sampled enough; for n samples of every problem, ``Design((n,))``.
+        ks: the values of k that are reported.
+        analysis: level, resamples, margin and seed of the intervals.
+    """
+
+    design: Design
+    ks: Sequence[int]
+    analysis: Analysis = field(default_factory=Analysis)
+
+    @property
+    def level(self) -> float:
+        """Confidence level of every interval."""
+        return self.analysis.level
+
+    def resampled(self, problems: int) -> Resamples:
+        """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
+        return resample(problems, self.analysis.resamples, self.analysis.seed)
+
+    @property
+    def intervals(self) -> dict[str, Any]:
+        """The columns that say of which kind ``low`` and ``high`` are."""
+        return {"level": self.level, "interval": INTERVAL}
 
 
 def counts_of(rows: Rows) -> Counts:
@@ -69,11 +94,6 @@ def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
         "truncated": int(rows[Verdict.TRUNCATED].sum()),
         "unscored": int(sum(rows[verdict].sum() for verdict in design.unscored)),
     }
-
-
-def interval_columns(analysis: Analysis, kinds: dict[str, str]) -> dict[str, Any]:
-    """What kind the columns low and high are of: one of ``METHODS`` or ``VALUE_METHODS``."""
-    return {"level": analysis.level, "interval": kinds[analysis.interval]}
 
 
 def mean_interval(value_P: np.ndarray, resamples: Resamples, level: float) -> tuple[float, float, float]:

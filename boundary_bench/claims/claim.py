@@ -9,10 +9,12 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from boundary_bench.claims.literature import LITERATURE
-from boundary_bench.core.errors import DataError
+from boundary_bench.core.errors import DataError, did_you_mean
 from boundary_bench.study.blocks import Block, Name
 from boundary_bench.study.file import StrictLoader
-from boundary_bench.tables.registry import KEYS, UNIT
+from boundary_bench.tables.reading import KEYS
+from boundary_bench.tables.registry import TABLES
+from boundary_bench.tables.table import CHECKPOINT_KEYS
 
 SHIPPED = LITERATURE["claims"]
 
@@ -32,7 +34,7 @@ class ValuePart(Block):
     """A number with an interval, against a threshold."""
 
     kind: Literal["value"]
-    table: Literal["differences", "boundary", "pass_at_k", "cover", "summary"]
+    table: str = Field(description="of the registry; one that has a row of every checkpoint")
     column: str = Field(description="the estimate; its interval is in the columns beside it")
     where: dict[str, int | float] = Field({}, description="the further keys of the row, e.g. {k: 256}")
     minus: Name | None = Field(None, description="less the same of this algorithm, same seed; or of the base")
@@ -46,7 +48,12 @@ class ValuePart(Block):
 
     @model_validator(mode="after")
     def _row_is_named(self) -> ValuePart:
-        further = [name for name in KEYS[self.table] if name not in UNIT]
+        whole = [name for name, keys in KEYS.items() if set(CHECKPOINT_KEYS) <= set(keys)]
+        if self.table not in whole:
+            raise ValueError(f"table: found {self.table!r}; {did_you_mean(self.table, whole)}")
+        if self.column not in TABLES[self.table].columns:
+            raise ValueError(f"column: found {self.column!r}; {did_you_mean(self.column, TABLES[self.table].columns)}")
+        further = [name for name in KEYS[self.table] if name not in CHECKPOINT_KEYS]
         if sorted(self.where) != sorted(further):
             raise ValueError(f"where: found {sorted(self.where)}, expected the keys of {self.table}: {further}")
         if (self.across_strata or self.base_at_most is not None) and self.table != "differences":

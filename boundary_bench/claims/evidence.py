@@ -8,7 +8,7 @@ from boundary_bench.claims.claim import CoursePart, SharePart, ValuePart
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.core.errors import DataError
 from boundary_bench.tables.reading import Subject, Tables, Untestable, base_of
-from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.table import BASE
 from boundary_bench.tables.writing import number
 
 #: Shapes of a course that its two ends decide.

@@ -12,7 +12,7 @@ from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import DataError
 from boundary_bench.study.blocks import Block
 from boundary_bench.study.file import StrictLoader
-from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.table import BASE
 
 
 class PublishedSettings(Block):

@@ -10,15 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from boundary_bench.claims.claim import Claim, ValuePart
+from boundary_bench.claims.claim import Claim, ValuePart, load_claims
 from boundary_bench.claims.evidence import Evidence, gather
-from boundary_bench.tables.reading import Subject, Tables, Untestable
-from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.reading import Subject, Tables, Untestable, read_tables
+from boundary_bench.tables.table import BASE
 
 
 class ClaimVerdict(StrEnum):
@@ -95,6 +96,15 @@ class _Test:
     @property
     def p(self) -> float:
         return min(1.0, 2 * min(self.p_for, self.p_against))
+
+
+def ledger(tables: Path) -> Ledger:
+    """The verdicts on all shipped claims, by the tables in a folder.
+
+    Raises:
+        DataError: a table is missing or damaged.
+    """
+    return judge(load_claims(), read_tables(tables))
 
 
 def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.commands.workplace import logger, stop_signal, work_of, workplace
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.core.files import append_line, write_json, write_text
 from boundary_bench.core.locks import lease
+from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import settings
+from boundary_bench.plan.stages import identity, intervals, settings
+from boundary_bench.tables.table import ALL
+from boundary_bench.tables.writing import write_csv, write_rows
+
+if TYPE_CHECKING:
+    from boundary_bench.analysis.rows import Setup
+
+
+def _setup(plan: Plan) -> Setup:
+    from boundary_bench.analysis.rows import Setup
+
+    return Setup(plan.design, plan.study.ks, plan.study.analysis)
 
 
 def prepare(plan: Plan, benchmark: str) -> None:
@@ -125,22 +138,41 @@ def sample(
 
 def measure(plan: Plan, policy: str, benchmark: str) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
-    from boundary_bench.analysis.measure import measure
+    from boundary_bench.analysis.counts import tally
+    from boundary_bench.analysis.graders import CASES, Stored, compare_graders
+    from boundary_bench.analysis.measure import measures
+    from boundary_bench.analysis.rows import identify
+    from boundary_bench.benchmarks.problem_file import read_problems
+    from boundary_bench.core.parquet import columns_of, write_table
     from boundary_bench.grading.judging import Judge
+    from boundary_bench.samples.manifest import files_of
 
+    chosen, setup, folder = plan.policy(policy), _setup(plan), plan.measures(policy, benchmark)
+    manifests, problems = plan.samples(chosen, benchmark), read_problems(plan.problems(benchmark))
+    table, made_with = tally(manifests, problems, plan.design, setup.ks), settings(plan, "measure", policy, benchmark)
+    facts = {"policy": policy, "benchmark": benchmark, "samples": fingerprint(files_of(manifests))}
+    write_table(folder / "problems.parquet", table, {**facts, "settings": made_with})
+    whose, last = identify(chosen, benchmark), {"settings": fingerprint(made_with)}
+    for name, rows in measures(setup, columns_of(table), whose).items():
+        write_rows(folder, name, ({**row, **last} for row in rows))
+    stored = Stored(manifests, problems, plan.design, partial(plan.grades, policy, benchmark))
     with Judge(plan.judgements) as judge:
-        rows = measure(plan, plan.policy(policy), benchmark, judge)
+        rows, cases = compare_graders(setup, stored, plan.graders(benchmark), judge)
+    write_rows(folder, "graders", ({**whose, "stratum": ALL, **row, **last} for row in rows))
+    write_csv(folder / "disagreements.csv", cases, CASES)
     for row in rows:
         if row["k"] == 1 and row["grader"] != row["stopped_by"]:
             logger(f"measure {policy} {benchmark}")(
                 f"{row['grader']} disagrees with {row['stopped_by']} on {row['disagreements']} of {row['compared']} "
-                f"responses -> {plan.measures(policy, benchmark) / 'disagreements.csv'}"
+                f"responses -> {folder / 'disagreements.csv'}"
             )
 
 
 def probe(plan: Plan, policy: str, benchmark: str) -> None:
     """Test whether a policy has read a benchmark: it continues statements of which it is given a part."""
-    from boundary_bench.analysis.contamination import ProbeJob, probe
+    from boundary_bench.analysis.contamination import ProbeJob, origin, probe
+    from boundary_bench.analysis.rows import identify
+    from boundary_bench.core.parquet import write_table
     from boundary_bench.samples.store import SampleStore
     from boundary_bench.sampling import load_engine
     from boundary_bench.training import one_thread
@@ -153,18 +185,35 @@ def probe(plan: Plan, policy: str, benchmark: str) -> None:
     one_thread()
     with workplace(work, sampling.gpus, chosen.model, benchmark) as at:
         store.claim(work.identity)
-        facts = work.facts(sampling.engine, at.put)
-        job = ProbeJob(work.problems, work.kind.grader, sampling, store.folder, at.judge, facts, work.kind.stop())
-        for row in probe(plan, chosen, benchmark, job, load_engine(work.folder, sampling, work.log), work.stopped):
+        facts, asked = work.facts(sampling.engine, at.put), plan.study.probe.fractions
+        grader, stop = work.kind.grader, work.kind.stop()
+        job = ProbeJob(work.problems, asked, grader, sampling, store.folder, at.judge, facts, stop)
+        whose = {**identify(chosen, benchmark), "origin": origin(plan.problem_sets[benchmark])}
+        engine = load_engine(work.folder, sampling, work.log)
+        table, rows = probe(_setup(plan), whose, job, engine, work.stopped)
+        analysis = {**work.settings, **intervals(plan)}
+        write_table(plan.probe(policy, benchmark) / "problems.parquet", table, {**facts, "analysis": analysis})
+        last = {"settings": fingerprint(analysis)}
+        write_rows(plan.probe(policy, benchmark), "contamination", ({**row, **last} for row in rows))
+        for row in rows:
             numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("exact", "rouge_l", "accuracy"))
             work.log(f"first {row['fraction']:.0%} of {row['problems']} statements: {numbers}")
 
 
 def compare(plan: Plan, run: str, benchmark: str) -> None:
     """Compare every checkpoint of a run with its base model, problem by problem."""
-    from boundary_bench.analysis.compare import compare
+    from boundary_bench.analysis.compare import check_paired, comparison, problem_rows
 
-    compare(plan, plan.run(run), benchmark)
+    chosen = plan.run(run)
+    policies = plan.policies_of(chosen)
+    measured = [problem_rows(plan.measures(policy, benchmark) / "problems.parquet") for policy in policies]
+    for policy, rows in zip(policies, measured, strict=True):
+        check_paired(measured[0], rows, policy.name, benchmark)
+    whose = {"model": chosen.model, "algorithm": chosen.algorithm, "seed": chosen.seed}
+    tables = comparison(_setup(plan), [policy.step for policy in policies], measured, whose, benchmark)
+    last = {"settings": identity(plan, "compare", run, benchmark)}
+    for name, rows in tables.items():
+        write_rows(plan.comparison(run, benchmark), name, ({**row, **last} for row in rows))
 
 
 def report(plan: Plan) -> None:

@@ -84,7 +84,8 @@ def claims(
     markdown: Annotated[bool, "the verdicts as a table, for a README or a job summary"] = False,
 ) -> None:
     """What a study's tables say of the claims of the literature."""
-    from boundary_bench.claims import ledger, ledger_text
+    from boundary_bench.claims import ledger_text
+    from boundary_bench.claims.verdicts import ledger
 
     if json_ and markdown:
         raise StudyError("claims: found --json and --markdown, expected one of them")
@@ -154,15 +155,18 @@ def regrade(
     results: Results = RESULTS,
 ) -> None:
     """Grade a study's stored samples by another grader, beside the verdicts that they have."""
-    from boundary_bench.analysis.graders import regrade
+    from boundary_bench.analysis.graders import Stored, regrade
+    from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.commands.stages import check_names
     from boundary_bench.grading.graders import grader_of
     from boundary_bench.grading.judging import Judge
 
     chosen, plan = grader_of(grader, "regrade --grader"), make_plan(study, results)
     check_names(plan, "regrade", {"policy": policy, "benchmark": benchmark})
+    manifests, problems = plan.samples(plan.policy(policy), benchmark), read_problems(plan.problems(benchmark))
+    stored = Stored(manifests, problems, plan.design, partial(plan.grades, policy, benchmark))
     with Judge(plan.judgements) as judge:
-        file = regrade(plan, plan.policy(policy), benchmark, chosen, judge)
+        file = regrade(stored, chosen, judge)
     logger(f"regrade {policy} {benchmark}")(
         f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{chosen.name}] into the study"
     )

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from boundary_bench.benchmarks.base import Kind, Problem
-from boundary_bench.benchmarks.problem_file import content_of, read_problems
 from boundary_bench.benchmarks.templates import Prompting, prompting
 from boundary_bench.core import provenance
 from boundary_bench.core.locks import lease
 from boundary_bench.grading.judging import Judge
 from boundary_bench.machine import gpus
-from boundary_bench.models.folder import read_manifest
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import STAGES, settings
 
@@ -72,6 +70,8 @@ class Work:
     @property
     def content(self) -> dict[str, str]:
         """What it is made from: a model and problems, by the names of their facts."""
+        from boundary_bench.benchmarks.problem_file import content_of
+
         model, problems = STAGES[self.stage].made_from(self.plan, *self.values)
         return {model: self.manifest["content"], problems: content_of(self.problems)}
 
@@ -112,6 +112,9 @@ def work_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, ben
     Raises:
         DataError, ModelError: one is missing, altered or torn.
     """
+    from boundary_bench.benchmarks.problem_file import read_problems
+    from boundary_bench.models.folder import read_manifest
+
     stopped, log = stop_signal(), logger(f"{stage} {label}")
     folder, said = read_manifest(manifest)
     problems, kind = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -67,6 +68,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> tuple[pa.Table, 
     if facts.get("schema") != SCHEMA_VERSION:
         raise DataError(f"{path} has schema {facts.get('schema')}, expected {SCHEMA_VERSION}; made by another version")
     return table, facts
+
+
+def columns_of(table: pa.Table) -> dict[str, np.ndarray]:
+    """The columns of a table as arrays."""
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
 
 
 def read_verified(path: Path) -> tuple[pa.Table, dict[str, Any]]:

@@ -12,7 +12,8 @@ from shlex import quote
 
 from pydantic import BaseModel, ValidationError
 
-from boundary_bench.claims import ledger, ledger_text
+from boundary_bench.claims import ledger_text
+from boundary_bench.claims.verdicts import ledger
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import atomic, read_json
 from boundary_bench.core.provenance import Code, file_sha256

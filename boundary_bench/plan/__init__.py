@@ -196,20 +196,9 @@ class Plan(Layout):
         return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
 
     @property
-    def first_ks(self) -> list[int]:
-        """The values of k that the first round of every problem suffices for."""
-        return [k for k in self.study.ks if k <= self.design.rounds[0]]
-
-    @property
-    def grader_ks(self) -> list[int]:
-        """The values of k at which graders are compared."""
-        return sorted({1, *self.first_ks})
-
-    @property
     def design_settings(self) -> dict[str, Any]:
         """The design, as it is written down."""
-        chosen = self.design
-        return {"rounds": list(chosen.rounds), "stop_after": chosen.stop_after, "unscored": list(chosen.unscored)}
+        return self.design.record()
 
 
 def _pick(name: str, known: dict[str, Any], what: str) -> Any:

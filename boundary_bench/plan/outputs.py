@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boundary_bench.plan import Plan
+from boundary_bench.tables.registry import TABLES, made_by
 
-MEASURE_FILES = ("problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv", "graders.csv", "disagreements.csv")
-PROBE_FILES = ("problems.parquet", "contamination.csv")
-COMPARISON_FILES = ("differences.csv", "boundary.csv", "coverage.csv", "stages.csv")
-TABLES = ("pass_at_k", "cover", "summary", "differences", "boundary", "mean_differences", "mean_boundary", "coverage")
-TABLES += ("stages", "graders", "problems", "training", "ours_vs_published")
-#: Those that are also there for a paper, in LaTeX.
-PAPER = ("pass_at_k", "boundary", "ours_vs_published")
+MEASURE_FILES = ("problems.parquet", *(f"{table.name}.csv" for table in made_by("measure")), "disagreements.csv")
+PROBE_FILES = ("problems.parquet", *(f"{table.name}.csv" for table in made_by("probe")))
+COMPARISON_FILES = tuple(f"{table.name}.csv" for table in made_by("compare"))
 
 
 @dataclass(frozen=True)
@@ -32,9 +29,9 @@ class FigureFile:
 
 def report_files(plan: Plan) -> list[Path]:
     """All that the report stage writes: the page, the tables with where they come from, the figures."""
-    tables = [*TABLES, "contamination"] if plan.probes else TABLES
-    files = ["report.html", "samples.zip", *(f"tables/{name}.{kind}" for name in tables for kind in ("csv", "md"))]
-    files += [f"tables/{name}.tex" for name in PAPER]
+    tables = [table for table in TABLES.values() if plan.probes or not table.optional]
+    files = ["report.html", "samples.zip"]
+    files += [f"tables/{table.name}.{kind}" for table in tables for kind in ("csv", "md", *(["tex"] * table.paper))]
     stems = [figure.stem for figure in figures(plan)]
     files += ["tables/provenance.json", *(f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png"))]
     return [plan.root / file for file in files]

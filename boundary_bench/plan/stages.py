@@ -123,7 +123,7 @@ def _problems(plan: Plan, name: str) -> dict[str, Any]:
         "kind": [chosen.kind.name, chosen.kind.version],
         "split": chosen.entry.split,
         "seed": chosen.entry.seed,
-        "options": {name: value for name, value in options.items() if value != usual[name]},
+        "options": {name: value for name, value in options.items() if value != usual.get(name)},
         "columns": chosen.entry.columns,
         "data": chosen.entry.data and path_sha256(Path(chosen.entry.data)),
         "definition": chosen.kind.definition and path_sha256(chosen.kind.definition),

@@ -18,7 +18,7 @@ def report(plan: Plan) -> None:
     Raises:
         DataError: a fragment is missing, or does not fit the study.
     """
-    from boundary_bench.claims import ledger
+    from boundary_bench.claims.verdicts import ledger
     from boundary_bench.report import figures, page, tables
     from boundary_bench.report.page import samples
 

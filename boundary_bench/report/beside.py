@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 from boundary_bench.algorithms import OF_TRAINING
 from boundary_bench.analysis.means import Boundaries
-from boundary_bench.analysis.rows import interval_columns
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.claims.published import PublishedEntry, PublishedSettings, PublishedValue
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import identity
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.tables.formats import Pivot
-from boundary_bench.tables.registry import BASE
+from boundary_bench.tables.table import BASE
 from boundary_bench.tables.writing import number
 
 #: How far the step of ours may be from the published one, as a share of it.
@@ -213,7 +212,7 @@ def _row(plan: Plan, pair: Beside) -> dict[str, Any]:
         cells += [_yes(ours.low, pair, ours.high), _yes(ours.samples_only_low, pair, ours.samples_only_high)]
         differs = "; ".join(f"{name}: {theirs} vs {mine}" for name, (theirs, mine) in pair.differs.items())
         row |= dict(zip(names, cells, strict=True)) | {"differs": differs, "unknown": ", ".join(pair.unknown)}
-        row |= {"missing": "", **interval_columns(plan.study.analysis, METHODS)}
+        row |= {"missing": "", "level": plan.study.analysis.level, "interval": INTERVAL}
     return row | {"settings": identity(plan, "report")}
 
 

@@ -8,7 +8,7 @@ from boundary_bench.core.provenance import code_version
 from boundary_bench.plan import Plan
 from boundary_bench.report.tables import Row
 from boundary_bench.tables.formats import Pivot, latex, markdown
-from boundary_bench.tables.writing import write_csv
+from boundary_bench.tables.writing import write_rows
 
 
 def write(
@@ -22,7 +22,7 @@ def write(
     """
     folder = plan.root / "tables"
     for name, parts in pivots.items():
-        write_csv(folder / f"{name}.csv", rows[name])
+        write_rows(folder, name, rows[name])
         write_text(folder / f"{name}.md", "\n".join(markdown(part) for part in parts))
     study, code = plan.study.study, code_version()
     commit = f"commit {code['commit'] or 'not known'}{' and changes' if code['dirty'] else ''}"

@@ -12,10 +12,10 @@ from boundary_bench.plan import Plan
 from boundary_bench.report.figures.style import sampled
 from boundary_bench.report.tables import Row, Tables
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.statistics.paired import Change, changes
 from boundary_bench.tables.formats import Pivot, attempts
-from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.table import ALL
 
 #: Most columns of k.
 COLUMNS = 6
@@ -64,7 +64,7 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
         rows.append(["random", *(_percent(first.null[place]) for place in places)])
     null = "random: uniformly random valid responses. " if known else ""
     margin = f"{100 * analysis.margin:g}"
-    intervals = f"{100 * analysis.level:g} % intervals over {METHODS[analysis.interval]}"
+    intervals = f"{100 * analysis.level:g} % intervals over {INTERVAL}"
     title = (
         f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals}. Change from the base, "
         f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -13,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
-from boundary_bench.analysis.means import Boundaries, boundaries
+from boundary_bench.analysis.graders import grader_ks
+from boundary_bench.analysis.means import Boundaries, Boundary, boundary, boundary_means, difference_means
 from boundary_bench.analysis.measure import THRESHOLDS
-from boundary_bench.analysis.rows import identify, strata
+from boundary_bench.analysis.rows import Setup, identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import DataError
@@ -23,28 +23,17 @@ from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import STAGES, Key, fingerprints, identity, intervals, outputs, settings
-from boundary_bench.report.means import boundary_means, difference_means
 from boundary_bench.samples.manifest import files_of
 from boundary_bench.study.policies import Policy, Run
-from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.reading import read_csv
+from boundary_bench.tables.registry import TABLES
+from boundary_bench.tables.table import ALL, RUN_KEYS
 from boundary_bench.tables.writing import number
 
 Row = dict[str, str]
 
 #: What the training table keeps of the step log: everything but the wall times, which differ between repeats.
-TRAINING_COLUMNS = (
-    "step",
-    "reward",
-    "entropy",
-    "clip_fraction",
-    "gradient_norm",
-    "response_length",
-    "truncated",
-    "live_groups",
-    "positive_mass",
-    "negative_mass",
-    "updates",
-)
+TRAINING_COLUMNS = TABLES["training"].columns[len(RUN_KEYS) :]
 
 
 @dataclass(frozen=True)
@@ -104,12 +93,42 @@ def collect(plan: Plan) -> Tables:
         _add_probe(plan, policy, benchmark, tables)
     for run in plan.runs:
         tables.training.extend(_training(plan, run))
-    tables.boundaries.update(boundaries(plan, tables.counts))
+    setup, last = setup_of(plan), {"settings": identity(plan, "report")}
+    tables.boundaries.update(_boundaries(plan, setup, tables.counts))
     for (model, benchmark), curves in tables.boundaries.items():
         for algorithm, found in curves.items():
-            tables.mean_differences.extend(difference_means(plan, (model, algorithm, benchmark), found))
-            tables.mean_boundary.extend(boundary_means(plan, (model, algorithm, benchmark), found))
+            place = model, algorithm, benchmark
+            tables.mean_differences.extend(_written(row | last) for row in difference_means(setup, place, found))
+            tables.mean_boundary.extend(_written(row | last) for row in boundary_means(setup, place, found))
     return tables
+
+
+def setup_of(plan: Plan) -> Setup:
+    """How the counts of a study become statements."""
+    return Setup(plan.design, plan.study.ks, plan.study.analysis)
+
+
+def _boundaries(plan: Plan, setup: Setup, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
+    """Every boundary of a study, in its order."""
+    study = plan.study
+
+    def of(model: str, algorithm: str, benchmark: str) -> Boundary:
+        runs = [Run(model, algorithm, seed) for seed in study.seeds]
+        steps = study.evaluate.steps[1:]
+        policies = {step: [Policy(model, run, step).name for run in runs] for step in steps}
+        found = {step: [measured[name, benchmark] for name in names] for step, names in policies.items()}
+        return boundary(setup, measured[model, benchmark], found)
+
+    places = ((model, benchmark) for benchmark in study.benchmarks for model in study.models)
+    return {
+        (model, benchmark): {name: of(model, name, benchmark) for name in study.algorithms}
+        for model, benchmark in places
+    }
+
+
+def _written(row: dict[str, Any]) -> Row:
+    """A row as a table has it."""
+    return {name: number(cell) for name, cell in row.items()}
 
 
 def _prepared(plan: Plan, name: str) -> Row:
@@ -209,7 +228,11 @@ def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], 
     _add(tables.summary, folder / "summary.csv", places)
     everyone = {**whose, "stratum": ALL, "settings": made_with}
     graders = [{**everyone, "grader": grader.label} for grader in plan.graders(benchmark)]
-    _add(tables.graders, folder / "graders.csv", _with(graders, "k", plan.grader_ks))
+    _add(
+        tables.graders,
+        folder / "graders.csv",
+        _with(graders, "k", grader_ks(setup_of(plan))),
+    )
 
 
 def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:
@@ -244,33 +267,27 @@ def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tabl
 
 
 def _add(table: list[Row], path: Path, expected: Sequence[dict[str, Any]]) -> None:
-    rows = read_rows(path, expected)
-    if table and list(rows[0]) != list(table[0]):
-        odd = sorted(rows[0].keys() ^ table[0].keys()) or "another order"
-        raise DataError(
-            f"{path}: found other columns than in the files before it (differing: {odd}); delete the file and run "
-            "the same command again"
-        )
-    table.extend(rows)
+    table.extend(read_rows(path, expected, TABLES[path.stem].columns))
 
 
 def _with(places: list[dict[str, Any]], name: str, values: Iterable[Any]) -> list[dict[str, Any]]:
     return [{**place, name: value} for place in places for value in values]
 
 
-def read_rows(path: Path, expected: Sequence[dict[str, Any]]) -> list[Row]:
+def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[Row]:
     """The rows of a CSV fragment, which must be for exactly the expected keys, in their order.
 
     Raises:
-        DataError: the file is missing or its rows are others; the message names the first that differs.
+        DataError: the file is missing or torn, has other columns, or its rows are others; the message names the first
+            that differs.
     """
-    try:
-        with open(path, encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None
+    rows = read_csv(path, columns)
+    if rows and list(rows[0]) != list(columns):
+        odd = sorted(rows[0].keys() ^ set(columns)) or "another order"
+        raise DataError(
+            f"{path}: found other columns than expected (differing: {odd}); delete the file and run the same command "
+            "again"
+        )
     wanted = [{name: str(value) for name, value in key.items()} for key in expected]
     found = [{name: row.get(name) for name in wanted[0]} for row in rows]
     for place, (row, key) in enumerate(zip(found, wanted, strict=False), 1):
@@ -279,11 +296,9 @@ def read_rows(path: Path, expected: Sequence[dict[str, Any]]) -> list[Row]:
                 f"{path}, row {place}: found {row}, expected {key}; the study has changed since: delete the "
                 "file and run the same command again"
             )
-    torn = [place for place, row in enumerate(rows, 1) if None in row or None in row.values()]
-    if torn or len(rows) != len(wanted):
+    if len(rows) != len(wanted):
         raise DataError(
-            f"{path}: found {len(rows)} rows, {len(torn)} of them torn, expected {len(wanted)}; "
-            "delete the file and run the same command again"
+            f"{path}: found {len(rows)} rows, expected {len(wanted)}; delete the file and run the same command again"
         )
     return rows
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Design:
             raise StatisticsError(f"found rounds {list(self.rounds)}, expected increasing sizes from 1, e.g. 64, 128")
         if self.stop_after is not None and self.stop_after < 1:
             raise StatisticsError(f"found stop_after {self.stop_after}, expected 1 or more successes")
+
+    def record(self) -> dict[str, Any]:
+        """The design as it is written down."""
+        return {"rounds": list(self.rounds), "stop_after": self.stop_after, "unscored": list(self.unscored)}
 
     @property
     def n_max(self) -> int:

@@ -13,9 +13,9 @@ from scipy.special import ndtri
 
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
-from boundary_bench.statistics.intervals import Resamples, band, bca, holding, mean_draws, percentiles, typical_change
-from boundary_bench.statistics.posterior import Counts, Prior, fit_prior, predictive, sampling_variance
-from boundary_bench.statistics.sequential import place, sequential_pass_at_k, table
+from boundary_bench.statistics.intervals import Resamples, band, holding, mean_draws, percentiles, typical_change
+from boundary_bench.statistics.posterior import Counts, fit_prior, sampling_variance
+from boundary_bench.statistics.sequential import sequential_pass_at_k
 
 #: A weight and the policy it is for: [(1, policy)], or [(1, checkpoint), (-1, base)], or a mean over seeds.
 Terms = Sequence[tuple[float, Counts]]
@@ -70,14 +70,10 @@ def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resampl
     value_PK = np.tensordot(weight_J, value_JPK, 1)
     priors = [fit_prior(counts) for _, counts in terms]
     least, most = (-1.0, 1.0) if weight_J.min() < 0 else (0.0, 1.0)
-    if resamples.method == "jeffreys":
-        size_K = typical_change(value_PK) if least < 0 else np.ones(len(ks))
-        draw_BK = mean_draws(value_PK, resamples, least * size_K, most * size_K)
-    else:
-        draw_BK = _redrawn(design, ks, terms, priors, resamples)
+    size_K = typical_change(value_PK) if least < 0 else np.ones(len(ks))
+    draw_BK = mean_draws(value_PK, resamples, least * size_K, most * size_K)
     estimate_K = value_PK.mean(0)
-    ends = bca(value_PK, draw_BK, level) if resamples.method == "bca" else percentiles(draw_BK, level)
-    low_K, high_K = holding(estimate_K, *ends)
+    low_K, high_K = holding(estimate_K, *percentiles(draw_BK, level))
     band_low_K, band_high_K = holding(estimate_K, *band(draw_BK, level))
     variance_JK = [
         sampling_variance(design, counts, prior, ks).sum(0) for (_, counts), prior in zip(terms, priors, strict=True)
@@ -86,23 +82,3 @@ def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resampl
     only_low_K, only_high_K = (np.clip(estimate_K + sign * half_K, least, most) for sign in (-1, 1))
     ends_K = (low_K, high_K, band_low_K, band_high_K, only_low_K, only_high_K)
     return Estimate(value_PK, estimate_K, *ends_K, draw_BK)
-
-
-def _redrawn(
-    design: Design, ks: Sequence[int], terms: Terms, priors: Sequence[Prior], resamples: Resamples
-) -> np.ndarray:
-    """draw_BK of the two-level bootstrap: problems by weight, and within each the outcome of sampling it again."""
-    rng = np.random.default_rng([resamples.seed, 1])
-    pass_OK = np.nan_to_num(table(design, tuple(ks)))
-    draw_BK = np.zeros((len(resamples.weight_BP), len(ks)))
-    for (weight, counts), prior in zip(terms, priors, strict=True):
-        place_D, back_P = np.unique(place(design, counts.samples_P, counts.correct_P), return_inverse=True)
-        sum_DO = np.cumsum(predictive(design, place_D, prior), 1)
-        again_BP = np.empty(resamples.weight_BP.shape, np.int64)
-        for d, sum_O in enumerate(sum_DO):
-            mine_P = np.flatnonzero(back_P == d)
-            uniform_BP = rng.random((len(again_BP), len(mine_P)))
-            again_BP[:, mine_P] = np.minimum(np.searchsorted(sum_O, uniform_BP), len(sum_O) - 1)
-        for k in range(len(ks)):
-            draw_BK[:, k] += weight * np.einsum("bp,bp->b", resamples.weight_BP, pass_OK[:, k][again_BP])
-    return draw_BK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -13,9 +13,6 @@ class Analysis(Block):
     """How the samples are turned into statements."""
 
     level: float = Field(0.95, gt=0, lt=1, description="confidence level of every interval")
-    interval: Literal["jeffreys", "percentile", "bca"] = Field(
-        "jeffreys", description="how intervals over problems are made; the others collapse where all problems agree"
-    )
     resamples: int = Field(2000, ge=100, description="bootstrap resamples")
     ks: Steps | None = Field(None, min_length=1, description="values of k; by default the powers of two up to n_max")
     margin: float = Field(

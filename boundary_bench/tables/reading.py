@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
-from boundary_bench.tables.registry import ALL, BASE, KEYS, Row
+from boundary_bench.tables.registry import TABLES
+from boundary_bench.tables.table import ALL, BASE, Row
 from boundary_bench.tables.writing import number
+
+#: The tables that claims, exports and comparisons of results read, and the columns that name their rows.
+READ = ("differences", "boundary", "coverage", "stages", "summary", "pass_at_k", "cover")
+KEYS = {name: TABLES[name].keys for name in READ}
 
 
 class Untestable(Exception):
@@ -126,7 +132,7 @@ def read_tables(folder: Path) -> Tables:
         raise DataError(
             f"{place}: found no study with analysis.level, .resamples and benchmarks; run the report stage again"
         )
-    tables = Tables(folder, study, {name: _read(folder / f"{name}.csv", keys) for name, keys in KEYS.items()})
+    tables = Tables(folder, study, {name: _by_keys(folder / f"{name}.csv", keys) for name, keys in KEYS.items()})
     if not tables.rows["differences"]:
         raise DataError(f"{folder / 'differences.csv'}: found no row, expected the checkpoints of a study")
     for key in tables.rows["differences"]:
@@ -146,23 +152,40 @@ def _sound(study: Any) -> bool:
     return numbers and all(isinstance(entry, dict) for entry in benchmarks.values())
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[tuple[str, ...], Row]:
+def read_csv(path: Path, columns: Sequence[str]) -> list[Row]:
+    """The rows of a CSV file of ours.
+
+    Args:
+        columns: those that it must have.
+
+    Raises:
+        DataError: it is missing, torn, or lacks a column.
+    """
     try:
         with open(path, encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
             rows = list(reader)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing; run the report stage (snakemake does)") from None
+        raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
     except (UnicodeDecodeError, csv.Error) as fault:
-        raise DataError(f"{path} is torn ({fault}); run the report stage again") from None
-    if lacking := [name for name in keys if name not in (reader.fieldnames or [])]:
+        raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None
+    if lacking := [name for name in columns if name not in (reader.fieldnames or [])]:
         raise DataError(
-            f"{path}: found no column {lacking[0]!r}, expected {', '.join(keys)}; run the report stage again"
+            f"{path}: found no column {lacking[0]!r}, expected {', '.join(columns)}; delete it and run the same "
+            "command again"
         )
-    found: dict[tuple[str, ...], Row] = {}
     for place, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise DataError(f"{path}, row {place} is torn: it has other cells than columns; run the report stage again")
+            raise DataError(
+                f"{path}, row {place} is torn: it has other cells than columns; delete it and run the same command "
+                "again"
+            )
+    return rows
+
+
+def _by_keys(path: Path, keys: tuple[str, ...]) -> dict[tuple[str, ...], Row]:
+    found: dict[tuple[str, ...], Row] = {}
+    for place, row in enumerate(read_csv(path, keys), 1):
         key = tuple(row[name] for name in keys)
         if key in found:
             raise DataError(f"{path}, row {place}: found {'/'.join(key)} twice, expected each row once")

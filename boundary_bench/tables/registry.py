@@ -1,21 +1,38 @@
-"""The tables of a study: which there are, what names their rows."""
+"""The tables of a study, each declared once: who makes its rows, what names them, what every column means.
+
+From here come the files that stages declare, the keys that a reader checks, the columns that a writer checks, the
+captions of Snakemake's report, and docs/tables.md.
+"""
 
 from __future__ import annotations
 
-BASE = "base"
-ALL = "all"
-Row = dict[str, str]
-_RUN = ("model", "algorithm", "seed")
-_CHECKPOINT = (*_RUN, "step", "benchmark", "stratum")
-#: The columns that name a row of each table.
-KEYS: dict[str, tuple[str, ...]] = {
-    "differences": (*_CHECKPOINT, "k"),
-    "boundary": _CHECKPOINT,
-    "coverage": (*_CHECKPOINT, "hits"),
-    "stages": (*_RUN, "benchmark", "stratum", "measure", "k"),
-    "summary": _CHECKPOINT,
-    "pass_at_k": (*_CHECKPOINT, "k"),
-    "cover": (*_CHECKPOINT, "threshold"),
-}
-#: Those of them that a run, its last checkpoint and a benchmark settle.
-UNIT = frozenset(_CHECKPOINT)
+from boundary_bench.tables.compared import COMPARED, REPORTED
+from boundary_bench.tables.measured import MEASURED, PROBED
+from boundary_bench.tables.table import Table
+
+TABLES = {table.name: table for table in (*MEASURED, *COMPARED, *PROBED, *REPORTED)}
+
+
+def made_by(stage: str) -> list[Table]:
+    """The tables whose rows a stage makes."""
+    return [table for table in TABLES.values() if table.stage == stage]
+
+
+def documentation() -> str:
+    """docs/tables.md: every table with its columns."""
+    lines = [
+        "# The tables",
+        "",
+        "Made of `boundary_bench/tables/registry.py` by `python tests/tables/documents.py`. What each number",
+        "estimates, how its interval is made, and what it does not say: [statistics](statistics.md).",
+        "",
+        "An empty cell is a value that does not exist (maj@k beyond the first round, an entropy without answers, a",
+        "turn that was not seen) or is not known (tokens, log-probabilities and entropies that no sample or step log",
+        "says). Numbers have six significant digits.",
+    ]
+    for table in TABLES.values():
+        lines += ["", f"## {table.name}.csv", "", f"{table.caption}", "", f"One row for each {table.each}.", ""]
+        lines += ["| Column | Meaning |", "|---|---|"]
+        for names, meaning in table.described.items():
+            lines.append(f"| {', '.join(f'`{name}`' for name in names.split())} | {meaning} |")
+    return "\n".join(lines) + "\n"

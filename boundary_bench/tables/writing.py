@@ -12,6 +12,7 @@ import numpy as np
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import write_text
+from boundary_bench.tables.registry import TABLES
 
 
 def number(value: Any) -> str:
@@ -26,6 +27,15 @@ def number(value: Any) -> str:
         # a lone carriage return ends a row for readers, and is not quoted by writers
         return str(value).replace("\r\n", "\n").replace("\r", "\n")
     return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
+
+
+def write_rows(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows of a table of the registry: in its columns, all of them and no other.
+
+    Raises:
+        DataError: a row has other columns than are declared.
+    """
+    write_csv(folder / f"{name}.csv", rows, TABLES[name].columns)
 
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> None:
@@ -43,7 +53,7 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]
     columns = list(rows[0]) if columns is None else columns
     for place, row in enumerate(rows, 1):
         if odd := row.keys() ^ set(columns):
-            raise DataError(f"{path}, row {place}: found other columns than in row 1 (differing: {sorted(odd)})")
+            raise DataError(f"{path}, row {place}: found other columns than expected (differing: {sorted(odd)})")
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -13,17 +13,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from boundary_bench.analysis.rows import resampled
 from boundary_bench.claims.spread import Mean
 from boundary_bench.claims.verdicts import adjusted
 from boundary_bench.core.errors import DataError
 from boundary_bench.operations.diff.sides import Measured, Side
-from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, typical_change
+from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, resample, typical_change
 from boundary_bench.statistics.paired import equivalence
 from boundary_bench.study.analysis import Analysis
 from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.reading import Untestable
-from boundary_bench.tables.registry import ALL, BASE
+from boundary_bench.tables.table import ALL, BASE
 
 #: Both sides are resampled in the same way, whatever their studies say of intervals: the usual one.
 ANALYSIS = Analysis()
@@ -288,7 +287,7 @@ def paired_cells(
 
 @lru_cache(maxsize=1)
 def _resamples(problems: int) -> Resamples:
-    return resampled(ANALYSIS, problems)
+    return resample(problems, ANALYSIS.resamples, ANALYSIS.seed)
 
 
 def _plain(a: Side, b: Side, table: str, column: str, pair: PolicyPair, k: int) -> Cell:

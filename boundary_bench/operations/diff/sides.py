@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.claims import Tables, read_tables
 from boundary_bench.core.errors import DataError, StatisticsError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_verified
@@ -21,7 +20,7 @@ from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.blocks import NAME
-from boundary_bench.tables.registry import KEYS
+from boundary_bench.tables.reading import KEYS, Tables, read_tables
 
 PROVENANCE = Path("tables") / "provenance.json"
 #: What the cells that name a row look like.

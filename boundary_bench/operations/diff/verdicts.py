@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from boundary_bench.claims import Ledger, Tables, judge, load_claims
+from boundary_bench.claims.claim import load_claims
+from boundary_bench.claims.verdicts import Ledger, judge
 from boundary_bench.core.errors import DataError
 from boundary_bench.operations.diff.numbers import Cell, Numbers, Place, State
 from boundary_bench.operations.diff.sides import Side
 from boundary_bench.statistics.courses import Course
 from boundary_bench.statistics.paired import Change
-from boundary_bench.tables.registry import ALL, KEYS
+from boundary_bench.tables.reading import KEYS, Tables
+from boundary_bench.tables.table import ALL
 
 #: What a verdict can be, by table and column.
 CHANGES = frozenset(map(str, Change))

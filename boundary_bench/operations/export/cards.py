@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from boundary_bench.claims import ClaimVerdict, judge, load_claims
+from boundary_bench.claims.claim import load_claims
+from boundary_bench.claims.verdicts import ClaimVerdict, judge
 from boundary_bench.operations.export.every_eval_ever import Record, of_policy
 from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.report.limits import limits
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.study.policies import Policy
 from boundary_bench.tables.formats import Pivot, attempts, markdown
 from boundary_bench.tables.reading import Subject, base_of
@@ -33,7 +34,7 @@ def result_card(source: Exported) -> str:
         f"---\n{yaml.safe_dump(front, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)}---",
         f"# {name}: does reinforcement learning shrink or expand what the model can solve?",
         "The last checkpoint of every run against its base, paired over the same problems, with "
-        f"{100 * source.tables.level:g} % intervals: {METHODS[plan.study.analysis.interval]}. Ahead is who solves more "
+        f"{100 * source.tables.level:g} % intervals: {INTERVAL}. Ahead is who solves more "
         "at small k, and until which k; gained and lost are problems whose success rate changed for sure.",
         *(markdown(_table(source, benchmark)) for benchmark in plan.study.benchmarks),
         "## Claims of the literature",
@@ -159,6 +160,6 @@ def model_card(source: Exported, policy: Policy, records: Mapping[str, Record]) 
         f"{policy.run.algorithm} with seed {policy.run.seed}, step {policy.step}, from {base or policy.model}; a "
         f"checkpoint of the study {source.plan.study.study} of boundary-bench. sha256 of the weights: "
         f"{mine[0]['model_info']['additional_details']['weights_sha256']}. The numbers above are shares of problems "
-        f"with {100 * source.tables.level:g} % intervals (low, high) by {METHODS[source.plan.study.analysis.interval]}."
+        f"with {100 * source.tables.level:g} % intervals (low, high) by {INTERVAL}."
     )
     return f"---\n{front.to_yaml()}\n---\n\n# {policy.name}\n\n{text}\n"

@@ -17,7 +17,8 @@ from boundary_bench.core.errors import DataError
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.study.policies import Policy, Run
-from boundary_bench.tables.registry import KEYS, Row
+from boundary_bench.tables.reading import KEYS
+from boundary_bench.tables.table import Row
 
 SCHEMA_VERSION = "0.3.0"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from boundary_bench.claims import Tables, read_tables
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.provenance import Code
@@ -16,8 +15,8 @@ from boundary_bench.plan import Plan
 from boundary_bench.study.file import explain
 from boundary_bench.study.policies import Policy
 from boundary_bench.study.study import Study
-from boundary_bench.tables.reading import Subject, Untestable
-from boundary_bench.tables.registry import BASE, Row
+from boundary_bench.tables.reading import Subject, Tables, Untestable, read_tables
+from boundary_bench.tables.table import BASE, Row
 
 
 class Provenance(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any
 
 from boundary_bench.core.files import atomic
 from boundary_bench.plan import Plan
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
 
 GREY = "#6b6b6b"
 SEPARATOR = "   |   "
@@ -75,7 +75,7 @@ def settings(plan: Plan) -> list[str]:
         f"top_p {sampling.top_p:g}",
         f"max_tokens {sampling.max_tokens}",
         f"training seeds {', '.join(map(str, study.seeds))}",
-        f"{100 * study.analysis.level:g} % intervals over {METHODS[study.analysis.interval]}",
+        f"{100 * study.analysis.level:g} % intervals over {INTERVAL}",
     ]
 
 

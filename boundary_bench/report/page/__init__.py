@@ -23,7 +23,7 @@ from boundary_bench.report.page.answer import answers
 from boundary_bench.report.page.ledger import SIGNS, entries
 from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.tables import Tables, record
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
 
 ASSETS = Path(__file__).parent / "assets"
 #: What the page runs, in this order.
@@ -137,7 +137,7 @@ def write(
         level=f"{100 * plan.study.analysis.level:g}",
         pivots=pivots,
         sampled=sampled(plan),
-        intervals=f"{100 * plan.study.analysis.level:g} % intervals over {METHODS[plan.study.analysis.interval]}",
+        intervals=f"{100 * plan.study.analysis.level:g} % intervals over {INTERVAL}",
         settings=yaml.safe_dump(source["study"], sort_keys=False, allow_unicode=True),
         record=source,
     )

@@ -19,7 +19,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.report.figures.dynamics import entropy_column, running_mean, window
 from boundary_bench.report.tables import Row, Tables
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.tables.registry import ALL
+from boundary_bench.tables.table import ALL
 
 #: A panel draws no more points of a training log: its running mean moves little between two of them.
 POINTS = 400

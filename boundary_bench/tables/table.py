@@ -1,0 +1,98 @@
+"""What a table is, and what columns mean that several tables have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+BASE = "base"
+ALL = "all"
+Row = dict[str, str]
+
+RUN_KEYS = ("model", "algorithm", "seed")
+CHECKPOINT_KEYS = (*RUN_KEYS, "step", "benchmark", "stratum")
+MEAN_KEYS = ("model", "algorithm", "step", "benchmark", "stratum")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a study.
+
+    Attributes:
+        name: of the file in ``tables/``, and of its fragments in the stage's folders.
+        stage: that makes its rows; ``report`` makes them of those of others.
+        each: what there is a row of.
+        keys: the columns that name a row.
+        caption: for readers of a figure list.
+        described: columns in their order, several with one meaning separated by spaces, and what they mean.
+        paper: whether it is also there for a paper, in LaTeX.
+        optional: whether only some studies have it.
+    """
+
+    name: str
+    stage: str
+    each: str
+    keys: tuple[str, ...]
+    caption: str
+    described: dict[str, str]
+    paper: bool = False
+    optional: bool = False
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns in their order."""
+        return tuple(name for names in self.described for name in names.split())
+
+
+POLICY = {
+    "model algorithm seed step": "the policy; a base model has algorithm `base`, no seed, step 0",
+    "policy": "its name",
+    "benchmark": "whose problems",
+    "stratum": "`all`, or a stratum where the benchmark has several (countdown: how many numbers)",
+}
+CHECKPOINT = {
+    "model algorithm seed step": "the checkpoint; it is compared with the base of its model",
+    "benchmark": "whose problems",
+    "stratum": POLICY["stratum"],
+}
+MEAN = {
+    "model algorithm step": "the checkpoint, as the mean over the training seeds",
+    "benchmark": "whose problems",
+    "stratum": "`all`",
+}
+INTERVAL = {"level interval": "confidence level, and how intervals over problems are made"}
+SAMPLED = {
+    "problems": "problems in the stratum",
+    "n_max": "most samples a problem: the largest k",
+    "samples": "scored samples of all problems up to their [stopping points](sampling.md#the-sequential-design)",
+    "truncated": "how many of them were cut off at `max_tokens`; they count as not solved",
+    "unscored": "samples beside them that the grader gave no verdict on (`timeout`)",
+}
+SAMPLED_BOTH = {**SAMPLED, "samples_base": "`samples` of the base"}
+SETTINGS = {"settings": "fingerprint of what the row depends on, as in `provenance.json`"}
+VERDICTS = "correct wrong unparsable truncated timeout"
+CURVE = {
+    "low high": "its problem+sample interval, at this k",
+    "band_low band_high": "the same at all k at once",
+    "samples_only_low samples_only_high": "its sample-only interval: this very set, sampled again",
+    **INTERVAL,
+}
+DIFFERENCE = {
+    "k": "attempts",
+    "base checkpoint": "pass@k of the two",
+    "difference": "checkpoint minus base, on the same problems",
+    "low high": "its paired problem+sample interval, at this k",
+    "band_low band_high": "the same at all k at once",
+    "samples_only_low samples_only_high": "its sample-only interval",
+    **INTERVAL,
+    "margin": "`analysis.margin`: smaller differences count as unchanged",
+    "equivalence_low equivalence_high": "the interval of the equivalence test (at `level` .95 the 90 % one)",
+    "detectable": "smallest true difference that an interval of its own would have shown four times in five",
+    "change": "the [verdict](statistics.md#paired-differences): `shrunk`, `expanded`, `unchanged`, `undecided`",
+}
+CROSSOVER = {
+    "leader": "who is ahead at the smallest k with a difference: `checkpoint` or `base`; empty where all are 0",
+    "crossover": "k at which the leader is overtaken, interpolated in log k; `inf`: not up to the largest k",
+    "crossover_low crossover_high": "its interval; 0: the leader may not lead at any k; `inf`: it may never be "
+    "overtaken",
+}
