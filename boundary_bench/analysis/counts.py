@@ -23,16 +23,14 @@ from boundary_bench.core.errors import DataError
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.samples.grades import (
     NOT_DRAWN,
+    Graded,
     block_range,
     places,
     progress_of,
-    read_verdicts,
     sample_rows,
-    scored,
     verdict_codes,
 )
-from boundary_bench.samples.manifest import sample_files
-from boundary_bench.statistics.design import Design, Progress
+from boundary_bench.statistics.design import Progress
 from boundary_bench.statistics.entropy import answer_entropy, chao_shen, majority_at_k, miller_madow
 
 COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "answer"]
@@ -55,7 +53,7 @@ class FirstRound:
     answer_PF: np.ndarray
 
 
-def tally(manifests: Sequence[Path], problems: list[Problem], design: Design, ks: Sequence[int]) -> pa.Table:
+def tally(graded: Graded, ks: Sequence[int]) -> pa.Table:
     """The samples of a policy on a benchmark as one row a problem, in the order of the problem file.
 
     ``n``, ``correct`` and the other verdicts count the samples up to a problem's stopping point, ``drawn`` the sample
@@ -63,35 +61,31 @@ def tally(manifests: Sequence[Path], problems: list[Problem], design: Design, ks
     columns from ``first`` on are of the first round alone.
 
     Args:
-        manifests: of the samples, one a shard.
         ks: where the majority vote is counted; those beyond the first round are left out.
 
     Raises:
-        DataError: a sample is missing, repeated or of another problem, or was drawn by another design.
-        StoreError: a file of the sample store is not the one that the manifest declares.
+        DataError: a sample is missing, or a problem has no greedy response, or two.
     """
-    ids = [problem.id for problem in problems]
-    greedy, blocks = sample_files(manifests, design.record())
-    verdict_PN = read_verdicts(blocks, ids, design.n_max)
+    design, ids, verdict_PN = graded.design, graded.ids, graded.verdict_PN
     found, have_P = progress_of(design, verdict_PN)
     going = np.flatnonzero(found.going_P)
     if len(going):
         place = going[0]
         raise DataError(
-            f"{manifests[place % len(manifests)]}: found {have_P[place]} samples of problem {ids[place]} without a "
-            f"gap, expected at least {found.needed_P[place]} ({len(going)} problems lack some); run the sample stage "
-            "again, which draws what is missing"
+            f"{graded.blocks[0].parent}: found {have_P[place]} samples of problem {ids[place]} without a gap, expected "
+            f"at least {found.needed_P[place]} ({len(going)} problems lack some); run the sample stage again, which "
+            "draws what is missing"
         )
-    first = _first_round(blocks, ids, verdict_PN, design)
+    first = _first_round(graded)
     columns = {
-        **_counts(problems, verdict_PN, found),
+        **_counts(graded.problems, verdict_PN, found),
         **_first_columns(first, [k for k in ks if k <= design.rounds[0]]),
-        "greedy": _greedy(greedy, ids),
+        "greedy": _greedy(graded.greedy, ids),
     }
     return pa.table(columns)
 
 
-def _counts(problems: list[Problem], verdict_PN: np.ndarray, found: Progress) -> dict[str, Any]:
+def _counts(problems: Sequence[Problem], verdict_PN: np.ndarray, found: Progress) -> dict[str, Any]:
     used_PN = np.arange(verdict_PN.shape[1]) < found.used_P[:, None]
     counts = {name: ((verdict_PN == code) & used_PN).sum(1) for code, name in enumerate(VERDICTS)}
     return {
@@ -105,8 +99,9 @@ def _counts(problems: list[Problem], verdict_PN: np.ndarray, found: Progress) ->
     }
 
 
-def _first_round(blocks: list[Path], ids: list[str], verdict_PN: np.ndarray, design: Design) -> FirstRound:
-    scored_PN, size = scored(design, verdict_PN), design.rounds[0]
+def _first_round(graded: Graded) -> FirstRound:
+    scored_PN, size = graded.scored_PN, graded.design.rounds[0]
+    blocks, ids, verdict_PN = graded.blocks, graded.ids, graded.verdict_PN
     slot_PN = np.where(scored_PN, scored_PN.cumsum(1) - 1, size)
     end = int(np.flatnonzero((slot_PN < size).any(0)).max()) + 1
     correct_PF = np.zeros((len(ids), size), bool)

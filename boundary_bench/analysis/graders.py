@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from boundary_bench.analysis.rows import Setup, mean_interval
-from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.parquet import read_table, write_table
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
-from boundary_bench.samples.grades import NOT_DRAWN, places, read_verdicts, sample_rows, scored, verdict_codes
-from boundary_bench.samples.manifest import files_of, sample_files
-from boundary_bench.statistics.design import Design
+from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
 from boundary_bench.statistics.passk import pass_at_k
 
 MOST_CASES = 200
@@ -36,41 +31,20 @@ UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.
 CORRECT = VERDICTS.index(Verdict.CORRECT)
 
 
-@dataclass(frozen=True)
-class Stored:
-    """The stored samples of a policy on a benchmark.
-
-    Attributes:
-        manifests: one a shard.
-        target: gives the file of another grader's verdicts by its name.
-    """
-
-    manifests: Sequence[Path]
-    problems: Sequence[Problem]
-    design: Design
-    target: Callable[[str], Path]
-
-    def blocks(self) -> list[Path]:
-        """The files of the samples, checked against their hashes."""
-        return sample_files(self.manifests, self.design.record())[1]
-
-
-def regrade(stored: Stored, grader: Grader, judge: JudgeAll) -> Path:
+def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Path:
     """Write another grader's verdicts on all samples of a policy; what was graded is not graded again.
 
     Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
 
     Raises:
-        DataError, StoreError: see ``manifest.sample_files``.
         GradingError: a process of the grader does not start.
     """
-    target = stored.target(grader.name)
-    facts = {"grader": grader.identity, "samples": fingerprint(files_of(stored.manifests))}
+    facts = {"grader": grader.identity, "samples": graded.samples}
     if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
         return target
-    reference_of = {problem.id: problem.reference for problem in stored.problems}
+    reference_of = {problem.id: problem.reference for problem in graded.problems}
     tables = []
-    for block in stored.blocks():
+    for block in graded.blocks:
         rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
         references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
         finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
@@ -86,7 +60,7 @@ def regrade(stored: Stored, grader: Grader, judge: JudgeAll) -> Path:
 
 
 def compare_graders(
-    setup: Setup, stored: Stored, graders: Sequence[Grader], judge: JudgeAll
+    setup: Setup, graded: Graded, graders: Sequence[Grader], judge: JudgeAll, target: Callable[[str], Path]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of ``graders`` of a policy on a benchmark, and those of its ``disagreements``.
 
@@ -97,16 +71,14 @@ def compare_graders(
 
     Args:
         graders: the one that the samples were drawn with, then those beside it.
+        target: gives the file of another grader's verdicts by its name.
     """
-    blocks, design = stored.blocks(), setup.design
-    ids, (own, *others) = [problem.id for problem in stored.problems], graders
-    own_PN = read_verdicts(blocks, ids, design.n_max)
-    scored_PN = scored(design, own_PN)
-    first_PN = (own_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < design.rounds[0])
+    blocks, ids, (own, *others) = graded.blocks, graded.ids, graders
+    own_PN, first_PN = graded.verdict_PN, graded.first_PN
     rows = _grader_rows(setup, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
     cases: list[dict[str, Any]] = []
     for grader in others:
-        file = regrade(stored, grader, judge)
+        file = regrade(graded, grader, judge, target(grader.name))
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
         rows += _grader_rows(setup, grader, own_PN, verdict_PN, first_PN, reasons)
         cases += _cases(blocks, file, grader)

@@ -139,25 +139,25 @@ def sample(
 def measure(plan: Plan, policy: str, benchmark: str) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
     from boundary_bench.analysis.counts import tally
-    from boundary_bench.analysis.graders import CASES, Stored, compare_graders
+    from boundary_bench.analysis.graders import CASES, compare_graders
     from boundary_bench.analysis.measure import measures
     from boundary_bench.analysis.rows import identify
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.core.parquet import columns_of, write_table
     from boundary_bench.grading.judging import Judge
-    from boundary_bench.samples.manifest import files_of
+    from boundary_bench.samples.grades import read_graded
 
     chosen, setup, folder = plan.policy(policy), _setup(plan), plan.measures(policy, benchmark)
-    manifests, problems = plan.samples(chosen, benchmark), read_problems(plan.problems(benchmark))
-    table, made_with = tally(manifests, problems, plan.design, setup.ks), settings(plan, "measure", policy, benchmark)
-    facts = {"policy": policy, "benchmark": benchmark, "samples": fingerprint(files_of(manifests))}
+    graded = read_graded(plan.samples(chosen, benchmark), read_problems(plan.problems(benchmark)), plan.design)
+    table, made_with = tally(graded, setup.ks), settings(plan, "measure", policy, benchmark)
+    facts = {"policy": policy, "benchmark": benchmark, "samples": graded.samples}
     write_table(folder / "problems.parquet", table, {**facts, "settings": made_with})
     whose, last = identify(chosen, benchmark), {"settings": fingerprint(made_with)}
     for name, rows in measures(setup, columns_of(table), whose).items():
         write_rows(folder, name, ({**row, **last} for row in rows))
-    stored = Stored(manifests, problems, plan.design, partial(plan.grades, policy, benchmark))
+    target = partial(plan.grades, policy, benchmark)
     with Judge(plan.judgements) as judge:
-        rows, cases = compare_graders(setup, stored, plan.graders(benchmark), judge)
+        rows, cases = compare_graders(setup, graded, plan.graders(benchmark), judge, target)
     write_rows(folder, "graders", ({**whose, "stratum": ALL, **row, **last} for row in rows))
     write_csv(folder / "disagreements.csv", cases, CASES)
     for row in rows:

@@ -155,18 +155,19 @@ def regrade(
     results: Results = RESULTS,
 ) -> None:
     """Grade a study's stored samples by another grader, beside the verdicts that they have."""
-    from boundary_bench.analysis.graders import Stored, regrade
+    from boundary_bench.analysis.graders import regrade
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.commands.stages import check_names
     from boundary_bench.grading.graders import grader_of
     from boundary_bench.grading.judging import Judge
+    from boundary_bench.samples.grades import read_graded
 
     chosen, plan = grader_of(grader, "regrade --grader"), make_plan(study, results)
     check_names(plan, "regrade", {"policy": policy, "benchmark": benchmark})
-    manifests, problems = plan.samples(plan.policy(policy), benchmark), read_problems(plan.problems(benchmark))
-    stored = Stored(manifests, problems, plan.design, partial(plan.grades, policy, benchmark))
+    problems = read_problems(plan.problems(benchmark))
+    graded = read_graded(plan.samples(plan.policy(policy), benchmark), problems, plan.design)
     with Judge(plan.judgements) as judge:
-        file = regrade(stored, chosen, judge)
+        file = regrade(graded, chosen, judge, plan.grades(policy, benchmark, chosen.name))
     logger(f"regrade {policy} {benchmark}")(
         f"-> {file}; for the tables write benchmarks.{benchmark}.graders: [{chosen.name}] into the study"
     )

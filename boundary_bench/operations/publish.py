@@ -10,40 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
-from pydantic import BaseModel, ValidationError
-
 from boundary_bench.claims import ledger_text
 from boundary_bench.claims.verdicts import ledger
 from boundary_bench.core.errors import DataError
-from boundary_bench.core.files import atomic, read_json
+from boundary_bench.core.files import atomic
 from boundary_bench.core.provenance import Code, file_sha256
 from boundary_bench.plan import Plan
 from boundary_bench.plan.outputs import report_files
 from boundary_bench.plan.stages import STAGES, fingerprints
-from boundary_bench.study.file import SHIPPED, explain
+from boundary_bench.study.file import SHIPPED
+from boundary_bench.tables.record import PROVENANCE, Record, read_record
 
 SUMS = "SHA256SUMS"
-PROVENANCE = "tables/provenance.json"
-
-
-class Machine(BaseModel):
-    """The machine that made it."""
-
-    cpu: str
-    cores: int | None
-    memory_gib: float
-    system: str
-
-
-class Provenance(BaseModel):
-    """``provenance.json``, as far as it is checked, or said again beside the tables."""
-
-    fingerprints: dict[str, dict[str, str]]
-    weights_sha256: dict[str, str]
-    code: Code
-    packages: dict[str, str]
-    machine: Machine
-    environment: list[str]
 
 
 def publish(plan: Plan, to: Path) -> Path:
@@ -57,14 +35,11 @@ def publish(plan: Plan, to: Path) -> Path:
             commit holds; or the folder holds what no call wrote.
         StoreError: the folder cannot be written to.
     """
-    files, said = report_files(plan), read_json(plan.root / PROVENANCE)
+    files = report_files(plan)
     again = _command(plan, _name(plan, str(plan.path))) + " --forcerun report"
     if missing := [str(file) for file in files if not file.is_file()]:
         raise DataError(f"publish: {_some(missing)} missing; make them: {again}")
-    try:
-        found = Provenance.model_validate(said)
-    except ValidationError as fault:
-        raise DataError(f"publish: {explain(fault, str(plan.root / PROVENANCE))}\nmake it again: {again}") from None
+    found = read_record(plan.root)
     if changed := outdated(plan, found):
         raise DataError(
             f"publish: {plan.root / PROVENANCE} was made otherwise than the study and the code make it now: "
@@ -91,7 +66,7 @@ def publish(plan: Plan, to: Path) -> Path:
     return target
 
 
-def outdated(plan: Plan, made: Provenance) -> list[str]:
+def outdated(plan: Plan, made: Record) -> list[str]:
     """What of a study's results is otherwise now, by the study and the versions of the stages."""
     before = {f"{kind} {name}": value for kind, each in made.fingerprints.items() for name, value in each.items()}
     now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
@@ -144,7 +119,7 @@ def _command(plan: Plan, name: str) -> str:
     return f"snakemake --cores all --config study={quote(name)}{elsewhere}"
 
 
-def _beside(plan: Plan, found: Provenance, commit: str) -> dict[str, str]:
+def _beside(plan: Plan, found: Record, commit: str) -> dict[str, str]:
     """The files that say what made the results, by name."""
     facts = {
         "study": plan.study.study,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_table
+from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.samples.manifest import files_of, sample_files
 from boundary_bench.statistics.design import Design, Progress, progress
 
 NOT_DRAWN = -1
@@ -47,12 +51,56 @@ def decoded(table: pa.Table) -> pa.Table:
     return table
 
 
-def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
-    """Which samples the blocks hold, and what the grader said of them.
+@dataclass(frozen=True)
+class Graded:
+    """The graded samples of a policy on a benchmark that its manifests declare, read once for all that is made of them.
 
-    Returns:
-        verdict_PN: the place in ``VERDICTS`` of each sample's verdict, ``NOT_DRAWN`` where there is none; problems in
-        the order of ``ids``, sample indices below ``SPARE * n_max``.
+    Attributes:
+        problems: in the order of the problem file.
+        greedy, blocks: the files, checked against their hashes.
+        samples: a fingerprint of them.
+        verdict_PN: the place in ``VERDICTS`` of each sample's verdict, ``NOT_DRAWN`` where there is none; sample
+            indices below ``SPARE * n_max``.
+    """
+
+    problems: Sequence[Problem]
+    design: Design
+    greedy: Sequence[Path]
+    blocks: Sequence[Path]
+    samples: str
+    verdict_PN: np.ndarray
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the problems."""
+        return [problem.id for problem in self.problems]
+
+    @property
+    def scored_PN(self) -> np.ndarray:
+        """Which samples are there and have a score."""
+        return scored(self.design, self.verdict_PN)
+
+    @property
+    def first_PN(self) -> np.ndarray:
+        """The samples that were drawn before any verdict was looked at: the first round of every problem."""
+        scored_PN = self.scored_PN
+        return (self.verdict_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < self.design.rounds[0])
+
+
+def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: Design) -> Graded:
+    """Read the verdicts of a policy's samples.
+
+    Raises:
+        DataError: see ``add_verdicts``, or a manifest is of another design.
+        StoreError: a file is missing or altered.
+    """
+    greedy, blocks = sample_files(manifests, design.record())
+    verdict_PN = read_verdicts(blocks, [problem.id for problem in problems], design.n_max)
+    return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), verdict_PN)
+
+
+def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
+    """verdict_PN of blocks, see ``Graded``.
 
     Raises:
         DataError: see ``add_verdicts``.

@@ -104,7 +104,7 @@ class Stored:
     """What is in a store when a campaign begins.
 
     Attributes:
-        verdict_PN: see ``read_verdicts``.
+        verdict_PN: see ``grades.Graded``.
         greedy_P: which problems have a greedy response.
         files: those that hold a sample of the problems that were asked for.
     """

@@ -100,7 +100,7 @@ def next_draw(
     before samples that are there already, so that a block whose file was lost is drawn anew.
 
     Args:
-        verdict_PN: see ``store.read_verdicts``.
+        verdict_PN: see ``samples.grades.Graded``.
         block: most sample indices of one block.
         busy_P: problems that are being drawn, whose next range is not known yet; by default none.
         file_samples: see ``engine.Engine``.

@@ -193,7 +193,7 @@ REPORTED = (
         name="ours_vs_published",
         stage="report",
         each="[published number](results.md#ours-beside-published-numbers) and cell of ours",
-        keys=("paper", "benchmark", "algorithm", "step", "k", "our_model", "our_algorithm", "our_benchmark"),
+        keys=("paper", "where", "benchmark", "algorithm", "step", "k", "our_model", "our_algorithm", "our_benchmark"),
         caption="Numbers of this study beside those of the literature, with the settings that differ.",
         described={
             "paper arxiv where": "where the number stands",

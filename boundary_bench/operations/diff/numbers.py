@@ -227,7 +227,7 @@ def _read(a: Side, b: Side, place: Place, ks: list[int]) -> _Both:
         if each is not None:
             _check_agreement(side, place, ks, each)
     state, reason = _state(a, b, place, ks, *counts)
-    weights = [side.provenance["weights_sha256"].get(place.policy) for side in (a, b)]
+    weights = [side.provenance.weights_sha256.get(place.policy) for side in (a, b)]
     same = weights[0] == weights[1] and weights[0] is not None
     problems = int(_number(a, "pass_at_k", "problems", place, ks[0]))
     return _Both(PolicyPair(place, state, reason, same, problems), *counts)
@@ -252,7 +252,7 @@ def _state(
     if found[0] == found[1]:
         return State.IDENTICAL, ""
     lacking = " and ".join(name for name, each in (("A", of_a), ("B", of_b)) if each is None)
-    kind = [side.provenance["fingerprints"].get("prepare", {}).get(place.benchmark) for side in (a, b)]
+    kind = [side.provenance.fingerprints.get("prepare", {}).get(place.benchmark) for side in (a, b)]
     doubt = "" if kind[0] == kind[1] else ", and the settings of the problems differ"
     return State.UNPAIRED, f"a paired interval needs measures/, which {lacking} lacks{doubt}"
 

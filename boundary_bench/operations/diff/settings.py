@@ -45,9 +45,9 @@ class SettingsDiff:
 
 def settings(a: Side, b: Side) -> SettingsDiff:
     """Compare what is in ``provenance.json`` of both."""
-    of_a, of_b = a.provenance["fingerprints"], b.provenance["fingerprints"]
+    of_a, of_b = a.provenance.fingerprints, b.provenance.fingerprints
     kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
-    parts = ({part: side.provenance[part] for part in PARTS} for side in (a, b))
+    parts = (side.provenance.model_dump(include=set(PARTS)) for side in (a, b))
     return SettingsDiff(kinds, list(_values(*parts)))
 
 

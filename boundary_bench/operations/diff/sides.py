@@ -8,21 +8,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from boundary_bench.core.errors import DataError, StatisticsError
-from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_verified
 from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.blocks import NAME
 from boundary_bench.tables.reading import KEYS, Tables, read_tables
+from boundary_bench.tables.record import PROVENANCE, Record, read_record
 
-PROVENANCE = Path("tables") / "provenance.json"
 #: What the cells that name a row look like.
 WORDS = {"model": NAME, "algorithm": NAME, "benchmark": NAME, "seed": r"([0-9]{1,18})?"}
 WORDS |= {"step": r"[0-9]{1,18}", "k": r"[0-9]{1,18}"}
@@ -68,7 +66,7 @@ class Side:
     """The results of one study, as far as they are there: the tables always, the measures perhaps."""
 
     folder: Path
-    provenance: dict[str, Any]
+    provenance: Record
     tables: Tables
 
     def measured(self, policy: str, benchmark: str) -> Measured | None:
@@ -127,12 +125,7 @@ def read_side(folder: Path) -> Side:
     Raises:
         DataError: a table is missing or damaged, a name in it is no name, or the provenance lacks a part.
     """
-    tables, provenance = read_tables(folder / "tables"), read_json(folder / PROVENANCE)
-    for name in ("fingerprints", "code", "packages", "machine", "weights_sha256"):
-        found = provenance.get(name)
-        parts = found.values() if isinstance(found, dict) and name == "fingerprints" else []
-        if not isinstance(found, dict) or not all(isinstance(part, dict) for part in parts):
-            raise DataError(f"{folder / PROVENANCE}: found no sound {name!r} in it; run the report stage again")
+    tables, provenance = read_tables(folder / "tables"), read_record(folder)
     for name, keys in KEYS.items():
         for key in tables.rows[name]:
             for column, value in zip(keys, key, strict=True):

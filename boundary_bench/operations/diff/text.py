@@ -88,9 +88,9 @@ def summary(found: Contrast) -> str:
 
 
 def _side(name: str, side: Side) -> str:
-    code = side.provenance["code"]
-    dirty = " with changes" if code.get("dirty") else ""
-    commit = str(code.get("commit") or "unknown")[:12]
+    code = side.provenance.code
+    dirty = " with changes" if code.dirty else ""
+    commit = str(code.commit or "unknown")[:12]
     return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit}{dirty})"
 
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from boundary_bench.core.errors import DataError
-from boundary_bench.core.files import read_json
-from boundary_bench.core.provenance import Code
 from boundary_bench.plan import Plan
 from boundary_bench.study.file import explain
 from boundary_bench.study.policies import Policy
 from boundary_bench.study.study import Study
 from boundary_bench.tables.reading import Subject, Tables, Untestable, read_tables
+from boundary_bench.tables.record import PROVENANCE, Record, read_record
 from boundary_bench.tables.table import BASE, Row
-
-
-class Provenance(BaseModel):
-    """``provenance.json``, as far as it is exported."""
-
-    study: Study
-    code: Code
-    packages: dict[str, str]
-    fingerprints: dict[str, dict[str, str]]
-    weights_sha256: dict[str, str]
-    samples_sha256: dict[str, dict[str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Exported:
 
     plan: Plan
     tables: Tables
-    provenance: Provenance
+    provenance: Record
     made: int
 
     def fact(self, *keys: str) -> Any:
@@ -112,10 +99,10 @@ def read_source(plan: Plan) -> Exported:
         StudyError: the study of the tables names what this version has not.
     """
     tables = read_tables(plan.root / "tables")
-    path: Path = tables.folder / "provenance.json"
+    provenance, path = read_record(plan.root), plan.root / PROVENANCE
     try:
-        provenance = Provenance.model_validate(read_json(path))
+        study = Study.model_validate(provenance.study)
     except ValidationError as fault:
         raise DataError(f"{explain(fault, str(path))}\nrun the report stage again, with this version") from None
     made = provenance.code.committed or int(path.stat().st_mtime)
-    return Exported(Plan(provenance.study, plan.path, plan.results), tables, provenance, made)
+    return Exported(Plan(study, plan.path, plan.results), tables, provenance, made)

@@ -1,0 +1,59 @@
+"""``provenance.json``: where the tables of a study come from, as the report writes it and everybody reads it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import read_json
+from boundary_bench.core.provenance import Code
+from boundary_bench.study.file import explain
+
+#: Below the folder of a study's results.
+PROVENANCE = Path("tables") / "provenance.json"
+
+
+class Machine(BaseModel):
+    """The machine that made it."""
+
+    cpu: str
+    cores: int | None
+    memory_gib: float
+    system: str
+
+
+class Record(BaseModel):
+    """Where results come from.
+
+    Attributes:
+        study: with every default written out.
+        fingerprints: of everything that the results depend on, by stage, see ``plan.stages.fingerprints``.
+        code, packages, machine, environment: of the report.
+        weights_sha256: of every policy.
+        samples_sha256: of every sample file, by policy and benchmark.
+    """
+
+    study: dict[str, Any]
+    fingerprints: dict[str, dict[str, str]]
+    code: Code
+    packages: dict[str, str]
+    machine: Machine
+    environment: list[str]
+    weights_sha256: dict[str, str]
+    samples_sha256: dict[str, dict[str, dict[str, str]]]
+
+
+def read_record(root: Path) -> Record:
+    """The record in a folder of results.
+
+    Raises:
+        DataError: it is missing, torn, or lacks a part.
+    """
+    path = root / PROVENANCE
+    try:
+        return Record.model_validate(read_json(path))
+    except ValidationError as fault:
+        raise DataError(f"{explain(fault, str(path))}\nrun the report stage again, with this version") from None
