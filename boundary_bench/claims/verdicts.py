@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import false_discovery_control
 
 from boundary_bench.claims.claim import Claim, ValuePart, load_claims
 from boundary_bench.claims.evidence import Evidence, gather
@@ -115,7 +116,7 @@ def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
     """
     tests = [[_test(claim, tables, unit) for unit in _units(claim, tables)] for claim in claims]
     p_T = np.array([test.p for each in tests for test in each if not test.missing])
-    q_T = adjusted(p_T)
+    q_T = false_discovery_control(p_T)
     rate, tested = round(1 - tables.level, 12), len(p_T)
     decided = int((q_T <= rate).sum())
     # the level at which an interval excludes a threshold exactly where it is decided; of the next one where none is
@@ -126,15 +127,6 @@ def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
         findings = [_finding(test, None if test.missing else float(next(waiting)), rate, level) for test in each]
         judged.append(Judged(claim, overall([f.verdict for f in findings]), findings, _missing(claim, tables)))
     return Ledger(str(tables.study.get("study")), str(tables.folder), rate, tested, decided, level, judged)
-
-
-def adjusted(p_T: np.ndarray) -> np.ndarray:
-    """q_T: the smallest false discovery rate at which each of T tests is a discovery (Benjamini and Hochberg 1995)."""
-    tests = len(p_T)
-    order = np.argsort(p_T)[::-1]
-    q_T = np.empty(tests)
-    q_T[order] = np.minimum.accumulate(np.minimum(p_T[order] * tests / np.arange(tests, 0, -1), 1))
-    return q_T
 
 
 def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:

@@ -10,8 +10,9 @@ import pytest
 from claim_tables import CLAIMS, CONTRADICTED, SUPPORTED, UNDECIDED
 from workflow import REPOSITORY
 
-from boundary_bench.claims import ClaimVerdict, Judged, Ledger, ledger, ledger_text
+from boundary_bench.claims import ledger_text
 from boundary_bench.claims.claim import Claim
+from boundary_bench.claims.verdicts import ClaimVerdict, Judged, Ledger, ledger
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 

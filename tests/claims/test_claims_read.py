@@ -12,9 +12,10 @@ import yaml
 from claim_tables import CLAIMS, NOT_TESTABLE, SUPPORTED, World, change, edit, judged
 from workflow import REPOSITORY
 
-from boundary_bench.claims import judge, ledger, load_claims, read_tables
-from boundary_bench.claims.claim import SHIPPED
+from boundary_bench.claims.claim import SHIPPED, load_claims
+from boundary_bench.claims.verdicts import judge, ledger
 from boundary_bench.core.errors import DataError
+from boundary_bench.tables.reading import read_tables
 
 # the file of claims
 

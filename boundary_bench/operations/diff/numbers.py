@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from boundary_bench.claims.spread import Mean
-from boundary_bench.claims.verdicts import adjusted
 from boundary_bench.core.errors import DataError
 from boundary_bench.operations.diff.sides import Measured, Side
 from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, resample, typical_change
@@ -333,7 +333,7 @@ def _check_agreement(side: Side, place: Place, ks: list[int], found: Measured) -
 
 def with_rates(cells: list[Cell]) -> list[Cell]:
     """The cells with their false discovery rates over all that are tested."""
-    waiting = iter(adjusted(np.array([cell.p for cell in cells if cell.p is not None])).tolist())
+    waiting = iter(false_discovery_control([cell.p for cell in cells if cell.p is not None]).tolist())
     return [cell if cell.p is None else replace(cell, q=next(waiting)) for cell in cells]
 
 
