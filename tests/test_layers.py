@@ -88,6 +88,13 @@ def test_the_import_graph_is_seen_at_all() -> None:
     assert "sampling.torch.decoder" in imported("sampling.torch.engine", sources()["sampling.torch.engine"].body)
 
 
+@pytest.mark.parametrize("name", [name for name in sources() if room(name) in ("analysis", "statistics", "tables")])
+def test_numbers_know_no_study(name: str) -> None:
+    """Analysis takes design, ks, settings and counts, so that a notebook can call it; only its settings are a block."""
+    strangers = {room(other) for other in imported(name, list(ast.walk(sources()[name])))}
+    assert not strangers & {"plan", "commands", "operations", "report"}
+
+
 def circle(graph: dict[str, set[str]]) -> list[str]:
     """One circle of a graph, or nothing."""
     done: set[str] = set()

@@ -59,11 +59,11 @@ def completion(shell: Literal["bash", "zsh", "tcsh"]) -> None:
     """Print what makes a shell complete commands and options: eval "$(boundary-bench completion bash)"."""
     import shtab
 
-    print(shtab.complete(parser(), shell))
+    print(shtab.complete(parser(flat=True), shell))
 
 
-def parser() -> ArgumentParser:
-    """The parser of the command line."""
+def parser(flat: bool = False) -> ArgumentParser:
+    """The parser of the command line; see ``arguments.parser``."""
     groups = {
         "before a study runs": (tools.doctor, tools.forecast, tools.check, tools.new, tools.env, tools.schema),
         "while it runs": (tools.status,),
@@ -72,7 +72,7 @@ def parser() -> ArgumentParser:
         "stages, which the workflow calls": [of_stage(name) for name in STAGES],
         "shells": (completion,),
     }
-    return arguments.parser("boundary-bench", DESCRIPTION, __version__, groups)
+    return arguments.parser("boundary-bench", DESCRIPTION, __version__, groups, flat)
 
 
 def main(argv: list[str] | None = None) -> int:

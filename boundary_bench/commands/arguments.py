@@ -18,9 +18,13 @@ Command = Callable[..., int | None]
 
 
 def parser(
-    program: str, description: str, version: str, groups: Mapping[str, Sequence[Command]]
+    program: str, description: str, version: str, groups: Mapping[str, Sequence[Command]], flat: bool = False
 ) -> argparse.ArgumentParser:
-    """The parser of a program, whose help lists its commands in groups."""
+    """The parser of a program, whose help lists its commands in groups.
+
+    Args:
+        flat: list them as argparse does, without groups: what completes command lines looks for them there.
+    """
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
         prog=program,
@@ -30,9 +34,10 @@ def parser(
         formatter_class=raw,
     )
     top.add_argument("--version", action="version", version=version)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", help="one of those below")
     for command in (each for group in groups.values() for each in group):
-        sub = commands.add_parser(name_of(command), description=inspect.getdoc(command), formatter_class=raw)
+        said = {"help": summary(command)} if flat else {}
+        sub = commands.add_parser(name_of(command), description=inspect.getdoc(command), formatter_class=raw, **said)
         sub.set_defaults(chosen=command)
         for parameter in _parameters(command):
             _add(sub, parameter)
@@ -51,6 +56,11 @@ def name_of(thing: Command | inspect.Parameter) -> str:
     return name.rstrip("_").replace("_", "-")
 
 
+def summary(command: Command) -> str:
+    """The first line of what a command does."""
+    return (command.__doc__ or "").partition("\n")[0]
+
+
 def _parameters(command: Command) -> list[inspect.Parameter]:
     return list(inspect.signature(command, eval_str=True).parameters.values())
 
@@ -59,8 +69,7 @@ def _listed(groups: Mapping[str, Sequence[Command]]) -> str:
     width = max(len(name_of(command)) for group in groups.values() for command in group)
     lines = []
     for title, group in groups.items():
-        summaries = (f"  {name_of(each):<{width}}  {(each.__doc__ or '').partition(chr(10))[0]}" for each in group)
-        lines += ["", f"{title}:", *summaries]
+        lines += ["", f"{title}:", *(f"  {name_of(each):<{width}}  {summary(each)}" for each in group)]
     return "\n".join(lines[1:])
 
 
