@@ -38,9 +38,6 @@ def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Choices | Non
 
     Args:
         none: texts that stand where there is no option.
-
-    Raises:
-        ValueError: the column holds something else, or not 2 to 10 options.
     """
     value = row.get(name)
     if value in (None, "", [], {}):
@@ -78,10 +75,6 @@ def letter(row: Row, names: tuple[str, ...], options: Choices | None) -> str:
     Args:
         names: columns, of which the first that says it counts.
         options: None where the question holds them, and only a letter can say it.
-
-    Raises:
-        NoReference: no column says which is right.
-        ValueError: one says what is no option, or means two.
     """
     for name in names:
         value = row.get(name)

@@ -40,13 +40,7 @@ class Fields:
 
 
 def parse(fields: Fields, grader: str, row: Row) -> Problem:
-    """The problem in a row.
-
-    Raises:
-        NoReference: no column holds an answer.
-        KeyError: a column is missing.
-        ValueError: a column holds something else than it should.
-    """
+    """The problem in a row."""
     question, chance = text(row, next(iter(fields.columns))), None
     if fields.context and str(row.get(fields.context) or "").strip():
         question = f"{text(row, fields.context)}\n{question}"
@@ -63,11 +57,7 @@ def parse(fields: Fields, grader: str, row: Row) -> Problem:
 
 
 def check(kind: Kind, split: Split, options: HubOptions, where: str) -> None:
-    """Refuse what the hub does not have, before any work.
-
-    Raises:
-        StudyError: the set has no such split, or no commit is named.
-    """
+    """Refuse what the hub does not have, before any work."""
     assert kind.source is not None
     if split not in kind.source.splits:
         raise StudyError(f"{where}: {kind.name} has no {split} split; it has {', '.join(kind.source.splits)}")

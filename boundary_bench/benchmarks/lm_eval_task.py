@@ -79,11 +79,7 @@ def stop_strings(until: list[str]) -> tuple[str, ...]:
 
 @lru_cache
 def definition(name: str) -> Definition:
-    """Filter, metric and stop strings of a task.
-
-    Raises:
-        StudyError: there is no such task, or it is none that an exact match of text decides.
-    """
+    """Filter, metric and stop strings of a task."""
     task, _, chosen = name.partition("@")
     config = _config(task)
     refuse = partial(_refuse, task)

@@ -55,10 +55,6 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
     Args:
         skip: numbers of rows that are not looked at.
         what: the file that the rows are of, or the name of the set.
-
-    Raises:
-        DataError: rows cannot be used, of which it names all; there is no problem at all; a number of ``skip`` is no
-            row.
     """
     rows, skipped = Rows(what, lacking={name: [] for name in kind.uniform}), frozenset(skip)
     for record in records:

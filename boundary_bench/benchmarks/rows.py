@@ -33,9 +33,6 @@ def rows_in(kind: Kind, path: Path, split: Split) -> Iterator[Record]:
 
     Args:
         split: which part of a folder; a file is one part, whichever it is.
-
-    Raises:
-        DataError: it is missing or unreadable, or has no such split.
     """
     if not path.is_dir():
         if not path.is_file():
@@ -68,11 +65,7 @@ def _by_name(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator
 
 
 def _files(folder: Path, part: str) -> list[Path]:
-    """The file of a split, if it is there.
-
-    Raises:
-        DataError: there are two.
-    """
+    """The file of a split, if it is there."""
     files = [file for suffix in SUFFIXES if (file := folder / f"{part}{suffix}").is_file()]
     if len(files) > 1:
         raise DataError(
@@ -122,11 +115,7 @@ def _part(path: Path, parts: list[str], there: Iterable[str]) -> str:
 
 
 def hub_rows(source: Source, split: Split, revision: str) -> Iterator[Record]:
-    """The rows of a split of a set on the hub, or of its copy in the local cache.
-
-    Raises:
-        DataError: it cannot be had, or ``datasets`` is not installed.
-    """
+    """The rows of a split of a set on the hub, or of its copy in the local cache."""
     library = _library(f"the set {source.hub}")
     pieces = []
     for config in source.configs or (None,):

@@ -16,11 +16,7 @@ PLACES = 10  # rows that a line of the log names
 
 
 def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
-    """The problems of some rows that are not repeated, not too long, and among as many as the options ask for.
-
-    Raises:
-        DataError: every question is too long.
-    """
+    """The problems of some rows that are not repeated, not too long, and among as many as the options ask for."""
     first: dict[str, Record] = {}
     distinct: dict[str, Problem] = {}
     for record, problem in rows.usable:

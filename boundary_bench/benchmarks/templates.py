@@ -65,11 +65,7 @@ def template_of(name: str, where: str) -> Template:
 
 
 def load_chat_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder with its chat template, for ``apply``.
-
-    Raises:
-        ModelError: the folder holds no tokenizer, or one without a chat template.
-    """
+    """The tokenizer of a model folder with its chat template, for ``apply``."""
     from transformers import AutoTokenizer
 
     try:

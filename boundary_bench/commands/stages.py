@@ -225,11 +225,7 @@ def report(plan: Plan) -> None:
 
 
 def check_names(plan: Plan, stage: str, names: dict[str, object]) -> None:
-    """Refuse names that are not in the study: of models, runs, policies, benchmarks and steps.
-
-    Raises:
-        StudyError: one is not.
-    """
+    """Refuse names that are not in the study: of models, runs, policies, benchmarks and steps."""
     benchmarks = plan.problem_sets if stage == "prepare" else plan.study.benchmarks
     known = {"model": plan.study.models, "benchmark": benchmarks}
     for what, name in names.items():

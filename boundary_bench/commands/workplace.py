@@ -107,11 +107,7 @@ class Workplace:
 
 
 def work_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, benchmark: str, label: str) -> Work:
-    """The work of a job: its model and problems are read and checked against their hashes.
-
-    Raises:
-        DataError, ModelError: one is missing, altered or torn.
-    """
+    """The work of a job: its model and problems are read and checked against their hashes."""
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.models.folder import read_manifest
 
@@ -130,10 +126,6 @@ def workplace(
     Args:
         cards: GPUs of this machine.
         model: the base model, whose prompt template it is.
-
-    Raises:
-        Interrupted: it was asked to stop while it waited.
-        ModelError: the tokenizer has no chat template where the prompt template asks for one.
     """
     plan, log = work.plan, work.log
     held = lease(work.store, log, *shard)

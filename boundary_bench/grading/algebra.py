@@ -66,9 +66,6 @@ def compare(reference: str, answer: str) -> Comparison:
     """Compare an answer with a reference.
 
     The reference comes first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
-
-    Raises:
-        MemoryError: the comparison needs more than its process may have.
     """
     (one, unit), (other, its_unit) = (_measured(dress(text)) for text in (reference, answer))
     texts = rewritten(one, other)

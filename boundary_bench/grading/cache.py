@@ -64,11 +64,7 @@ class Cache:
         return self.known.get(key(reference, answer))
 
     def put(self, reference: str, answer: str, ruling: Ruling) -> None:
-        """Keep a ruling; a timeout in memory alone, since another day or machine may decide it.
-
-        Raises:
-            StoreError: the file cannot be written.
-        """
+        """Keep a ruling; a timeout in memory alone, since another day or machine may decide it."""
         name = key(reference, answer)
         self.known[name] = ruling
         if ruling.verdict is Verdict.TIMEOUT:

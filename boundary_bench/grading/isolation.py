@@ -99,11 +99,7 @@ class Pool:
     failed: int = 0
 
     def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Ruling]]:
-        """Every pair with its ruling, in the order in which they are done.
-
-        Raises:
-            GradingError: a worker does not start.
-        """
+        """Every pair with its ruling, in the order in which they are done."""
         waiting = deque(pairs)
         busy: list[Worker] = []
         try:

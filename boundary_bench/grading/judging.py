@@ -29,12 +29,7 @@ class Judge:
     caches: dict[str, Cache] = field(default_factory=dict)
 
     def __call__(self, grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
-        """The rulings on (reference, answer) pairs, in their order.
-
-        Raises:
-            GradingError: a worker does not start.
-            StoreError: the cache cannot be read or written.
-        """
+        """The rulings on (reference, answer) pairs, in their order."""
         if not grader.isolated:
             return judge_here(grader, pairs)
         if grader.name not in self.caches:

@@ -66,11 +66,7 @@ def has_gpu() -> bool:
 
 
 def _run(python: Path, *arguments: str | Path, fails: bool = False) -> int:
-    """Run the environment's Python.
-
-    Raises:
-        EngineError: it failed, unless ``fails`` says that it may.
-    """
+    """Run the environment's Python."""
     # what this process imports from elsewhere is none of the environment's business
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment["DS_BUILD_OPS"] = "0"  # DeepSpeed compiles what it needs when it needs it

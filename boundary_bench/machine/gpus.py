@@ -49,11 +49,7 @@ def hold(count: int, log: Callable[[str], None], stopped: Callable[[], bool]) ->
 
 
 def listing() -> str:
-    """What nvidia-smi says of the GPUs of this machine: a line ``index, uuid`` each.
-
-    Raises:
-        CardsError: it is not there or fails.
-    """
+    """What nvidia-smi says of the GPUs of this machine: a line ``index, uuid`` each."""
     try:
         return subprocess.run(COMMAND, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as fault:
@@ -71,9 +67,6 @@ def visible(listing: str, chosen: str | None) -> dict[str, str]:
         listing: see ``listing``.
         chosen: ``CUDA_VISIBLE_DEVICES``: indices or beginnings of UUIDs, read as CUDA reads them, which takes no notice
             of the first that is none, and of all after it. Parts of a GPU (MIG) are in no listing, and believed.
-
-    Raises:
-        CardsError: a line of the listing is something else.
 
     >>> visible("0, GPU-aa\\n1, GPU-bb\\n", None)
     {'GPU-aa': '0', 'GPU-bb': '1'}

@@ -27,11 +27,7 @@ SECONDS_KEPT = 28 * 24 * 3600
 
 
 def announce(results: Path) -> None:
-    """Leave this start's file in the results folder until this process ends, and name it to the jobs it starts.
-
-    Raises:
-        StoreError: the folder cannot be written to.
-    """
+    """Leave this start's file in the results folder until this process ends, and name it to the jobs it starts."""
     results, name = results.absolute(), f"{PREFIX}{secrets.token_hex(8)}"
     write_text(results / name, f"process {os.getpid()} on {os.uname().nodename}\n")
     atexit.register((results / name).unlink, missing_ok=True)

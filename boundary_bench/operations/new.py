@@ -33,10 +33,6 @@ def benchmark(name: str, folder: Path | None = None) -> str:
 
     Args:
         folder: where the benchmarks are; by default those of this package.
-
-    Raises:
-        StudyError: the name is none, or taken.
-        StoreError: the file is there already, or cannot be written.
     """
     _check(name)
     if name in KINDS:

@@ -176,11 +176,7 @@ def _as_now(job: Job, said: dict[str, Any], done: _Done) -> bool:
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    """What the first output of a job says of itself, where that is compared.
-
-    Raises:
-        DataError: it is torn.
-    """
+    """What the first output of a job says of itself, where that is compared."""
     if not job.stage.says:
         return {}
     if job.outputs[0].suffix == ".json":

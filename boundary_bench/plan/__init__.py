@@ -147,11 +147,7 @@ class Plan(Layout):
         return _pick(name, self._policy_of, "policy")
 
     def check_benchmark(self, name: str) -> None:
-        """Refuse the name of a benchmark that is not in the study.
-
-        Raises:
-            StudyError: it is not.
-        """
+        """Refuse the name of a benchmark that is not in the study."""
         _pick(name, dict(self.study.benchmarks), "benchmark")
 
     def previous(self, step: int) -> int:

@@ -17,11 +17,7 @@ BATCH = 64  # rows of a Parquet file that are in memory together: a text that re
 
 
 def csv_rows(path: Path) -> Iterator[Record]:
-    """The rows of a CSV file, whose header says what separates its cells; in a ``.tsv`` file it is the tab.
-
-    Raises:
-        DataError: see ``lines``; or it is not UTF-8, its header names a column twice, or a quoted cell does not end.
-    """
+    """The rows of a CSV file, whose header says what separates its cells; in a ``.tsv`` file it is the tab."""
     content = _decoded(path)
     header = next(content, "")
     tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
@@ -77,11 +73,7 @@ def _delimiter(path: Path, header: str) -> str:
 
 
 def parquet_rows(path: Path) -> Iterator[Record]:
-    """The rows of a Parquet file.
-
-    Raises:
-        DataError: it is none, is torn, or has a column twice.
-    """
+    """The rows of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

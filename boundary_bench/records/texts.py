@@ -37,11 +37,7 @@ ENCODINGS = {
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[io.BufferedReader]:
-    """The bytes of a text file; of a gz file, of what is packed in it.
-
-    Raises:
-        DataError: it cannot be read, its packing is torn, or it is no text in UTF-8 by its first bytes.
-    """
+    """The bytes of a text file; of a gz file, of what is packed in it."""
     try:
         with open(path, "rb") as file:
             packed = file.peek(2)[:2] == GZIP
@@ -74,12 +70,7 @@ def conversion(path: Path, encoding: str) -> str:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, without a mark of byte order.
-
-    Raises:
-        DataError: see ``unpacked``; or a line is longer than ``LONGEST_ROW``, or the file has more than
-            ``LARGEST_TEXT`` or ``MOST_LINES``.
-    """
+    """The lines of a text file, without a mark of byte order."""
     with unpacked(path) as content:
         number = size = 0
         while line := content.readline(LONGEST_ROW + 1):

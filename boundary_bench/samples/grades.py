@@ -100,11 +100,7 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
 
 
 def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
-    """verdict_PN of blocks, see ``Graded``.
-
-    Raises:
-        DataError: see ``add_verdicts``.
-    """
+    """verdict_PN of blocks, see ``Graded``."""
     verdict_PN = np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8)
     for file in files:
         add_verdicts(verdict_PN, sample_rows(file, ["problem_id", "sample", "verdict"]), ids, file)

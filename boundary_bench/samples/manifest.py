@@ -14,12 +14,7 @@ GREEDY = "greedy"
 
 
 def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[list[Path], list[Path]]:
-    """The greedy responses and the blocks that sample manifests declare, every one checked against its hash.
-
-    Raises:
-        DataError: a manifest is of another design, or declares no greedy responses or no block.
-        StoreError: a file is missing or altered.
-    """
+    """The greedy responses and the blocks that sample manifests declare, every one checked against its hash."""
     found: dict[Path, str] = {}
     for manifest in manifests:
         files = declared_files(manifest, design)

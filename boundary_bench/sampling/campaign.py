@@ -104,9 +104,6 @@ def next_draw(
         block: most sample indices of one block.
         busy_P: problems that are being drawn, whose next range is not known yet; by default none.
         file_samples: see ``engine.Engine``.
-
-    Raises:
-        DataError: so many samples have no score that a problem would need more than N sample indices.
     """
     found, have_P = progress_of(design, verdict_PN)
     free_P = found.going_P if busy_P is None else found.going_P & ~busy_P

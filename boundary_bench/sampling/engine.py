@@ -103,8 +103,4 @@ class Engine(Protocol):
         Returns:
             Whole prompts of one piece of work, in any order, each once and in the order of their sample indices; None
             when a while has passed and nothing was finished, so that the caller can look up.
-
-        Raises:
-            ModelError: the model computes no numbers.
-            EngineError: the engine broke down.
         """

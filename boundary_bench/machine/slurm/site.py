@@ -64,11 +64,7 @@ def _ready() -> Site:
 
 
 def partitions() -> dict[str, int]:
-    """The partitions of the cluster, and the most GPUs that one of their nodes has.
-
-    Raises:
-        ClusterError: SLURM does not answer.
-    """
+    """The partitions of the cluster, and the most GPUs that one of their nodes has."""
     command = ["sinfo", "--noheader", "--all", "--format=%R|%G"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS_TO_ANSWER)

@@ -156,11 +156,7 @@ class Numbers:
 
 
 def numbers(a: Side, b: Side) -> Numbers:
-    """Compare all problems of every benchmark; strata are left to the tables.
-
-    Raises:
-        DataError: the sides have no cell in common, or a side's tables are not those of its measures.
-    """
+    """Compare all problems of every benchmark; strata are left to the tables."""
     of_a, of_b = _places(a), _places(b)
     shared = {place: sorted(ks & of_b[place]) for place, ks in of_a.items() if place in of_b and ks & of_b[place]}
     if not shared:
@@ -300,11 +296,7 @@ def _plain(a: Side, b: Side, table: str, column: str, pair: PolicyPair, k: int) 
 
 
 def _number(side: Side, table: str, column: str, place: Place, k: int) -> float:
-    """A cell of a table.
-
-    Raises:
-        DataError: there is none, or it holds no number.
-    """
+    """A cell of a table."""
     path = side.folder / "tables" / f"{table}.csv"
     key = (place.model, place.algorithm, place.seed, str(place.step), place.benchmark, ALL, str(k))
     row = side.tables.rows[table].get(key)
@@ -317,11 +309,7 @@ def _number(side: Side, table: str, column: str, place: Place, k: int) -> float:
 
 
 def _check_agreement(side: Side, place: Place, ks: list[int], found: Measured) -> None:
-    """Refuse tables that are older or newer than the measures beside them.
-
-    Raises:
-        DataError: a number is another one.
-    """
+    """Refuse tables that are older or newer than the measures beside them."""
     for k, value in zip(ks, found.pass_at_k(ks).mean(0), strict=True):
         written = _number(side, "pass_at_k", "estimate", place, k)
         if not math.isclose(written, value, rel_tol=WRITTEN, abs_tol=1e-9):

@@ -43,11 +43,7 @@ class Measured:
     columns: dict[str, np.ndarray]
 
     def pass_at_k(self, ks: list[int]) -> np.ndarray:
-        """pass_PK, as ``measure`` estimates it.
-
-        Raises:
-            DataError: a problem did not end as the design ends, or a k is outside of it.
-        """
+        """pass_PK, as ``measure`` estimates it."""
         try:
             return sequential_pass_at_k(self.design, self.columns["n"], self.columns["correct"], ks)
         except StatisticsError as fault:
@@ -70,11 +66,7 @@ class Side:
     tables: Tables
 
     def measured(self, policy: str, benchmark: str) -> Measured | None:
-        """What was measured of a policy; None where the folder holds no measure of it.
-
-        Raises:
-            DataError: the file is torn, was altered, or is not one of ours.
-        """
+        """What was measured of a policy; None where the folder holds no measure of it."""
         path = self.folder / "measures" / policy / benchmark / "problems.parquet"
         if not path.exists():
             return None
@@ -120,11 +112,7 @@ def locate(name: str, results: Path) -> Path:
 
 
 def read_side(folder: Path) -> Side:
-    """Read the tables of a folder of results.
-
-    Raises:
-        DataError: a table is missing or damaged, a name in it is no name, or the provenance lacks a part.
-    """
+    """Read the tables of a folder of results."""
     tables, provenance = read_tables(folder / "tables"), read_record(folder)
     for name, keys in KEYS.items():
         for key in tables.rows[name]:

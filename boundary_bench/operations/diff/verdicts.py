@@ -54,11 +54,7 @@ class Verdicts:
 
 
 def verdicts(a: Side, b: Side, numbers: Numbers) -> Verdicts:
-    """Compare the verdicts on everything that both sides have, all problems of a benchmark together.
-
-    Raises:
-        DataError: a verdict in a table is none, or a number in it is damaged.
-    """
+    """Compare the verdicts on everything that both sides have, all problems of a benchmark together."""
     of_a, of_b, left_out = _shared(a.tables, b.tables)
     claims = load_claims()
     kinds = {

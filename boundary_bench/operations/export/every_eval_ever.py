@@ -29,11 +29,7 @@ FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))(?!(?:data|unkn
 
 
 def records(source: Exported, organization: str) -> dict[str, Record]:
-    """Every record by its path below the datastore's root.
-
-    Raises:
-        DataError: a number is missing, or a name cannot be a folder.
-    """
+    """Every record by its path below the datastore's root."""
     found = {}
     _check_folder(organization, "the organization")
     for policy in source.plan.policies:

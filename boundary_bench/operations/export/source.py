@@ -33,11 +33,7 @@ class Exported:
     made: int
 
     def fact(self, *keys: str) -> Any:
-        """A value of the provenance by its keys.
-
-        Raises:
-            DataError: it is not there.
-        """
+        """A value of the provenance by its keys."""
         found: Any = dict(self.provenance)
         for key in keys:
             if key not in found:
@@ -49,11 +45,7 @@ class Exported:
         return found
 
     def row(self, table: str, unit: Subject, **further: Any) -> Row:
-        """The row of a unit, all strata together.
-
-        Raises:
-            DataError: there is none.
-        """
+        """The row of a unit, all strata together."""
         try:
             return self.tables.find(table, unit, **further)
         except Untestable as lack:
@@ -71,11 +63,7 @@ class Exported:
             raise self._lacking(lack) from None
 
     def cell(self, table: str, row: Row, column: str) -> str:
-        """A cell as it is written.
-
-        Raises:
-            DataError: the table has no such column.
-        """
+        """A cell as it is written."""
         if column not in row:
             raise self._lacking(f"column {column} of {table}.csv")
         return row[column]
@@ -92,12 +80,7 @@ def unit_of(policy: Policy, benchmark: str) -> Subject:
 
 
 def read_source(plan: Plan) -> Exported:
-    """Read the tables in a plan's folder, and the study that they are of: it may be an earlier or another one.
-
-    Raises:
-        DataError: a table is missing or damaged, or the provenance is of another shape.
-        StudyError: the study of the tables names what this version has not.
-    """
+    """Read the tables in a plan's folder, and the study that they are of: it may be an earlier or another one."""
     tables = read_tables(plan.root / "tables")
     provenance, path = read_record(plan.root), plan.root / PROVENANCE
     try:

@@ -106,9 +106,6 @@ class LlamaDecoder:
         Args:
             config: the contents of config.json; ``supports`` must hold.
             weights: the state dict of the Hugging Face model, in float32.
-
-        Raises:
-            ModelError: a tensor is missing.
         """
         self.heads = config["num_attention_heads"]
         self.groups = config.get("num_key_value_heads") or self.heads

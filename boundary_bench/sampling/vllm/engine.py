@@ -230,11 +230,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
 
 
 def check_platform(found: str, device: str) -> None:
-    """Compare where the study wants to compute with what vLLM was built for, which alone decides.
-
-    Raises:
-        EngineError: they differ.
-    """
+    """Compare where the study wants to compute with what vLLM was built for, which alone decides."""
     if found == device:
         return
     where = f"this vLLM computes on: {found}" if found else "this vLLM finds no device that it was built for"
@@ -262,11 +258,7 @@ def _parameters(decoding: Decoding) -> Any:
 
 
 def _tokens(output: Any) -> tuple[np.ndarray, bool]:
-    """The tokens of an ended response, and whether it ended by itself.
-
-    Raises:
-        EngineError: the response ended for a reason that is not an end token or the limit.
-    """
+    """The tokens of an ended response, and whether it ended by itself."""
     if output.finish_reason not in ("stop", "length"):
         raise EngineError(
             f"vLLM ended a response with {output.finish_reason!r}, expected 'stop' or 'length'; what was drawn "
