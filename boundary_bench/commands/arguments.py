@@ -34,7 +34,9 @@ def parser(
         formatter_class=raw,
     )
     top.add_argument("--version", action="version", version=version)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", help="one of those below")
+    commands = top.add_subparsers(
+        prog=program, dest="command", required=True, metavar="COMMAND", help="one of those below"
+    )
     for command in (each for group in groups.values() for each in group):
         said = {"help": summary(command)} if flat else {}
         sub = commands.add_parser(name_of(command), description=inspect.getdoc(command), formatter_class=raw, **said)

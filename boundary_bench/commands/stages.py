@@ -1,4 +1,4 @@
-"""The stages as commands: one thin function each, between the workflow and the room that does the work.
+"""The stages as commands: one thin function each, between the workflow and the room that does the task.
 
 Their parameters are the wildcards of ``boundary_bench.plan.stages``. Heavy imports happen inside the stage that needs
 them.
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
-from boundary_bench.commands.workplace import logger, stop_signal, work_of, workplace
+from boundary_bench.commands.workplace import logger, stop_signal, task_of, workplace
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.core.files import append_line, write_json, write_text
 from boundary_bench.core.locks import lease
@@ -81,28 +81,28 @@ def train(plan: Plan, run: str, step: int) -> None:
 
     chosen = plan.run(run)
     training = plan.trainings[chosen.algorithm]
-    work = work_of(plan, "train", (run, step), plan.model(chosen.model), TRAINING_SET, run)
-    if len(work.problems) < training.prompts:
-        raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(work.problems)} problems")
-    if work.kind.stop():
+    task = task_of(plan, "train", (run, step), plan.model(chosen.model), TRAINING_SET, run)
+    if len(task.problems) < training.prompts:
+        raise StudyError(f"training.prompts: {training.prompts} a step, but only {len(task.problems)} problems")
+    if task.kind.stop():
         raise StudyError(
-            f"training.benchmark: responses to {work.kind.name} end at {work.kind.stop()}, which the trainers do not "
+            f"training.benchmark: responses to {task.kind.name} end at {task.kind.stop()}, which the trainers do not "
             "know; train on a kind without stop strings"
         )
     # on several machines the scheduler gives them, or Ray does
     cards = training.gpus if training.openrlhf.nodes == 1 else 0
-    with workplace(work, cards, chosen.model, TRAINING_SET) as at:
+    with workplace(task, cards, chosen.model, TRAINING_SET) as at:
         # frameworks may look at the GPUs when they are imported
         trainer = load_trainer(training)
         objective = plan.objectives[chosen.algorithm]
-        job = rollouts.TrainingJob(objective, training, work.kind, work.problems, chosen.seed, at.put, at.judge)
-        kept = trainer(job, work.folder, work.store, step, work.log, work.stopped)
-        rows = [row for row in step_log.read(work.store, step) if row["step"] > plan.previous(step)]
+        job = rollouts.TrainingJob(objective, training, task.kind, task.problems, chosen.seed, at.put, at.judge)
+        kept = trainer(job, task.folder, task.store, step, task.log, task.stopped)
+        rows = [row for row in step_log.read(task.store, step) if row["step"] > plan.previous(step)]
         write_text(plan.steps(run, step), "".join(json.dumps(row) + "\n" for row in rows))
-        facts = {"model": chosen.model, "run": run, **work.content, "metrics": rows[-1] if rows else None}
+        facts = {"model": chosen.model, "run": run, **task.content, "metrics": rows[-1] if rows else None}
         facts |= {"seconds": round(sum(row["seconds_rollout"] + row["seconds_update"] for row in rows), 1)}
-        write_manifest(plan.trained(run, step), kept, step, work.settings, **facts)
-    work.log(f"checkpoint {step} -> {kept}")
+        write_manifest(plan.trained(run, step), kept, step, task.settings, **facts)
+    task.log(f"checkpoint {step} -> {kept}")
 
 
 def sample(
@@ -114,26 +114,26 @@ def sample(
     from boundary_bench.training import one_thread
 
     chosen, sampling, shards = plan.policy(policy), plan.study.sampling, plan.shard_count
-    work = work_of(plan, "sample", (policy, benchmark, shard), plan.weights(chosen), benchmark, f"{policy} {benchmark}")
-    if not 1 <= shard <= shards <= len(work.problems):
+    task = task_of(plan, "sample", (policy, benchmark, shard), plan.weights(chosen), benchmark, f"{policy} {benchmark}")
+    if not 1 <= shard <= shards <= len(task.problems):
         raise StudyError(
-            f"found shard {shard} of {shards} (sampling.shards) and {len(work.problems)} problems in {benchmark}, "
-            f"expected at least one problem for each; write shards: {len(work.problems)} or less"
+            f"found shard {shard} of {shards} (sampling.shards) and {len(task.problems)} problems in {benchmark}, "
+            f"expected at least one problem for each; write shards: {len(task.problems)} or less"
         )
-    store, target = SampleStore(work.store, shard, shards), plan.shard(policy, benchmark, shard)
+    store, target = SampleStore(task.store, shard, shards), plan.shard(policy, benchmark, shard)
     said = plan.log("sample", policy, benchmark, target.stem).with_suffix(".jsonl")
     one_thread()
-    with workplace(work, sampling.gpus, chosen.model, benchmark, (shard, shards)) as at:
-        store.claim(work.identity)
+    with workplace(task, sampling.gpus, chosen.model, benchmark, (shard, shards)) as at:
+        store.claim(task.identity)
         whose = policy, benchmark
-        drawn = campaign.Campaign(work.kind, work.problems, sampling, plan.design, whose, shard, at.put, at.judge)
-        facts = work.facts(sampling.engine, at.put)
-        tell = campaign.Tell(work.log, lambda record: append_line(said, json.dumps(record)))
-        engine = load_engine(work.folder, sampling, work.log)
-        files = campaign.run(drawn, engine, store, facts, tell, work.stopped)
+        drawn = campaign.Campaign(task.kind, task.problems, sampling, plan.design, whose, shard, at.put, at.judge)
+        facts = task.facts(sampling.engine, at.put)
+        tell = campaign.Tell(task.log, lambda record: append_line(said, json.dumps(record)))
+        engine = load_engine(task.folder, sampling, task.log)
+        files = campaign.run(drawn, engine, store, facts, tell, task.stopped)
         place = os.path.relpath(store.folder, target.parent)
         found = {"folder": place, "files": files, "design": plan.design_settings, **facts}
-        write_json(target, {**found, "settings": work.settings})
+        write_json(target, {**found, "settings": task.settings})
 
 
 def measure(plan: Plan, policy: str, benchmark: str) -> None:
@@ -180,24 +180,24 @@ def probe(plan: Plan, policy: str, benchmark: str) -> None:
     chosen, sampling = plan.policy(policy), plan.study.sampling
     if plan.study.probe is None:
         raise StudyError("the study asks for no probe; write probe: {} into it, or probe: {fractions: [0.6]}")
-    work = work_of(plan, "probe", (policy, benchmark), plan.weights(chosen), benchmark, f"{policy} {benchmark}")
-    store = SampleStore(work.store)
+    task = task_of(plan, "probe", (policy, benchmark), plan.weights(chosen), benchmark, f"{policy} {benchmark}")
+    store = SampleStore(task.store)
     one_thread()
-    with workplace(work, sampling.gpus, chosen.model, benchmark) as at:
-        store.claim(work.identity)
-        facts, asked = work.facts(sampling.engine, at.put), plan.study.probe.fractions
-        grader, stop = work.kind.grader, work.kind.stop()
-        job = ProbeJob(work.problems, asked, grader, sampling, store.folder, at.judge, facts, stop)
+    with workplace(task, sampling.gpus, chosen.model, benchmark) as at:
+        store.claim(task.identity)
+        facts, asked = task.facts(sampling.engine, at.put), plan.study.probe.fractions
+        grader, stop = task.kind.grader, task.kind.stop()
+        job = ProbeJob(task.problems, asked, grader, sampling, store.folder, at.judge, facts, stop)
         whose = {**identify(chosen, benchmark), "origin": origin(plan.problem_sets[benchmark])}
-        engine = load_engine(work.folder, sampling, work.log)
-        table, rows = probe(_setup(plan), whose, job, engine, work.stopped)
-        analysis = {**work.settings, **intervals(plan)}
+        engine = load_engine(task.folder, sampling, task.log)
+        table, rows = probe(_setup(plan), whose, job, engine, task.stopped)
+        analysis = {**task.settings, **intervals(plan)}
         write_table(plan.probe(policy, benchmark) / "problems.parquet", table, {**facts, "analysis": analysis})
         last = {"settings": fingerprint(analysis)}
         write_rows(plan.probe(policy, benchmark), "contamination", ({**row, **last} for row in rows))
         for row in rows:
             numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("exact", "rouge_l", "accuracy"))
-            work.log(f"first {row['fraction']:.0%} of {row['problems']} statements: {numbers}")
+            task.log(f"first {row['fraction']:.0%} of {row['problems']} statements: {numbers}")
 
 
 def compare(plan: Plan, run: str, benchmark: str) -> None:

@@ -42,7 +42,7 @@ def stop_signal() -> Stopped:
 
 
 @dataclass(frozen=True)
-class Work:
+class Task:
     """What a job works on, found and checked before it takes anything.
 
     Attributes:
@@ -106,7 +106,7 @@ class Workplace:
     put: Prompting
 
 
-def work_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, benchmark: str, label: str) -> Work:
+def task_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, benchmark: str, label: str) -> Task:
     """The work of a job: its model and problems are read and checked against their hashes."""
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.models.folder import read_manifest
@@ -114,12 +114,12 @@ def work_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, ben
     stopped, log = stop_signal(), logger(f"{stage} {label}")
     folder, said = read_manifest(manifest)
     problems, kind = read_problems(plan.problems(benchmark)), plan.problem_sets[benchmark].kind
-    return Work(plan, stage, values, folder, said, problems, kind, log, stopped)
+    return Task(plan, stage, values, folder, said, problems, kind, log, stopped)
 
 
 @contextmanager
 def workplace(
-    work: Work, cards: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
+    task: Task, cards: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
 ) -> Iterator[Workplace]:
     """Hold the store of a job, or its shard of it, the GPUs it needs, and a judge.
 
@@ -127,7 +127,7 @@ def workplace(
         cards: GPUs of this machine.
         model: the base model, whose prompt template it is.
     """
-    plan, log = work.plan, work.log
-    held = lease(work.store, log, *shard)
-    with held, gpus.hold(cards, log, work.stopped), Judge(plan.judgements) as judge:
-        yield Workplace(judge, prompting(plan.template(model, benchmark), work.folder))
+    plan, log = task.plan, task.log
+    held = lease(task.store, log, *shard)
+    with held, gpus.hold(cards, log, task.stopped), Judge(plan.judgements) as judge:
+        yield Workplace(judge, prompting(plan.template(model, benchmark), task.folder))

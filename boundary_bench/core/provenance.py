@@ -34,22 +34,6 @@ PACKAGES = (
 )
 
 
-def path_sha256(path: Path) -> str:
-    """The content of a file, or of the files in a folder with their names there; empty where there is none.
-
-    Hidden files and folders are left out: a clone holds its history there.
-    """
-    if not path.is_dir():
-        return file_sha256(path) if path.is_file() else ""
-    inside = (file for file in sorted(path.rglob("*")) if file.is_file())
-    names = [(file.relative_to(path), file) for file in inside]
-    return fingerprint([[str(name), file_sha256(file)] for name, file in names if not _hidden(name)])
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def fingerprint(settings: Any) -> str:
     """Twelve hex digits that name the given JSON-like settings; key order does not matter."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from boundary_bench.core.errors import CardsError, Interrupted
 
 #: One folder for everybody on the machine, whatever TMPDIR says: a lock that others do not see is none.
-LOCKS = Path("/tmp/boundary-bench-cards")
+LOCKS = Path("/tmp/boundary-bench-gpus")
 SECONDS_BETWEEN_LOOKS = 1.0
 #: nvidia-smi counts in the order of the bus; CUDA does only if it is told to, and else starts with the fastest.
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

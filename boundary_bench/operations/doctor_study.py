@@ -232,7 +232,7 @@ def results(plan: Plan) -> Iterator[Check]:
         return
     free = shutil.disk_usage(folder).free
     needed = forecast.total(*(forecast.total(*model.disk.values()) for model in forecasts))
-    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench plan {quote(str(plan.path))})"
+    said = f"{number(free, 'B')} free, {number(needed, 'B')} forecast (boundary-bench forecast {quote(str(plan.path))})"
     if needed is None or free >= needed:
         yield Check("remark" if needed is None else "ok", "disk", said)
     elif plan.root.exists():

@@ -53,7 +53,7 @@ def benchmark(name: str, folder: Path | None = None) -> str:
         f"benchmarks: {{{name}: {{kind: qa-math, data: FILE}}}}, or qa-numeric, qa-choice)\n\n"
         f"written: {path}\n\nname it in boundary_bench/benchmarks/__init__.py, in KINDS:\n\n"
         f"from boundary_bench.benchmarks.{module} import {module.upper()}\n\n"
-        f"and in a study:\n\nbenchmarks:\n  {name}: {{split: test}}\n\nthen: boundary-bench check"
+        f"and in a study:\n\nbenchmarks:\n  {name}: {{split: test}}\n\nthen: boundary-bench check STUDY"
     )
 
 

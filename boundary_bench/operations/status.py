@@ -84,7 +84,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageStatus:
     """Jobs of one stage.
 
     Attributes:
@@ -107,7 +107,7 @@ class Status:
     """See ``status``; ``damaged`` says of every unreadable manifest what to do."""
 
     study: str
-    stages: dict[str, Stage]
+    stages: dict[str, StageStatus]
     running: list[Running]
     failed: list[Ended]
     stopped: list[Ended]
@@ -301,7 +301,7 @@ def _fault(newest: list[str]) -> str | None:
     return next((line for line in below if not line.startswith(" ")), newest[-1])
 
 
-def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: set[str]) -> Stage:
+def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: set[str]) -> StageStatus:
     finished = [job for job in found if job.key in done.facts]
     at_work = sum(job.name in running for job in found)
     broken = sum(job.name in failed for job in found)
@@ -310,7 +310,7 @@ def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: s
     seconds = _seconds_left(unfinished, dict(_took(finished, done))) if finished else None
     side_by_side = max(at_work, 1)
     left = 0.0 if not unfinished else None if seconds is None else seconds / side_by_side
-    return Stage(len(found), len(finished), at_work, broken, to_do, left, side_by_side)
+    return StageStatus(len(found), len(finished), at_work, broken, to_do, left, side_by_side)
 
 
 def _took(finished: list[Job], done: _Done) -> Iterator[tuple[str, list[float]]]:

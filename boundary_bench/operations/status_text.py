@@ -6,7 +6,7 @@ import time
 from itertools import islice
 
 from boundary_bench.core.text import aligned, duration, number
-from boundary_bench.operations.status import Ended, Running, Stage, Status
+from boundary_bench.operations.status import Ended, Running, StageStatus, Status
 
 #: Entries of a list that are written out.
 LISTED = 20
@@ -26,7 +26,7 @@ def text(found: Status) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _stages(stages: dict[str, Stage]) -> list[str]:
+def _stages(stages: dict[str, StageStatus]) -> list[str]:
     rows = [["jobs", "all", "done", "running", "failed", "to do", "time left"]]
     columns = [[each.jobs, each.done, each.running, each.failed, each.to_do] for each in stages.values()]
     for (name, each), counts in zip(stages.items(), columns, strict=True):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.claims.literature import LITERATURE
-from boundary_bench.core.provenance import file_sha256, fingerprint, path_sha256
+from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.plan import Plan
 from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, PROBE_FILES, report_files
 from boundary_bench.study.backends import BACKENDS
@@ -44,7 +44,6 @@ class Stage:
         identity: the settings that the results of a job depend on, by what ``about`` returns.
         says: facts of its first output by which status tells whether it is of the study as it is now.
         made_from: facts of its first output that say which content it was made from.
-        part: of the study, that names the environment it runs in.
         stores: how many of the values name the store folder of its unfinished or shared work; 0: it keeps none.
         like: jobs with the same word take about as long.
     """
@@ -59,7 +58,6 @@ class Stage:
     identity: Callable[..., dict[str, Any]]
     says: tuple[Literal["settings", "design"], ...] = ()
     made_from: Callable[..., Facts] = lambda plan, *values: {}
-    part: Literal["training", "sampling"] | None = None
     stores: int = 0
     like: Callable[..., str] = lambda plan, *values: ""
 
@@ -114,21 +112,25 @@ def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
 # identities
 
 
+def _kind(plan: Plan, name: str) -> dict[str, Any]:
+    """What kind of problems a set has, and who grades responses to them."""
+    kind = plan.problem_sets[name].kind
+    found = {"kind": [kind.name, kind.version], "grader": kind.grader.identity}
+    return found | ({"definition": file_sha256(kind.definition)} if kind.definition else {})
+
+
 def _problems(plan: Plan, name: str) -> dict[str, Any]:
-    """Kind, options and data of a set; a file or folder by its content."""
+    """How problems are made of rows. Where the rows are is none of it: the problems are named by their content."""
     chosen = plan.problem_sets[name]
     usual = chosen.kind.options.model_dump(mode="json")
     options = chosen.options.model_dump(mode="json")
     found = {
-        "kind": [chosen.kind.name, chosen.kind.version],
         "split": chosen.entry.split,
         "seed": chosen.entry.seed,
         "options": {name: value for name, value in options.items() if value != usual.get(name)},
         "columns": chosen.entry.columns,
-        "data": chosen.entry.data and path_sha256(Path(chosen.entry.data)),
-        "definition": chosen.kind.definition and path_sha256(chosen.kind.definition),
     }
-    return {name: value for name, value in found.items() if value}
+    return {**_kind(plan, name), **{name: value for name, value in found.items() if value}}
 
 
 def _model(plan: Plan, name: str) -> dict[str, Any]:
@@ -150,18 +152,21 @@ def _training(plan: Plan, name: str) -> dict[str, Any]:
         "seed": run.seed,
         "training": training.course(),
         "backend_version": BACKENDS[training.backend].version,
+        **_kind(plan, TRAINING_SET),
         **_template(plan, run.model, TRAINING_SET),
     }
 
 
 def _samples(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
     """How one response is drawn. How many are, and in which files, is the design's: another keeps what is there."""
-    return {"sampling": plan.study.sampling.drawing(), **_template(plan, model, benchmark)}
+    drawing = plan.study.sampling.drawing()
+    return {"sampling": drawing, **_kind(plan, benchmark), **_template(plan, model, benchmark)}
 
 
-def _continuations(plan: Plan, *_names: str) -> dict[str, Any]:
+def _continuations(plan: Plan, benchmark: str) -> dict[str, Any]:
     """How statements are continued: greedily, without a template. The fractions are none of it."""
-    return {"sampling": plan.study.sampling.drawing(unused={"temperature", "top_p", "seed"})}
+    drawing = plan.study.sampling.drawing(unused={"temperature", "top_p", "seed"})
+    return {"sampling": drawing, **_kind(plan, benchmark)}
 
 
 def _analysis(plan: Plan) -> dict[str, Any]:
@@ -260,7 +265,6 @@ STAGES = {
             identity=_training,
             says=("settings",),
             made_from=lambda plan, run, step: _content("base", _trained_from(plan, run)),
-            part="training",
             stores=1,
             like=lambda plan, run, step: "{0.model} {0.algorithm}".format(plan.run(run)),
         ),
@@ -275,7 +279,6 @@ STAGES = {
             identity=_samples,
             says=("settings", "design"),
             made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
-            part="sampling",
             stores=2,
             like=lambda plan, policy, benchmark, shard: f"{plan.policy(policy).model} {benchmark}",
         ),
@@ -286,10 +289,9 @@ STAGES = {
             each=lambda plan: ((policy.name, benchmark) for policy, benchmark in plan.probes),
             outputs=lambda plan, policy, benchmark: [plan.probe(policy, benchmark) / name for name in PROBE_FILES],
             needs=_sampled_from,
-            about=lambda plan, policy, benchmark: (),
+            about=lambda plan, policy, benchmark: (benchmark,),
             identity=_continuations,
             made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
-            part="sampling",
             stores=2,
         ),
         Stage(

@@ -42,6 +42,7 @@ class Tables:
 
     Attributes:
         counts: what is compared of ``problems.parquet``, of each (policy name, benchmark).
+        contents: of each set of problems.
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
         boundaries: means over the training seeds, which the figures draw and the tables of means hold.
@@ -61,6 +62,7 @@ class Tables:
     mean_differences: list[Row]
     mean_boundary: list[Row]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
+    contents: dict[str, str]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
     boundaries: Boundaries
@@ -73,7 +75,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables(*([] for _ in range(13)), {}, {}, {}, {})
+    tables = Tables(*([] for _ in range(13)), {}, {}, {}, {}, {})
     for name in plan.problem_sets:
         tables.problems.append(_prepared(plan, name))
     for benchmark in plan.study.benchmarks:
@@ -87,6 +89,7 @@ def collect(plan: Plan) -> Tables:
             _add_comparison(plan, run, benchmark, names, tables)
     _check_agreement(tables)
     contents = _contents(plan)
+    tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
     for policy, benchmark in plan.probes:
@@ -360,6 +363,7 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "fingerprints": fingerprints(plan),
         **provenance.record(),
         "environment": provenance.environment(),
+        "problems": tables.contents,
         "weights_sha256": tables.weights,
         "samples_sha256": tables.samples,
     }

@@ -144,7 +144,7 @@ def read_stored(
                 continue  # another shard has found it first, and says so
             log(f"{fault}; it is now {aside.name}, and its samples are drawn again")
             continue
-        for name in ("settings", "weights"):
+        for name in ("settings", "model", "problems"):
             if said.get(name) != facts.get(name):
                 raise StoreError(
                     f"{file}: found {name} {said.get(name)}, expected {facts.get(name)}: it is of another store; move "

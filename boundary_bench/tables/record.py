@@ -32,6 +32,7 @@ class Record(BaseModel):
         study: with every default written out.
         fingerprints: of everything that the results depend on, by stage, see ``plan.stages.fingerprints``.
         code, packages, machine, environment: of the report.
+        problems: content of every set of problems.
         weights_sha256: of every policy.
         samples_sha256: of every sample file, by policy and benchmark.
     """
@@ -42,6 +43,7 @@ class Record(BaseModel):
     packages: dict[str, str]
     machine: Machine
     environment: list[str]
+    problems: dict[str, str]
     weights_sha256: dict[str, str]
     samples_sha256: dict[str, dict[str, dict[str, str]]]
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
@@ -124,9 +125,14 @@ def evaluated(wildcards):
     return [PLAN.measures(policy, wildcards.benchmark) / "problems.parquet" for policy in policies]
 
 
+@cache
+def made():
+    return [str(file) for job in STAGES["report"].needs(PLAN) for file in outputs_of(PLAN, job)]
+
+
 def leaves(wildcards):
     """All that the report is made of. A function, so that a job which needs none of these names makes none of them."""
-    return [file for job in STAGES["report"].needs(PLAN) for file in outputs_of(PLAN, job)]
+    return made()
 
 
 def captioned(file):

@@ -248,7 +248,7 @@ def _state(
     if found[0] == found[1]:
         return State.IDENTICAL, ""
     lacking = " and ".join(name for name, each in (("A", of_a), ("B", of_b)) if each is None)
-    kind = [side.provenance.fingerprints.get("prepare", {}).get(place.benchmark) for side in (a, b)]
+    kind = [side.provenance.problems.get(place.benchmark) for side in (a, b)]
     doubt = "" if kind[0] == kind[1] else ", and the settings of the problems differ"
     return State.UNPAIRED, f"a paired interval needs measures/, which {lacking} lacks{doubt}"
 
