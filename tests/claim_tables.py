@@ -9,8 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.claims import ClaimVerdict, Judged, judge, load_claims, read_tables
-from boundary_bench.claims.claim import Claim
+from boundary_bench.claims.claim import Claim, load_claims
+from boundary_bench.claims.verdicts import ClaimVerdict, Judged, judge
+from boundary_bench.tables.reading import read_tables
 
 ALGORITHMS = ("grpo", "grpo-n", "gspo", "gspo-n", "nsr")
 #: From, to and chance of the clearest fall, and of the clearest rise.

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.report.tables import Row, Tables, collect
-from results import FIRST, HOSTILE, RUN, STEP2, STOP_AFTER, N
+from results import FIRST, HOSTILE, RUN, STEP2, STOP_AFTER, N, analyse
 
 #: Changes of the study that leave a single run.
 ONE_RUN = {"algorithms": ["grpo"], "seeds": [0], "benchmarks": {"countdown": {}}}
@@ -25,9 +23,7 @@ STRATA = {"all": [0, 1, 2, 3], "three": [0, 1], HOSTILE: [2, 3]}
 
 def analysed(plan: Plan) -> Tables:
     """The tables of a tree of one run, before they are written."""
-    for policy in plan.policies:
-        measure(plan, policy, "countdown")
-    compare(plan, plan.run(RUN), "countdown")
+    analyse(plan)
     return collect(plan)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sample_pages import made_up
 
-from boundary_bench.claims import Ledger, ledger
+from boundary_bench.claims.verdicts import Ledger, ledger
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.pivots import Pivot

@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
-from boundary_bench.benchmarks.problem_file import write_problems
+from boundary_bench.benchmarks.problem_file import read_problems, write_problems
+from boundary_bench.commands import stages
 from boundary_bench.core.files import read_json, write_json, write_text
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.plan import Plan, make_plan
-from boundary_bench.report import report
+from boundary_bench.plan.stages import STAGES, outputs, settings
 from boundary_bench.report.tables import TRAINING_COLUMNS
+from boundary_bench.samples.grades import Graded, read_graded
 from boundary_bench.samples.store import SAMPLES, SampleStore
 from boundary_bench.study.policies import Policy
 
@@ -47,6 +47,23 @@ PROBLEMS = [
 BASE_CORRECT, CHECKPOINT_CORRECT = [0, 2, 8, 1], [0, 4, 8, 0]
 
 
+def made_from(plan: Plan, stage: str, *values: Any) -> dict[str, str]:
+    """What the first output of a job says of the content that it was made from, which is there already."""
+    found = {}
+    for fact, (job, name) in STAGES[stage].made_from(plan, *values).items():
+        file = next(iter(outputs(plan, job)))
+        found[fact] = (read_json(file) if file.suffix == ".json" else read_table(file, ["id"])[1])[name]
+    return found
+
+
+def write_weights(plan: Plan, policy: Policy) -> None:
+    """The manifest of weights that nobody has trained."""
+    run, step = policy.run, policy.step
+    job = ("train", run.name, step) if run else ("pretrain", policy.model)
+    said = {"weights_sha256": f"{step:064x}", "content": fingerprint({"weights": policy.name}), **made_from(plan, *job)}
+    write_json(plan.weights(policy), {**said, "settings": settings(plan, *job)})
+
+
 def write_samples(
     plan: Plan,
     policy: Policy,
@@ -62,7 +79,7 @@ def write_samples(
     A problem with enough of them among the first samples has no others. Samples without a score come before them.
     """
     stop_after = plan.design.stop_after or N + 1
-    store = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", {"test": 1}))
+    store = SampleStore(plan.store("sample", policy.name, benchmark, identity={"test": 1}))
     rows = []
     for problem, count in zip(problems, correct, strict=True):
         for i in range(timeouts):
@@ -82,7 +99,8 @@ def write_samples(
             files[file.name] = file_sha256(file)
     (target,) = plan.samples(policy, benchmark)
     depth = Path(*[".."] * (len(target.parent.relative_to(plan.root).parts)))
-    facts = {"settings": fingerprint(plan.sample_settings(benchmark, policy.model)), "weights": f"{policy.step:064x}"}
+    job = ("sample", policy.name, benchmark, 1)
+    facts = {**made_from(plan, *job), "settings": settings(plan, *job)}
     place = str(depth / store.folder.relative_to(plan.root))
     write_json(target, {"folder": place, "files": files, "design": plan.design_settings, **facts})
 
@@ -103,17 +121,16 @@ def make_tree(
     plan = make_plan(str(file), folder / "results")
     for name, chosen in plan.problem_sets.items():
         prepared = Prepared(list(problems), len(problems), dict.fromkeys(LEFT_OUT, 0))
-        facts = {"settings": plan.problem_settings(name), **prepared.record}
+        facts = {"settings": settings(plan, "prepare", name), **prepared.record}
         write_problems(plan.problems(name), prepared.problems, chosen.entry.split, facts)
+    for policy in plan.policies:
+        write_weights(plan, policy)
     for benchmark in plan.study.benchmarks:
         for policy in plan.policies:
             counts = CHECKPOINT_CORRECT if policy.run else BASE_CORRECT
             write_samples(
                 plan, policy, benchmark, (correct or {}).get(policy.name, counts), problems=problems, entropy=entropy
             )
-    for policy in plan.policies:
-        settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
-        write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
     for run in plan.runs:
         for stop in plan.study.training.segments:
             rows = [
@@ -122,17 +139,27 @@ def make_tree(
                 for step in range(plan.previous(stop) + 1, stop + 1)
             ]
             text = "".join(json.dumps(row) + "\n" for row in rows)
-            write_text(plan.checkpoint(run, stop).parent / "log.jsonl", text)
+            write_text(plan.steps(run, stop), text)
     return plan
 
 
-def run_stages(plan: Plan) -> None:
+def graded(plan: Plan, policy: Policy, benchmark: str) -> Graded:
+    """The samples of a policy, as the measure stage reads them."""
+    return read_graded(plan.samples(policy, benchmark), read_problems(plan.problems(benchmark)), plan.design)
+
+
+def analyse(plan: Plan) -> None:
+    """The stages between the samples and the report."""
     for benchmark in plan.study.benchmarks:
         for policy in plan.policies:
-            measure(plan, policy, benchmark)
+            stages.measure(plan, policy.name, benchmark)
         for run in plan.runs:
-            compare(plan, run, benchmark)
-    report(plan)
+            stages.compare(plan, run.name, benchmark)
+
+
+def run_stages(plan: Plan) -> None:
+    analyse(plan)
+    stages.report(plan)
 
 
 def rewrite(plan: Plan, policy: Policy, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Which backend can train what: refused by name when a study is read, and no run of before has another identity."""
+"""Which backend can train what: refused by name when a study is read; and what of a backend is part of a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import yaml
 from boundary_bench.algorithms import ALGORITHMS, resolve
 from boundary_bench.algorithms.translate import DEFAULTS, check_backend, refusal
 from boundary_bench.core.errors import StudyError
-from boundary_bench.core.provenance import fingerprint
-from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan import Plan, make_plan, stages
 from boundary_bench.study.backends import OpenRLHF, Trl
 from boundary_bench.study.file import SHIPPED
 from boundary_bench.study.training import Training
@@ -44,23 +43,6 @@ UNSUPPORTED: dict[str, list[tuple[dict[str, Any], str, list[str]]]] = {
     ],
 }
 CASES = [(backend, *case) for backend, cases in UNSUPPORTED.items() for case in cases]
-
-#: Fingerprints of the training settings from before there was another backend than the reference.
-IDENTITIES = {
-    "smoke": {
-        "grpo": ["762f9350bb8f"],
-        "grpo-n": ["a1daffc73632"],
-        "gspo": ["61bb9e3f212b"],
-        "gspo-n": ["0231b6f217d1"],
-    },
-    "quickstart-seeds": {
-        "grpo": ["c85d6b843dab", "1904da0d1fc7", "5691de8f319f"],
-        "grpo-n": ["b586f5c0ff22", "cab8f3f4a157", "2e394f404842"],
-        "gspo": ["ea87c5f92a94", "7821f5717380", "2e89dc97a9e6"],
-        "gspo-n": ["dacb401d0261", "8cca4bcb5ee5", "7867d271e147"],
-    },
-}
-IDENTITIES["quickstart"] = {name: found[:1] for name, found in IDENTITIES["quickstart-seeds"].items()}
 
 #: Another value of every setting that says where or how a backend runs.
 ELSEWHERE: dict[str, dict[str, Any]] = {
@@ -99,7 +81,7 @@ def plan(tmp_path: Path) -> Any:
 
 
 def identity(plan: Plan) -> str:
-    return fingerprint(plan.train_settings(plan.runs[0]))
+    return stages.identity(plan, "train", plan.runs[0].name, 2)
 
 
 @pytest.mark.parametrize(("backend", "changes", "found", "able"), CASES)
@@ -129,13 +111,16 @@ def test_the_reference_expresses_everything() -> None:
         assert refusal("reference", resolve("mine", {"like": "grpo", **changes})) is None
 
 
-@pytest.mark.parametrize("study", IDENTITIES)
-def test_runs_of_the_reference_keep_their_identity(study: str) -> None:
-    plan = make_plan(study)
-    found: dict[str, list[str]] = {name: [] for name in plan.study.algorithms}
-    for run in plan.runs:
-        found[run.algorithm].append(fingerprint(plan.train_settings(run)))
-    assert found == IDENTITIES[study]
+def test_runs_of_the_reference_keep_their_identity_in_a_study_of_more() -> None:
+    """The quickstart's runs are the first of the same study with three seeds, and no two of those are one run."""
+    one, three = (
+        {run.name: stages.identity(plan, "train", run.name, 40) for run in plan.runs}
+        for plan in map(make_plan, ("quickstart", "quickstart-seeds"))
+    )
+    assert len(one) == 4 and one.items() <= three.items()
+    assert len(set(three.values())) == len(three) == 12
+    smoke = make_plan("smoke")
+    assert identity(smoke) not in three.values(), "other settings"
 
 
 def test_where_and_how_a_backend_runs_is_no_part_of_a_run(plan: Any) -> None:

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pytest
 from expected import CORRECT, KS, ONE_RUN, STRATA, analysed, ended, exact, has_sampling, mean_of, near, one, sampling
 
-from boundary_bench.analysis.compare import ENTROPIES, compare
-from boundary_bench.analysis.measure import measure
+from boundary_bench.analysis.compare import ENTROPIES
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.commands import stages
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.plan import Plan
 from boundary_bench.report.tables import Row, Tables, collect
-from boundary_bench.statistics.intervals import METHODS, VALUE_METHODS
-from results import PROBLEMS, RUN, STEP2, N, make_tree
+from boundary_bench.statistics.intervals import INTERVAL
+from results import PROBLEMS, RUN, STEP2, N, analyse, make_tree
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +32,20 @@ def fresh(tmp_path: Path) -> Plan:
     """A tree of its own, with measures and without comparisons."""
     plan = make_tree(tmp_path, CORRECT, **ONE_RUN)
     for policy in plan.policies:
-        measure(plan, policy, "countdown")
+        stages.measure(plan, policy.name, "countdown")
     return plan
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
-    """By interval method: 120 problems that lose everything, come back, gain, and end surer of fewer."""
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """120 problems that lose everything, come back, gain, and end surer of fewer."""
     problems = [Problem(f"question {i}", "", "", chance=0.05) for i in range(120)]
     courses = [[0, 1, 2, 4], [0, 0, 0, 0], [0, 1, 2, 4], [4, 1, 2, 4], [0, 0, 4, 4]]
     policies = ["base-model", *(f"{RUN}--step{step}" for step in (1, 2, 3, 4))]
     correct = {policy: counts * 30 for policy, counts in zip(policies, courses, strict=True)}
     steps = {"training": {"benchmark": "countdown", "segments": [1, 2, 3, 4]}, "evaluate": {"steps": [0, 1, 2, 3, 4]}}
-    found = {}
-    for method in METHODS:
-        analysis = {"resamples": 400, "interval": method}
-        folder = tmp_path_factory.mktemp(method)
-        found[method] = analysed(make_tree(folder, correct, problems, **ONE_RUN, **steps, analysis=analysis))
-    return found
+    folder, analysis = tmp_path_factory.mktemp("wide"), {"resamples": 400}
+    return analysed(make_tree(folder, correct, problems, **ONE_RUN, **steps, analysis=analysis))
 
 
 def test_differences_are_those_of_the_measures(toy: Tables) -> None:
@@ -71,10 +67,10 @@ def verdict(row: Row) -> str:
     return "shrunk" if float(row["band_high"]) < 0 else "expanded" if float(row["band_low"]) > 0 else "undecided"
 
 
-def test_a_verdict_is_what_band_and_margin_say(toy: Tables, wide: dict[str, Tables]) -> None:
-    rows = [row for tables in (toy, *wide.values()) for row in tables.differences]
+def test_a_verdict_is_what_band_and_margin_say(toy: Tables, wide: Tables) -> None:
+    rows = [row for tables in (toy, wide) for row in tables.differences]
     assert [row["change"] for row in rows] == [verdict(row) for row in rows]
-    by_step = [[row["change"] for row in wide["jeffreys"].differences if row["step"] == str(s)] for s in (1, 2, 3, 4)]
+    by_step = [[row["change"] for row in wide.differences if row["step"] == str(s)] for s in (1, 2, 3, 4)]
     assert by_step[:3] == [["shrunk"] * 4, ["unchanged"] * 4, ["expanded"] * 4]
     assert by_step[3] == ["expanded", "expanded", "shrunk", "shrunk"]
     assert {row["change"] for row in toy.differences} == {"undecided"}, "four problems say nothing"
@@ -109,9 +105,9 @@ def test_boundary_holds_crossover_and_gap(toy: Tables) -> None:
     assert found[0] == ("checkpoint", "2.82843") and ("base", "inf") in found, "half way between 2 and 4; never"
 
 
-def test_a_crossover_says_when_there_is_none_and_when_it_may_lie_below(wide: dict[str, Tables]) -> None:
+def test_a_crossover_says_when_there_is_none_and_when_it_may_lie_below(wide: Tables) -> None:
     names = ("leader", "crossover", "crossover_low", "crossover_high", "gained", "lost")
-    rows = [[row[name] for name in names] for row in wide["jeffreys"].boundary]
+    rows = [[row[name] for name in names] for row in wide.boundary]
     assert rows[0][:5] == ["base", "inf", "inf", "inf", "0"], "behind at every k, in every resample"
     assert rows[1] == ["", "inf", "0", "inf", "0", "0"], "no difference at all: it may lie anywhere"
     assert rows[2][:4] == ["checkpoint", "inf", "inf", "inf"] and rows[2][5] == "0"
@@ -188,18 +184,12 @@ def test_stages_have_a_row_for_every_k_and_both_entropies(toy: Tables) -> None:
     assert [entropy["first"], entropy["last"]] == ends
 
 
-def test_a_course_with_two_stages_names_its_turn(wide: dict[str, Tables]) -> None:
-    for tables in wide.values():
-        for k in KS:
-            row = one(tables.stages, measure="pass@k", k=k)
-            assert (row["course"], row["turn"], row["lowest_step"], row["lowest"]) == (
-                "falls, then rises",
-                "1",
-                "1",
-                "0",
-            )
-            assert int(row["turn_low"]) <= 1 <= int(row["turn_high"])
-            assert row["fall_p"] == row["rise_p"] == "0"
+def test_a_course_with_two_stages_names_its_turn(wide: Tables) -> None:
+    for k in KS:
+        row = one(wide.stages, measure="pass@k", k=k)
+        assert (row["course"], row["turn"], row["lowest_step"], row["lowest"]) == ("falls, then rises", "1", "1", "0")
+        assert int(row["turn_low"]) <= 1 <= int(row["turn_high"])
+        assert row["fall_p"] == row["rise_p"] == "0"
 
 
 def alter(plan: Plan, policy: str, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -228,7 +218,7 @@ def test_problems_without_answers_have_no_course(
     for policy in ("base-model", f"{RUN}--step4"):
         alter(fresh, policy, answers(0.5, 0.5, 0.5, 0.5))
     alter(fresh, STEP2, answers(*entropies))
-    compare(fresh, fresh.run(RUN), "countdown")
+    stages.compare(fresh, RUN, "countdown")
     row = one(collect(fresh).stages, stratum="all", measure="answer entropy")
     assert (row["problems"], row["course"]) == (problems, course)
     cells = tuple(row[name] for name in ("turn", "first", "fall_p", "change", "change_low"))
@@ -238,44 +228,23 @@ def test_problems_without_answers_have_no_course(
 # intervals
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_interval_names_its_kind(wide: dict[str, Tables], method: str) -> None:
-    tables = wide[method]
-    curves, values = METHODS[method], VALUE_METHODS[method]
-    for rows, kind in (
-        (tables.pass_at_k, curves),
-        (tables.differences, curves),
-        (tables.cover, values),
-        (tables.summary, values),
-        (tables.boundary, values),
-        (tables.mean_differences, curves),
-        (tables.mean_boundary, curves),
-        (tables.stages, values),
-    ):
-        assert {(row["interval"], row["level"]) for row in rows} == {(kind, "0.95")}
+def test_every_interval_names_its_kind(wide: Tables) -> None:
+    curves = (wide.pass_at_k, wide.differences, wide.boundary, wide.mean_differences, wide.mean_boundary)
+    for rows in (*curves, wide.cover, wide.summary, wide.stages):
+        assert {(row["interval"], row["level"]) for row in rows} == {(INTERVAL, "0.95")}
         for row in rows:
             ends = [name for name in row if name.endswith("_low") and row[name]] + ["low"] * ("low" in row)
             assert ends
             assert all(float(row[name]) <= float(row[name.removesuffix("low") + "high"]) for name in ends)
 
 
-def test_methods_differ_in_their_intervals_and_not_in_their_estimates(wide: dict[str, Tables]) -> None:
-    first, *others = (tables.differences for tables in wide.values())
-    for rows in others:
-        assert [row["difference"] for row in rows] == [row["difference"] for row in first]
-        assert [row["low"] for row in rows] != [row["low"] for row in first]
-    assert [row["low"] for row in others[0]] != [row["low"] for row in others[1]]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_intervals_lie_around_each_other(wide: dict[str, Tables], toy: Tables, method: str) -> None:
+def test_intervals_lie_around_each_other(wide: Tables, toy: Tables) -> None:
     """Not around the estimate in every case. A resampled mean is hardly ever at the end of the range, where the
     estimate lies when all problems agree; and a two-level bootstrap redraws from fitted rates, so that at large k its
     draws lie around another number.
     """
-    tables = [wide[method]] + [toy] * (method == "jeffreys")
-    rows = [("estimate", row) for found in tables for row in found.pass_at_k]
-    rows += [("difference", row) for found in tables for row in found.differences]
+    rows = [("estimate", row) for found in (wide, toy) for row in found.pass_at_k]
+    rows += [("difference", row) for found in (wide, toy) for row in found.differences]
     wider = set()
     for name, row in rows:
         value, low, high, band_low, band_high, only_low, only_high = (
@@ -283,18 +252,15 @@ def test_intervals_lie_around_each_other(wide: dict[str, Tables], toy: Tables, m
             for column in (name, "low", "high", "band_low", "band_high", "samples_only_low", "samples_only_high")
         )
         assert only_low <= value <= only_high
-        if method != "bca":
-            assert band_low <= low <= high <= band_high
-            wider |= {name} if band_low < low and high < band_high else set()
-        if method == "jeffreys":
-            assert low <= value <= high or abs(value) in (0, 1)
-    assert method == "bca" or wider == {"estimate", "difference"}
+        assert band_low <= low <= high <= band_high
+        wider |= {name} if band_low < low and high < band_high else set()
+        assert low <= value <= high or abs(value) in (0, 1)
+    assert wider == {"estimate", "difference"}
 
 
-@pytest.mark.parametrize("method", ["jeffreys", "percentile"])
-def test_equivalence_is_tested_on_a_narrower_interval(wide: dict[str, Tables], method: str) -> None:
+def test_equivalence_is_tested_on_a_narrower_interval(wide: Tables) -> None:
     """Two tests at 5 %: 90 %, where low and high hold 95 %."""
-    for row in wide[method].differences:
+    for row in wide.differences:
         low, near_low, near_high, high = (
             float(row[name]) for name in ("low", "equivalence_low", "equivalence_high", "high")
         )
@@ -305,10 +271,8 @@ def test_equivalence_is_tested_on_a_narrower_interval(wide: dict[str, Tables], m
 def test_resamples_and_seed_decide_the_bytes(fresh: Plan, tmp_path: Path) -> None:
     def differences(**analysis: int) -> bytes:
         plan = make_tree(tmp_path, CORRECT, **ONE_RUN, analysis={"resamples": 200, **analysis})
-        for policy in plan.policies:
-            measure(plan, policy, "countdown")
-        compare(plan, plan.run(RUN), "countdown")
-        return (plan.comparison(plan.run(RUN), "countdown") / "differences.csv").read_bytes()
+        analyse(plan)
+        return (plan.comparison(RUN, "countdown") / "differences.csv").read_bytes()
 
     first = differences()
     assert differences() == first
@@ -337,4 +301,4 @@ def test_other_problems_than_the_base_had_are_refused(
     alter(fresh, STEP2, change)
     message = rf"{STEP2} and its base .* of countdown \(\d differ, e\.g\. ({PROBLEMS[named].id}|stranger)\)"
     with pytest.raises(StatisticsError, match=message):
-        compare(fresh, fresh.run(RUN), "countdown")
+        stages.compare(fresh, RUN, "countdown")

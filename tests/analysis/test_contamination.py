@@ -19,22 +19,26 @@ from hypothesis import strategies as st
 from workflow import finish, planned, snakemake, stage, write_study
 
 from boundary_bench.analysis import contamination
-from boundary_bench.analysis.contamination import ProbeJob, Score, longest_common_subsequence, score
+from boundary_bench.analysis.contamination import ProbeJob, Score, longest_common_subsequence, origin, score
+from boundary_bench.analysis.rows import identify
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.core.errors import DataError, Interrupted, ModelError, StudyError
-from boundary_bench.core.parquet import read_table
+from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import judge_here
 from boundary_bench.plan import Plan, make_plan
-from boundary_bench.report.tables import collect
+from boundary_bench.plan.stages import identity, intervals, settings
+from boundary_bench.report.tables import collect, setup_of
 from boundary_bench.sampling import continuations
 from boundary_bench.sampling.continuations import Part, divide
 from boundary_bench.sampling.engine import Responses, Work
+from boundary_bench.study.policies import Policy
 from boundary_bench.study.sampling import Sampling
 from boundary_bench.study.training import Pretrain
-from results import PROBLEMS, make_tree, run_stages
+from boundary_bench.tables.writing import write_rows
+from results import PROBLEMS, made_from, make_tree, run_stages
 
 STATEMENT = "If $x+1 = 3$, what is the value of $x^2 - 4x + 7$ in simplest form?"
 TEXTS = st.text(max_size=60) | st.lists(st.text("abc .,", min_size=1), max_size=30).map(" ".join)
@@ -120,22 +124,32 @@ def tree(tmp_path: Path) -> Plan:
 
 
 def job_of(plan: Plan, benchmark: str, problems: list[Problem] = PROBLEMS, **changes: Any) -> ProbeJob:
-    facts = {"settings": fingerprint(plan.probe_settings(benchmark)), "weights": f"{0:064x}"}
-    folder = plan.root / "store" / benchmark
-    return replace(ProbeJob(problems, COUNTDOWN.grader, Sampling(max_tokens=8), folder, judge_here, facts), **changes)
+    job = ("probe", "base-model", benchmark)
+    facts = {"settings": identity(plan, *job), **made_from(plan, *job)}
+    folder, fractions, sampling = plan.root / "store" / benchmark, plan.study.probe.fractions, Sampling(max_tokens=8)
+    made = ProbeJob(problems, fractions, COUNTDOWN.grader, sampling, folder, judge_here, facts)
+    return replace(made, **changes)
 
 
 def go_on() -> bool:
     return False
 
 
+def whose(plan: Plan, policy: Policy, benchmark: str) -> dict[str, Any]:
+    return {**identify(policy, benchmark), "origin": origin(plan.problem_sets[benchmark])}
+
+
 def run(plan: Plan, engine: Any, **changes: Any) -> list[dict[str, Any]]:
-    """Probe every base model."""
-    return [
-        row
-        for policy, benchmark in plan.probes
-        for row in contamination.probe(plan, policy, benchmark, job_of(plan, benchmark, **changes), engine, go_on)
-    ]
+    """Probe every base model, as the stage does."""
+    found = []
+    for policy, benchmark in plan.probes:
+        job, folder = job_of(plan, benchmark, **changes), plan.probe(policy, benchmark)
+        table, rows = contamination.probe(setup_of(plan), whose(plan, policy, benchmark), job, engine, go_on)
+        write_table(folder / "problems.parquet", table, job.facts)
+        made_with = fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
+        write_rows(folder, "contamination", ({**row, "settings": made_with} for row in rows))
+        found += rows
+    return found
 
 
 def test_only_base_models_are_probed_and_only_where_the_study_asks(tree: Plan) -> None:
@@ -158,12 +172,13 @@ def test_the_report_holds_the_probes(tree: Plan, engine: Any) -> None:
     assert "| base-model | countdown | generated | 40% |" in text
     assert "Contamination: base models" in (tree.root / "report.html").read_text()
     source = json.loads((tree.root / "tables/provenance.json").read_text())
-    assert source["fingerprints"]["probes"] == {"countdown": rows and job_of(tree, "countdown").facts["settings"]}
+    assert source["fingerprints"]["probe"] == {"all": rows and job_of(tree, "countdown").facts["settings"]}
 
 
-def test_probes_of_other_weights_are_refused(tree: Plan, engine: Any) -> None:
-    run(tree, engine, facts=job_of(tree, "countdown").facts | {"weights": "f" * 64})
-    with pytest.raises(DataError, match="weights ffff"):
+@pytest.mark.parametrize("what", ["model", "problems", "settings"])
+def test_probes_of_other_weights_problems_or_settings_are_refused(tree: Plan, engine: Any, what: str) -> None:
+    run(tree, engine, facts=job_of(tree, "countdown").facts | {what: "f" * 12})
+    with pytest.raises(DataError, match=f"{what} ffff"):
         run_stages(tree)
 
 
@@ -255,7 +270,7 @@ def test_what_is_drawn_is_kept(tree: Plan, engine: Any) -> None:
     ((policy, benchmark),), job = tree.probes, job_of(tree, "countdown")
     calls = iter([False])
     with pytest.raises(Interrupted, match="whole fractions are kept"):
-        contamination.probe(tree, policy, benchmark, job, engine, lambda: next(calls, True))
+        contamination.probe(setup_of(tree), whose(tree, policy, benchmark), job, engine, lambda: next(calls, True))
     assert [file.name for file in job.folder.iterdir()] == ["0.4.parquet"]
     written = (job.folder / "0.4.parquet").stat().st_mtime_ns
     first = run(tree, engine)
@@ -352,7 +367,7 @@ def test_the_rule_runs_once_and_a_further_fraction_keeps_the_others(memorised: P
         memorised / "more.yaml", plan.study.model_dump(exclude_none=True) | {"probe": {"fractions": [0.4, 0.8]}}
     )
     assert planned(memorised, "--config", "study=more.yaml")["probe"] == 2
-    files = list((memorised / "results/mini/store/probes").glob("reader--known--*"))
+    files = list((memorised / "results/mini/store/probe").glob("reader--known--*"))
     written = (files[0] / "0.4.parquet").stat().st_mtime_ns
     arguments = ("--policy", "reader", "--benchmark", "known")
     text = finish(stage(memorised, "probe", "more.yaml", *arguments))
@@ -373,9 +388,11 @@ def test_without_a_probe_the_command_says_what_to_write(memorised: Path) -> None
 
 
 def test_the_table_of_the_probe_knows_no_design_and_no_k(tmp_path: Path) -> None:
-    def settings(**changes: Any) -> dict[str, Any]:
-        return make_tree(tmp_path, **changes).analysis_settings("probe")
+    def found(**changes: Any) -> tuple[str, dict[str, Any]]:
+        plan = make_tree(tmp_path, probe={}, **changes)
+        return identity(plan, "probe", "base-model", "countdown"), intervals(plan)
 
-    before = settings()
-    assert settings(sampling={"n_max": 32, "stop_after": None, "unscored": ["timeout", "truncated"]}) == before
-    assert settings(analysis={"resamples": 300}) != before
+    before = found()
+    assert found(sampling={"n_max": 32, "stop_after": None, "unscored": ["timeout", "truncated"]}) == before
+    assert found(analysis={"resamples": 300, "ks": [1]})[0] == before[0], "what was continued is kept"
+    assert found(analysis={"resamples": 300}) != before

@@ -20,7 +20,7 @@ from boundary_bench.core.provenance import file_sha256
 from boundary_bench.plan import Plan
 from boundary_bench.samples.store import SAMPLES
 from boundary_bench.statistics.entropy import chao_shen, majority_at_k, miller_madow
-from results import BLOCKS, FIRST, PROBLEMS, STEP2, make_tree, write_samples
+from results import BLOCKS, FIRST, PROBLEMS, STEP2, graded, make_tree, write_samples
 
 VERDICTS = ("correct", "wrong", "unparsable", "truncated", "timeout")
 
@@ -30,8 +30,12 @@ def plan(tmp_path: Path) -> Plan:
     return make_tree(tmp_path)
 
 
+def tallied(plan: Plan) -> pa.Table:
+    return tally(graded(plan, plan.policy(STEP2), "countdown"), plan.study.ks)
+
+
 def rows_of(plan: Plan) -> list[dict[str, Any]]:
-    return tally(plan, plan.policy(STEP2), "countdown").to_pylist()
+    return tallied(plan).to_pylist()
 
 
 def manifest_of(plan: Plan) -> tuple[Path, Path]:
@@ -86,7 +90,7 @@ def test_the_first_round_is_alike_for_every_problem(plan: Plan) -> None:
 
 
 def test_the_columns_are_these(plan: Plan) -> None:
-    found = tally(plan, plan.policy(STEP2), "countdown")
+    found = tallied(plan)
     assert found.column_names == [
         "problem_id",
         "stratum",
@@ -244,7 +248,7 @@ def edit(old: str, new: str) -> Callable[[Plan], None]:
         ),
         (spoil(lambda manifest, _: manifest.unlink()), r"1-of-1\.json is missing; run the stage"),
         (spoil(lambda manifest, _: manifest.write_text("{}")), r"is no sample manifest \('folder'\); delete it"),
-        (edit('"stop_after": 3', '"stop_after": 4'), r"'stop_after': 4} and 3 files, expected .*'stop_after': 3}"),
+        (edit('"stop_after": 3', '"stop_after": 4'), r"'stop_after': 4, .*} and 3 files, expected .*'stop_after': 3, "),
         (edit("greedy.parquet", "block-greedy.parquet"), r"the greedy responses and at least one block"),
         (edit("000004-000008", "rows"), r"block-rows\.parquet is missing"),
     ],

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from expected import CORRECT, KS, ONE_RUN, analysed, near, one
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.core.errors import StatisticsError
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.report import pivots
-from boundary_bench.report.tables import Tables, collect
+from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.training_seeds import over_seeds
 from results import make_tree
 
@@ -29,11 +27,7 @@ OTHERS |= {f"base-model--grpo--seed2--step{step}": [0, 8, 8, 8] for step in (2, 
 def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Tables]:
     changes = {"algorithms": ["grpo"], "seeds": list(SEEDS), "benchmarks": {"countdown": {}}}
     plan = make_tree(tmp_path_factory.mktemp("three"), CORRECT | OTHERS, **changes)
-    for policy in plan.policies:
-        measure(plan, policy, "countdown")
-    for run in plan.runs:
-        compare(plan, run, "countdown")
-    return plan, collect(plan)
+    return plan, analysed(plan)
 
 
 def test_means_are_those_of_the_seeds(three: tuple[Plan, Tables]) -> None:
@@ -53,7 +47,7 @@ def test_means_are_those_of_the_seeds(three: tuple[Plan, Tables]) -> None:
         assert {row[name] == each[0][name] for name in ("problems", "n_max", "samples_base", "level", "interval")} == {
             True
         }
-        assert (row["seeds"], row["settings"]) == ("3", fingerprint(plan.analysis_settings("report")))
+        assert (row["seeds"], row["settings"]) == ("3", identity(plan, "report"))
 
 
 def test_intervals_of_a_mean_lie_around_it(three: tuple[Plan, Tables]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from math import log, nan
 from pathlib import Path
 
@@ -18,13 +20,13 @@ from boundary_bench.analysis.measure import THRESHOLDS
 from boundary_bench.analysis.rows import strata
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
-from boundary_bench.core.provenance import fingerprint
-from boundary_bench.plan import VERSIONS, Plan
+from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import STAGES, identity
 from boundary_bench.report import report
 from boundary_bench.report.tables import Tables, collect
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.samples.grades import Graded
+from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.statistics.passk import pass_at_k
-from boundary_bench.study.policies import Policy
 from boundary_bench.tables.writing import write_csv
 from results import FIRST, HOSTILE, PROBLEMS, RUN, STEP2, N, make_tree, write_samples
 
@@ -44,7 +46,7 @@ def test_pass_at_k_is_the_mean_of_the_exact_estimates(toy: tuple[Plan, Tables]) 
         null = np.mean([1 - (1 - PROBLEMS[i].chance) ** k for i in STRATA[row["stratum"]]])
         assert float(row["null"]) == near(null)
         assert has_sampling(row, row["policy"])
-        assert (row["level"], row["interval"]) == ("0.95", METHODS["jeffreys"])
+        assert (row["level"], row["interval"]) == ("0.95", INTERVAL)
 
 
 def test_null_line_is_empty_where_a_chance_is_unknown(tmp_path: Path) -> None:
@@ -104,8 +106,8 @@ def test_problems_without_answers_are_left_out_of_the_answer_entropies(
 ) -> None:
     names = ("answer_entropy", "answer_entropy_miller_madow", "answer_entropy_chao_shen")
 
-    def silent(plan: Plan, policy: Policy, benchmark: str) -> pa.Table:
-        table = tally(plan, policy, benchmark)
+    def silent(graded: Graded, ks: Sequence[int]) -> pa.Table:
+        table = tally(graded, ks)
         table = table.set_column(
             table.column_names.index("distinct_answers"), "distinct_answers", pa.array([0, 2, 0, 3])
         )
@@ -113,7 +115,7 @@ def test_problems_without_answers_are_left_out_of_the_answer_entropies(
             table = table.set_column(table.column_names.index(name), name, pa.array([nan, 0.5, nan, 0.25]))
         return table
 
-    monkeypatch.setattr("boundary_bench.analysis.measure.tally", silent)
+    monkeypatch.setattr("boundary_bench.analysis.counts.tally", silent)
     rows = analysed(make_tree(tmp_path, CORRECT, **ONE_RUN)).summary
     row = one(rows, policy="base-model", stratum="all")
     assert [row[name] for name in names] == ["0.375"] * 3
@@ -175,7 +177,8 @@ def test_every_row_leads_to_its_settings(toy: tuple[Plan, Tables]) -> None:
         "measure": ("pass_at_k", "cover", "summary"),
         "compare": ("differences", "boundary", "coverage", "stages"),
     }.items():
-        expected = fingerprint(plan.analysis_settings(stage))
+        job = next(iter(STAGES[stage].each(plan)))
+        expected = identity(plan, stage, *job)
         assert {row["settings"] for name in names for row in getattr(tables, name)} == {expected}
 
 
@@ -187,7 +190,8 @@ def test_rows_that_another_version_made_are_refused(
 ) -> None:
     plan = make_tree(tmp_path, CORRECT, **ONE_RUN)
     analysed(plan)
-    monkeypatch.setitem(VERSIONS, stage, 99)
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=99))
+    plan = replace(plan)
     with pytest.raises(DataError, match=part):
         collect(plan)
     analysed(plan)

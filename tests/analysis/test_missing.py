@@ -15,7 +15,7 @@ from expected import analysed
 from missing import EMPTY, UNTOLD, forget_samples, forget_steps, made
 from workflow import REPOSITORY
 
-from boundary_bench.claims import ClaimVerdict, ledger
+from boundary_bench.claims.verdicts import ClaimVerdict, ledger
 from boundary_bench.commands import main
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan
@@ -57,7 +57,7 @@ def read_by_others(plan: Plan, whole: Plan) -> None:
     assert main(["status", *place]) == main(["claims", *place]) == main(["export", *place]) == 0
     assert not re.search(r"\bnan\b|\bNone\b", "".join(path.read_text() for path in plan.root.rglob("export/**/*.*")))
     for other in (plan, whole):
-        assert main(["compare", str(plan.root), str(other.root), "--fail-on", "numbers"]) == 0
+        assert main(["diff", str(plan.root), str(other.root), "--fail-on", "numbers"]) == 0
 
 
 @pytest.mark.parametrize("gone", [[1, 2, 3, 4], [3]], ids=["at every step", "at one step"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +14,13 @@ import pytest
 from memory import counted
 
 from boundary_bench.analysis.graders import CASES, _cases, regrade
-from boundary_bench.analysis.measure import measure
-from boundary_bench.commands import main
+from boundary_bench.commands import main, stages
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.core.parquet import write_table
 from boundary_bench.grading import NO_ANSWER, Grader, JudgeAll, Pair, Ruling, Verdict, judge_here
 from boundary_bench.plan import Plan
 from boundary_bench.samples.store import SAMPLES
-from results import FIRST, PROBLEMS, STEP2, make_tree, write_samples
+from results import FIRST, PROBLEMS, STEP2, graded, make_tree, write_samples
 
 #: Right is what ends in t, so that "wrong 0" is wrong and "right" is right; "wrong 1" has no answer.
 LENIENT = Grader(
@@ -49,9 +49,10 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def rows_of(plan: Plan, judge: JudgeAll = judge_here) -> dict[tuple[str, str], dict[str, str]]:
-    policy = plan.policy(STEP2)
-    measure(plan, policy, "countdown", judge)
-    return {(row["grader"], row["k"]): row for row in read(plan.measures(policy, "countdown") / "graders.csv")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boundary_bench.grading.judging.Judge", lambda folder: nullcontext(judge))
+        stages.measure(plan, STEP2, "countdown")
+    return {(row["grader"], row["k"]): row for row in read(plan.measures(STEP2, "countdown") / "graders.csv")}
 
 
 def test_graders_are_compared_on_the_first_round(plan: Plan) -> None:
@@ -144,15 +145,15 @@ def test_what_was_graded_is_graded_again_only_where_samples_or_grader_changed(pl
         asked.append(len(pairs))
         return judge_here(grader, pairs)
 
-    regrade(plan, policy, "countdown", LENIENT, judge)
-    first = len(asked)
-    regrade(plan, policy, "countdown", LENIENT, judge)
-    assert len(asked) == first > 0
-    regrade(plan, policy, "countdown", replace(LENIENT, version=4), judge)
-    assert len(asked) == 2 * first
+    def again(grader: Grader) -> int:
+        regrade(graded(plan, policy, "countdown"), grader, judge, plan.grades(policy, "countdown", grader.name))
+        return len(asked)
+
+    first = again(LENIENT)
+    assert again(LENIENT) == first > 0
+    assert again(replace(LENIENT, version=4)) == 2 * first
     write_samples(plan, policy, "countdown", [8, 0, 0, 0])
-    regrade(plan, policy, "countdown", replace(LENIENT, version=4), judge)
-    assert len(asked) == 3 * first
+    assert again(replace(LENIENT, version=4)) == 3 * first
 
 
 @pytest.mark.parametrize("correct", [None, [0, 0, 0, 0]])
@@ -171,7 +172,7 @@ def command(tmp_path: Path) -> Iterator[list[str]]:
 
 
 def test_the_command_grades_what_is_stored(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", *command, "--grader", "exact"]) == 0
+    assert main(["regrade", *command, "--grader", "exact"]) == 0
     said = capsys.readouterr().out
     assert "exact.parquet" in said and "benchmarks.countdown.graders: [exact]" in said
     file = Path(said.split("-> ")[1].split(";")[0])
@@ -179,7 +180,7 @@ def test_the_command_grades_what_is_stored(command: list[str], capsys: pytest.Ca
 
 
 def test_an_unknown_grader_is_a_message(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", *command, "--grader", "exat"]) == 2
+    assert main(["regrade", *command, "--grader", "exat"]) == 2
     assert "no grader 'exat'" in (said := capsys.readouterr().err) and "exact" in said
 
 

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from sets import lines, prepared, read_problems, refusal
-from test_study_faults import put
 from workflow import shipped, write_study
 
 from boundary_bench.core.errors import StudyError
 from boundary_bench.plan import make_plan
+from boundary_bench.plan.stages import STAGES, settings
 
 ENTRY = {"kind": "qa-math", "data": "x.jsonl"}
 
@@ -56,8 +56,7 @@ def asked(path: Path, kind: str = "qa-math", columns: Any = None) -> list[tuple[
 def test_columns_that_cannot_be_meant_are_refused_with_the_study(
     columns: Any, parts: list[str], tmp_path: Path
 ) -> None:
-    study = shipped("smoke")
-    put("benchmarks", {"m": {**ENTRY, "columns": columns}})(study)
+    study = shipped("smoke") | {"benchmarks": {"m": {**ENTRY, "columns": columns}}}
     with pytest.raises(StudyError) as caught:
         make_plan(str(write_study(tmp_path / "s.yaml", study)))
     assert all(part in str(caught.value) for part in parts), caught.value
@@ -77,19 +76,20 @@ def test_columns_of_what_has_none_are_refused(entry: dict[str, Any], part: str, 
 
 
 def test_columns_are_part_of_the_problems_only_where_they_are_given(tmp_path: Path) -> None:
-    def settings(columns: Any) -> dict[str, Any]:
+    def found(columns: Any) -> dict[str, Any]:
         study = shipped("smoke") | {"benchmarks": {"m": {**ENTRY, "columns": columns}}}
         study["training"] |= {"benchmark": "qa-math", "options": {}, "data": "y.jsonl", "columns": columns}
         plan = make_plan(str(write_study(tmp_path / "s.yaml", study)))
-        training = plan.train_settings(plan.runs[0])
-        assert "columns" not in training["training"], "they are in the problems that it depends on"
-        assert training["problems"] == plan.problem_settings("training")
-        assert training["problems"].get("columns") == plan.problem_settings("m").get("columns")
-        return plan.problem_settings("m")
+        job = ("train", plan.runs[0].name, 2)
+        assert "columns" not in settings(plan, *job)["training"], "they are in the problems that it depends on"
+        assert STAGES["train"].made_from(plan, *job[1:])["problems"] == (("prepare", "training"), "content")
+        prepared = settings(plan, "prepare", "m")
+        assert settings(plan, "prepare", "training").get("columns") == prepared.get("columns")
+        return prepared
 
-    assert "columns" not in settings(None) and settings({}) == settings(None)
-    assert settings("verl") == {**settings(None), "columns": "verl"}
-    assert settings({"question": "a"})["columns"] == {"question": "a"}
+    assert "columns" not in found(None) and found({}) == found(None)
+    assert found("verl") == {**found(None), "columns": "verl"}
+    assert found({"question": "a"})["columns"] == {"question": "a"}
 
 
 # rows

@@ -20,6 +20,7 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.commands import main
 from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.plan import make_plan
+from boundary_bench.plan.stages import settings
 
 HUB = Path(__file__).parent.parent / "data" / "hub"
 
@@ -250,7 +251,7 @@ def test_long_questions_are_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
     assert {each.id for each in problem_file.read_problems(plan.problems("math"))} == kept and len(kept) == len(
         every
     ) - 2
-    assert plan.problem_settings("math")["options"]["longest"] == longest
+    assert settings(plan, "prepare", "math")["options"] == {"longest": longest}
     one = options_of(kind, {"longest": longest, "problems": 1}, "here")
     assert [each.id for each in problems_of(kind, "test", 0, one, data).problems] == [min(kept)]
     with pytest.raises(DataError, match=rf"shortest question has {lengths[0]} characters, .*longest is 1; raise it"):
@@ -260,7 +261,7 @@ def test_long_questions_are_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
 def test_a_length_that_is_not_given_is_no_identity(tmp_path: Path) -> None:
     study = shipped("smoke") | {"benchmarks": {"math": {"data": "math.jsonl"}}}
     plan = make_plan(str(write_study(tmp_path / "study.yaml", study)))
-    assert plan.problem_settings("math")["options"].keys() == {"revision", "problems"}
+    assert "options" not in settings(plan, "prepare", "math")
     study["benchmarks"]["countdown"] = {"options": {"longest": 5}}
     with pytest.raises(StudyError, match=r"benchmarks\.countdown\.options: unknown option 'longest'"):
         make_plan(str(write_study(tmp_path / "study.yaml", study)))
@@ -290,5 +291,8 @@ def test_an_edited_task_file_makes_other_problems(tmp_path: Path) -> None:
     found = []
     for text in ("task: one", "task: two", "task: one"):
         task.write_text(text)
-        found.append(make_plan(str(path)).sample_settings("mine", "countdown-base"))
-    assert found[0] == found[2] != found[1]
+        plan = make_plan(str(path))
+        found.append((settings(plan, "prepare", "mine"), settings(plan, "sample", "countdown-base", "mine", 1)))
+    assert found[0] == found[2]
+    assert found[0][0] != found[1][0]
+    assert found[0][1] != found[1][1], "stop strings and filter of the same problems may be others"

@@ -14,6 +14,7 @@ from boundary_bench.benchmarks.problem_file import read_prepared, write_problems
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan
 from boundary_bench.plan.jobs import jobs
+from boundary_bench.plan.stages import settings
 from boundary_bench.report.limits import left_out
 from boundary_bench.report.tables import collect
 from results import PROBLEMS, copied, make_tree, run_stages
@@ -27,7 +28,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     plan = make_tree(tmp_path_factory.mktemp("finished"), algorithms=["grpo"], seeds=[0])
     for name, counts in COUNTS.items():
         made = Prepared(PROBLEMS, 4 + sum(counts), dict(zip(LEFT_OUT, counts, strict=True)), 1, 2, ("a note",))
-        write_problems(plan.problems(name), PROBLEMS, "test", {"settings": plan.problem_settings(name), **made.record})
+        facts = {"settings": settings(plan, "prepare", name), **made.record}
+        write_problems(plan.problems(name), PROBLEMS, "test", facts)
     run_stages(plan)
     return plan
 
@@ -43,7 +45,7 @@ def test_every_set_has_a_row_with_its_counts(finished: Plan) -> None:
         assert (row["other_answer"], row["duplicates"], row["grader"]) == ("1", "2", "countdown 2")
     assert [rows[name]["kind"] for name in ("training", "countdown-hard")] == ["countdown", "countdown-hard"]
     assert [rows[name]["split"] for name in ("training", "countdown")] == ["train", "test"]
-    fingerprints = json.loads((finished.root / "tables/provenance.json").read_text())["fingerprints"]["problems"]
+    fingerprints = json.loads((finished.root / "tables/provenance.json").read_text())["fingerprints"]["prepare"]
     assert {name: row["settings"] for name, row in rows.items()} == fingerprints
     text = (finished.root / "tables/problems.md").read_text()
     assert "no reference" in text and "| training | countdown | train |" in text
@@ -59,7 +61,7 @@ def test_what_is_missing_stands_on_the_first_screen(finished: Plan) -> None:
 def test_repeats_long_and_unasked_problems_are_no_loss(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, algorithms=["grpo"], seeds=[0])
     made = Prepared(PROBLEMS, 10, dict.fromkeys(LEFT_OUT, 0) | {"repeated": 1, "too_long": 2, "not_chosen": 3})
-    facts = {"settings": plan.problem_settings("countdown"), **made.record}
+    facts = {"settings": settings(plan, "prepare", "countdown"), **made.record}
     write_problems(plan.problems("countdown"), PROBLEMS, "test", facts)
     run_stages(plan)
     assert left_out(collect(plan)) == []
@@ -79,5 +81,5 @@ def test_problems_of_other_settings_or_without_a_record_are_refused(finished: Pl
 
 
 def test_the_report_waits_for_the_problems(finished: Plan) -> None:
-    needs = next(job.needs for job in jobs(finished) if job.stage == "report")
-    assert {"prepare countdown", "prepare training"} <= set(needs)
+    needs = next(job.needs for job in jobs(finished) if job.stage.name == "report")
+    assert {("prepare", "countdown"), ("prepare", "training")} <= set(needs)

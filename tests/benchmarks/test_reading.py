@@ -21,6 +21,7 @@ from boundary_bench.benchmarks.problem_file import read_prepared, write_problems
 from boundary_bench.commands import main
 from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.plan import make_plan
+from boundary_bench.plan.stages import settings
 
 GOOD = [{"question": f"q{number}", "answer": str(number)} for number in range(40)]
 
@@ -214,7 +215,7 @@ def test_the_stage_says_and_keeps_what_was_left_out(tmp_path: Path, capsys: pyte
     assert "[prepare mine] 1 row(s) have no reference and are left out: 2\n" in out and "1 problems -> " in out
     problems, facts = read_prepared(plan.problems("mine"))
     assert [each.prompt for each in problems] == ["a"]
-    assert facts["settings"] == plan.problem_settings("mine") and facts["rows"] == 3
+    assert facts["settings"] == settings(plan, "prepare", "mine") and facts["rows"] == 3
     assert facts["left_out"] == dict.fromkeys(LEFT_OUT, 0) | {"no_reference": 1, "skipped": 1}
     assert (facts["duplicates"], facts["other_answer"]) == (0, 0) and "left out: 2" in facts["notes"][0]
 

@@ -13,6 +13,7 @@ from boundary_bench.benchmarks import templates
 from boundary_bench.benchmarks.templates import TEMPLATES, Template, apply, load_chat_tokenizer, prompting
 from boundary_bench.core.errors import ModelError, StudyError
 from boundary_bench.plan import TRAINING_SET, Plan, make_plan
+from boundary_bench.plan.stages import settings
 from boundary_bench.training.pretrain import character_tokenizer
 
 CHAT = (
@@ -123,26 +124,26 @@ def test_the_study_chooses_and_base_and_trained_policies_share(tmp_path: Path) -
 
 
 def test_a_template_is_identity_of_samples_and_runs_and_of_nothing_else(tmp_path: Path) -> None:
-    def settings(**changes: Any) -> tuple[Any, ...]:
-        found = plan(tmp_path, **changes)
-        run = next(run for run in found.runs if run.model == "countdown-base")
+    def found(**changes: Any) -> tuple[Any, ...]:
+        chosen = plan(tmp_path, **changes)
+        run = next(run for run in chosen.runs if run.model == "countdown-base")
         return (
-            found.sample_settings("countdown", "countdown-base"),
-            found.train_settings(run),
-            found.sample_settings("countdown", "other"),
-            found.problem_settings("countdown"),
-            found.model_settings("countdown-base"),
+            settings(chosen, "sample", "countdown-base", "countdown", 1),
+            settings(chosen, "train", run.name, 2),
+            settings(chosen, "sample", "other", "countdown", 1),
+            settings(chosen, "prepare", "countdown"),
+            settings(chosen, "pretrain", "countdown-base"),
         )
 
-    raw = settings()
+    raw = found()
     assert "template" not in raw[0] and "template" not in raw[1]
-    assert settings(model={"template": "raw"}, training={"template": "raw"}, benchmark={"template": "raw"}) == raw
-    changed = settings(model={"template": "simple"})
+    assert found(model={"template": "raw"}, training={"template": "raw"}, benchmark={"template": "raw"}) == raw
+    changed = found(model={"template": "simple"})
     assert changed[0]["template"] == TEMPLATES["simple"].settings == changed[1]["template"]
     assert changed[2:] == raw[2:]
-    sampled = settings(benchmark={"template": "simple"})
+    sampled = found(benchmark={"template": "simple"})
     assert sampled[0] == changed[0] and sampled[1] == raw[1] and sampled[2] != raw[2] and sampled[3:] == raw[3:]
-    trained = settings(training={"template": "simple"})
+    trained = found(training={"template": "simple"})
     assert trained[1] == changed[1] and trained[0] == raw[0]
 
 

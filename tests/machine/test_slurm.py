@@ -97,9 +97,9 @@ def results(undisturbed: Undisturbed, tmp_path: Path) -> Iterator[Path]:
     for name in ("results", ".snakemake"):
         shutil.copytree(undisturbed.folder / name, tmp_path / name, copy_function=shutil.copy2)
     root = tmp_path / "results/faults"
-    for place in ("checkpoints", "comparisons", "tables", "store/runs", f"samples/{LAST}", f"measures/{LAST}"):
+    for place in ("checkpoints", "comparisons", "tables", "store/train", f"samples/{LAST}", f"measures/{LAST}"):
         shutil.rmtree(root / place)
-    for place in [*root.glob(f"store/samples/{LAST}--*"), root / "logs/train", root / f"logs/sample/{LAST}"]:
+    for place in [*root.glob(f"store/sample/{LAST}--*"), root / "logs/train", root / f"logs/sample/{LAST}"]:
         shutil.rmtree(place)
     (root / "report.html").unlink()
     yield root

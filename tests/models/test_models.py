@@ -174,17 +174,94 @@ def test_end_tokens_are_those_of_the_generation_config_or_else_of_the_config(
     assert end_tokens(folder) == expected
 
 
-def test_several_end_tokens_have_stores_of_their_own(folder: Path) -> None:
-    """A single one stands in no settings of a store, so that stores keep their names."""
-    from boundary_bench.commands.stages import contents
+def edit_json(name: str, **changes: Any) -> Folder:
+    def apply(folder: Path) -> None:
+        said = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        (folder / name).write_text(json.dumps({**said, **changes}, indent=7))
 
-    found = []
-    for end in (1, [1], [1, 9], [9, 1, 1], [1, 8]):
-        change_config(eos_token_id=end)(folder)
-        found.append(contents(folder, {"weights_sha256": "w"}, []))
-    assert found[0].keys() == {"weights", "problems_read"} and found[1] == found[0]
-    assert found[2] == {**found[0], "end_tokens": [1, 9]} == found[3]
-    assert found[4] == {**found[0], "end_tokens": [1, 8]}
+    return apply
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_config(eos_token_id=[1, 9]),
+        edit_json("config.json", rms_norm_eps=0.5),
+        edit_json("generation_config.json", eos_token_id=[1, 9]),
+        edit_json("tokenizer.json", truncation={"max_length": 3, "strategy": "LongestFirst", "stride": 0}),
+        edit_json("tokenizer_config.json", chat_template="{{ messages }}"),
+        overwrite("chat_template.jinja", "{{ messages }}"),
+        change_weights(lambda w: w["model.norm.weight"][0].add_(1e-6)),
+    ],
+    ids=["end tokens", "config", "generation config", "tokenizer", "tokenizer config", "chat template", "weights"],
+)
+def test_what_makes_ids_and_numbers_is_the_content_of_a_model(change: Folder, folder: Path) -> None:
+    from boundary_bench.models.folder import content
+
+    before = content(folder)
+    change(folder)
+    assert content(folder)["content"] != before["content"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit_json("config.json", transformers_version="9.9.9", _name_or_path="/elsewhere"),
+        edit_json("generation_config.json", transformers_version="9.9.9"),
+        edit_json("config.json"),  # other white space
+        overwrite("README.md", "mine"),
+        overwrite("boundary_bench.json", "{}"),
+    ],
+    ids=["who wrote it", "who wrote the generation config", "white space", "readme", "record"],
+)
+def test_who_wrote_a_model_and_where_it_is_is_no_content(change: Folder, folder: Path, tmp_path: Path) -> None:
+    from boundary_bench.models.folder import content, weights_sha256
+
+    before = content(folder)
+    change(folder)
+    moved = shutil.move(folder, tmp_path / "elsewhere")
+    assert content(Path(moved)) == before and before["weights_sha256"] == weights_sha256(Path(moved))
+
+
+def test_a_model_of_other_content_has_samples_of_its_own_wherever_it_is(
+    folder: Path, smoke: dict[str, Any], tmp_path: Path
+) -> None:
+    """End tokens, tokenizer and template settle what is drawn as the weights do; the place of the folder does not."""
+    from boundary_bench.commands.workplace import work_of
+    from boundary_bench.models.folder import read_manifest
+
+    def stores(path: Path) -> dict[str, str]:
+        """The names of the stores of samples, of the run, and of the probe."""
+        smoke["models"], smoke["probe"] = {"given": {"path": str(path)}}, {}
+        plan = make_plan(str(write(tmp_path, smoke)), tmp_path / "results")
+        given = [str(plan.path), "--results", str(plan.results)]
+        assert main(["pretrain", *given, "--model", "given"]) == 0
+        for benchmark in ("countdown", "training"):
+            assert main(["prepare", *given, "--benchmark", benchmark]) == 0
+        jobs = {"sample": ("given", "countdown", 1), "probe": ("given", "countdown")}
+        jobs["train"] = (plan.runs[0].name, 2)
+        return {
+            stage: work_of(plan, stage, values, plan.model("given"), benchmark, "").store.name
+            for (stage, values), benchmark in zip(jobs.items(), ("countdown", "countdown", "training"), strict=True)
+        }
+
+    found = [stores(folder)]
+    for change in (
+        edit_json("config.json", transformers_version="9.9.9"),
+        lambda folder: shutil.move(folder, tmp_path / "elsewhere"),
+    ):
+        change(folder)
+    folder = tmp_path / "elsewhere"
+    assert stores(folder) == found[0]
+    for change in (change_config(eos_token_id=[1, 9]), overwrite("chat_template.jinja", "{{ messages }}")):
+        change(folder)
+        with pytest.raises(ModelError, match=r"the config, tokenizer or generation config in .* were altered"):
+            read_manifest(tmp_path / "results" / "smoke" / "models" / "given" / "manifest.json")
+        found.append(stores(folder))
+    for stage in found[0]:
+        assert len({each[stage] for each in found}) == 3, "nothing of before is taken for what is now"
+    (tmp_path / "elsewhere" / "chat_template.jinja").unlink()
+    assert stores(folder) == found[1], "what was so before is there again"
 
 
 def test_a_folder_is_checked_in_the_type_that_it_is_written_in(

@@ -15,8 +15,6 @@ import yaml
 from claim_tables import edit, write
 from expected import ONE_RUN, exact
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_MOVED, EXIT_USER_ERROR
@@ -28,7 +26,7 @@ from boundary_bench.report import write_tables
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from results import RUN, STEP2, make_tree
+from results import RUN, STEP2, analyse, make_tree
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLISHED = REPOSITORY / "results" / "published" / "quickstart-seeds"
@@ -46,9 +44,7 @@ def made(folder: Path, correct: dict[str, list[int]] = COUNTS, first: int = 0, *
     """The results of one run with chosen counts, without figures."""
     folder.mkdir()
     plan = make_tree(folder, {**correct}, problems(first), **ONE_RUN | changes)
-    for policy in plan.policies:
-        measure(plan, policy, "countdown")
-    compare(plan, plan.run(RUN), "countdown")
+    analyse(plan)
     write_tables(plan, collect(plan))
     return plan.root
 
@@ -84,7 +80,7 @@ def test_the_same_data_are_identical(before: Path, tmp_path: Path, capsys: pytes
     assert {cell.state for cell in found.numbers.cells} == {State.IDENTICAL}
     assert len(found.numbers.cells) == 3 * 4 and all(cell.q is None for cell in found.numbers.cells)
     assert not found.moved() and not found.settings.values
-    assert main(["compare", str(before), str(again)]) == 0
+    assert main(["diff", str(before), str(again)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("12 cells compared, 0 moved at FDR 5%, 12 identical, 12 the same to -+0.05; ")
     assert last.endswith(" verdicts compared, 0 moved")
@@ -281,7 +277,7 @@ def test_the_record_has_every_cell_and_is_json(
     other = copied(better, tmp_path)
     place = other / "tables" / "provenance.json"
     place.write_text(place.read_text().replace('"resamples": 200', '"resamples": 200, "odd": NaN'))
-    assert main(["compare", str(before), str(other), "--json"]) == EXIT_MOVED
+    assert main(["diff", str(before), str(other), "--json"]) == EXIT_MOVED
     found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert found["moved"] and len(found["numbers"]["cells"]) == 12 and found["numbers"]["moved"] == 3
     assert found["settings"]["values"] == [{"path": "study.analysis.odd", "a": None, "b": "NaN"}]
@@ -310,7 +306,7 @@ def test_a_name_that_is_none_is_refused(
 ) -> None:
     other = copied(before, tmp_path)
     edit(other / "tables" / "pass_at_k.csv", 0, **{column: name})
-    assert main(["compare", str(before), str(other)]) == EXIT_USER_ERROR
+    assert main(["diff", str(before), str(other)]) == EXIT_USER_ERROR
     assert f"pass_at_k.csv: found {column} {name!r}, expected what matches" in capsys.readouterr().err
 
 
@@ -369,7 +365,7 @@ def rename(path: Path, name: str) -> None:
 def test_damage_is_named(said: str, before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = copied(before, tmp_path)
     DAMAGE[said](other)
-    assert main(["compare", str(before), str(other)]) == EXIT_USER_ERROR
+    assert main(["diff", str(before), str(other)]) == EXIT_USER_ERROR
     assert said in capsys.readouterr().err
 
 
@@ -381,7 +377,7 @@ def test_a_study_is_found_by_its_name_and_by_its_file(
 ) -> None:
     assert main(["compare", str(before.parent.parent / "toy.yaml"), str(better), "--results", str(before.parent)]) == 1
     assert f"A: {before} (study toy" in capsys.readouterr().out
-    assert main(["compare", "quickstart-seeds", str(PUBLISHED), "--results", str(PUBLISHED.parent)]) == 0
+    assert main(["diff", "quickstart-seeds", str(PUBLISHED), "--results", str(PUBLISHED.parent)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -392,35 +388,40 @@ def test_the_exit_code_is_for_what_is_asked(
 ) -> None:
     """Without measures no number can be said to have moved."""
     other = copied(before, tmp_path, tables_alone=True)
-    assert main(["compare", str(other), str(better), *(["--fail-on", *what] if what else [])]) == code
-    assert main(["compare", str(before), str(before), *(["--fail-on", *what] if what else [])]) == 0
+    assert main(["diff", str(other), str(better), *(["--fail-on", *what] if what else [])]) == code
+    assert main(["diff", str(before), str(before), *(["--fail-on", *what] if what else [])]) == 0
 
 
 def test_no_number_compared_is_not_none_moved(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     others = made(tmp_path / "other", first=P)
-    assert main(["compare", str(before), str(others), "--fail-on", "numbers"]) == EXIT_USER_ERROR
+    assert main(["diff", str(before), str(others), "--fail-on", "numbers"]) == EXIT_USER_ERROR
     said = capsys.readouterr()
     assert "found no number that could be compared" in said.err and "0 are the same" in said.out
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("command", "said"),
     [
-        [],
-        ["--run", RUN],
-        ["--benchmark", "countdown", "--json"],
-        ["--run", RUN, "--benchmark", "countdown", "--fail-on", "any"],
-        ["smoke", "--run", RUN],
-        ["smoke", "--run", RUN, "--benchmark", "countdown"],
+        (["diff", "smoke"], "required: b"),
+        (["diff", "smoke", "--run", RUN], "required: b"),
+        (["diff", "smoke", "smoke", "--run", RUN], f"unrecognized arguments: --run {RUN}"),
+        (["compare", "smoke"], "required: --run, --benchmark"),
+        (["compare", "smoke", "--run", RUN], "required: --benchmark"),
+        (["compare", "smoke", "--benchmark", "countdown", "--json"], "required: --run"),
+        (["compare", "smoke", "--run", RUN, "--benchmark", "countdown", "--fail-on", "any"], "arguments: --fail-on"),
+        (["compare", "smoke", "smoke", "--run", RUN, "--benchmark", "countdown"], "unrecognized arguments: smoke"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_half_a_stage_and_half_a_comparison_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", "smoke", *options]) == EXIT_USER_ERROR
-    assert "expected two results, compare A B, or the stage, compare STUDY --run" in capsys.readouterr().err
+def test_half_a_stage_and_half_a_comparison_are_refused(
+    command: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == EXIT_USER_ERROR and said in capsys.readouterr().err
 
 
-def test_the_stage_is_called_as_before(tmp_path: Path) -> None:
+def test_the_stage_is_called_by_its_run_and_benchmark(tmp_path: Path) -> None:
     root = made(tmp_path / "tree")
     folder = root / "comparisons" / RUN / "countdown"
     expected = (folder / "differences.csv").read_bytes()
@@ -443,13 +444,13 @@ def test_the_stage_is_called_as_before(tmp_path: Path) -> None:
 def test_what_holds_no_results_is_told(
     name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", name, str(PUBLISHED), "--results", str(tmp_path)]) == EXIT_USER_ERROR
+    assert main(["diff", name, str(PUBLISHED), "--results", str(tmp_path)]) == EXIT_USER_ERROR
     assert said in capsys.readouterr().err
 
 
 def test_the_step_of_the_docs_is_one(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The artifact of another run as `gh run download` leaves it."""
-    page = (REPOSITORY / "docs" / "compare.md").read_text()
+    page = (REPOSITORY / "docs" / "diff.md").read_text()
     steps = yaml.safe_load(page.partition("```yaml\n")[2].partition("\n```")[0])
     (line,) = [step["run"] for step in steps if step["run"].startswith("boundary-bench")]
     _, command, a, b, *options = line.partition(" | ")[0].split()

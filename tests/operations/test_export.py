@@ -15,7 +15,7 @@ from claim_tables import edit
 from jsonschema import Draft7Validator
 from workflow import REPOSITORY
 
-from boundary_bench.claims import ledger
+from boundary_bench.claims.verdicts import ledger
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR, DataError
 from boundary_bench.core.provenance import file_sha256
@@ -164,13 +164,14 @@ def test_a_hub_model_and_set_keep_their_names(fresh: Plan) -> None:
 
 
 def test_the_key_of_a_logger_is_not_exported(fresh: Plan) -> None:
-    flags = {"logger.wandb.key": "SECRET", "actor.adam.eps": 1e-6}
-    openrlhf = {"backend": "openrlhf", "openrlhf": {"gpus": 1, "flags": flags}}
+    kept = {"actor.adam.eps": 1e-6}
+    openrlhf = {"backend": "openrlhf", "openrlhf": {"gpus": 1, "flags": {"logger.wandb.key": "SECRET", **kept}}}
     change(fresh, lambda found: found["study"]["training"].update(openrlhf))
     folder = export(fresh, "my-lab")
     assert not [path for path in folder.rglob("*") if path.is_file() and "SECRET" in path.read_text()]
     record = next(each for path, each in records(folder).items() if "step2" in path)
-    assert json.loads(record["model_info"]["additional_details"]["training"])["flags"] == {"actor.adam.eps": 1e-6}
+    training = json.loads(record["model_info"]["additional_details"]["training"])
+    assert training["openrlhf"] == {"flags": kept}, "and nothing of how it ran"
 
 
 # cards

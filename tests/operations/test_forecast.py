@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from boundary_bench.operations.forecast import (
     assumed,
     chain,
     forecast,
-    jobs,
     parameters,
     samples_of_a_problem,
 )
 from boundary_bench.operations.forecast_text import text
 from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.jobs import jobs
 from boundary_bench.statistics.design import Design, progress
 
 DEBATE_RUNS = 2 * 8 * 3
@@ -43,9 +44,13 @@ def debate(**assumptions: float) -> Forecast:
     return forecast(make_plan("debate", Path("nowhere")), Assumptions(**assumptions))
 
 
+def counted(plan: Plan) -> dict[str, int]:
+    return Counter(job.stage.name for job in jobs(plan))
+
+
 def test_the_debate_has_the_jobs_that_its_design_says() -> None:
     plan = make_plan("debate")
-    assert jobs(plan) == {
+    assert counted(plan) == {
         "prepare": 6 + 1,
         "overlap": 6,
         "pretrain": 2,
@@ -56,18 +61,18 @@ def test_the_debate_has_the_jobs_that_its_design_says() -> None:
         "compare": DEBATE_RUNS * 6,
         "report": 1,
     }
-    assert chain(plan) == ["pretrain", *["train"] * 7, "sample", "measure", "compare", "report"]
+    assert chain(jobs(plan)) == ["pretrain", *["train"] * 7, "sample", "measure", "compare", "report"]
 
 
 def test_shards_are_jobs_and_stages_without_work_are_left_out(tmp_path: Path) -> None:
     plan = changed(tmp_path, "smoke", sampling={"n_max": 64, "shards": 3})
-    assert (jobs(plan)["sample"], jobs(plan)["measure"]) == (27, 9) and "probe" not in jobs(plan)
+    assert (counted(plan)["sample"], counted(plan)["measure"]) == (27, 9) and "probe" not in counted(plan)
 
 
 def test_the_chain_is_that_of_the_last_segment_where_it_is_not_evaluated(tmp_path: Path) -> None:
     training = shipped("smoke")["training"] | {"segments": [2, 4, 6, 8, 10, 12, 14]}
     plan = changed(tmp_path, "smoke", training=training)
-    assert chain(plan) == ["pretrain", *["train"] * 7, "report"]
+    assert chain(jobs(plan)) == ["pretrain", *["train"] * 7, "report"]
 
 
 @pytest.mark.parametrize(("name", "rate"), [("smoke", 0.1), ("smoke", 0.5), ("debate-1gpu", 0.3)])
@@ -233,7 +238,7 @@ def test_damaged_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"torn")
     plan = changed(tmp_path, "smoke", models={"mine": {"path": str(folder)}})
-    command = ["plan", str(plan.path), "--results", str(plan.results)]
+    command = ["forecast", str(plan.path), "--results", str(plan.results)]
     assert main(command) == EXIT_USER_ERROR
     assert "model.safetensors is damaged" in capsys.readouterr().err
     plan.problems("countdown").parent.mkdir(parents=True)
@@ -246,11 +251,11 @@ def test_the_command_prints_tables_or_json_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    assert main(["plan", "debate-1gpu", "--results", str(results), "--teraflops", "312"]) == 0
+    assert main(["forecast", "debate-1gpu", "--results", str(results), "--teraflops", "312"]) == 0
     told = capsys.readouterr().out
     assert "longest chain: 9 jobs (pretrain, 4 x train, sample, measure, compare, report)" in told
     assert "312 TFLOP/s" in told and "unknown" not in told
-    assert main(["plan", "smoke", "--results", str(results), "--json", "--success-rate", "0.2"]) == 0
+    assert main(["forecast", "smoke", "--results", str(results), "--json", "--success-rate", "0.2"]) == 0
     read = json.loads(capsys.readouterr().out)
     assert read["jobs"]["sample"] == 9 and read["models"]["countdown-base"]["train_hours"] is None
     assert "Beta(0.2, 0.8)" in read["assumed"]["success rates"] and not results.exists()
@@ -258,7 +263,7 @@ def test_the_command_prints_tables_or_json_and_writes_nothing(
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1"])
 def test_impossible_assumptions_are_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "smoke", "--success-rate", value]) == EXIT_USER_ERROR
+    assert main(["forecast", "smoke", "--success-rate", value]) == EXIT_USER_ERROR
     assert capsys.readouterr().err == (
         f"boundary-bench: --success-rate: found {float(value)}, expected a number above 0 and below 1\n"
     )

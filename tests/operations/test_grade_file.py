@@ -156,14 +156,33 @@ def test_a_row_that_cannot_be_graded_is_named_with_what_to_write(
 
 
 @pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["grade", "rows.jsonl", "--policy", "base"], "unrecognized arguments: --policy base"),
+        (["grade", "smoke", "--policy", "base"], "unrecognized arguments: --policy base"),
+        (["regrade", "smoke", "--policy", "base"], "required: --benchmark, --grader"),
+        (
+            ["regrade", "smoke", "--policy", "a", "--benchmark", "b", "--grader", "math", "--json"],
+            "unrecognized arguments: --json",
+        ),
+    ],
+)
+def test_a_file_and_a_study_are_graded_by_commands_of_their_own(
+    command: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "parts"),
     [
         (["rows.jsonl", "--columns", "golds=a"], ["expected COLUMN=PLACE", "gold"]),
         (["rows.jsonl", "--columns", "gold"], ["found 'gold'", "expected COLUMN=PLACE"]),
         (["rows.jsonl", "--grader", "maths"], ["grade --grader", "maths", "math"]),
-        (["rows.jsonl", "--policy", "base"], ["expected a file of rows", "or a study with"]),
-        (["smoke", "--policy", "base"], ["or a study with --policy, --benchmark and --grader"]),
-        (["smoke", "--policy", "a", "--benchmark", "b", "--grader", "math", "--json"], ["with --benchmark, --json"]),
+        (["smoke"], ["found smoke, expected a file of rows", "with: boundary-bench regrade STUDY"]),
+        (["smoke", "--grader", "math", "--json"], ["found smoke, expected a file of rows"]),
         (["none.jsonl"], ["none.jsonl"]),
         (["empty.jsonl"], ["holds no row"]),
     ],

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR, DataError
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.operations.publish import SUMS, Provenance, faults, outdated, publish
-from boundary_bench.plan import VERSIONS, Plan, make_plan
-from boundary_bench.plan.jobs import report_files
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.outputs import report_files
+from boundary_bench.plan.stages import STAGES
 from boundary_bench.study.file import SHIPPED
 from results import make_tree, run_stages
 
@@ -94,7 +96,7 @@ def test_exactly_the_report_is_copied_with_what_made_it(plan: Plan, tmp_path: Pa
     assert (folder / "study.yaml").read_text() == plan.path.read_text()
     subprocess.run(["sha256sum", "--strict", "-c", SUMS], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     facts = json.loads((folder / "publication.json").read_text())
-    assert facts["commit"] == COMMIT and facts["versions"] == VERSIONS
+    assert facts["commit"] == COMMIT and facts["versions"] == {name: stage.version for name, stage in STAGES.items()}
     assert facts["command"] == "snakemake --cores all --config study=study.yaml"
     python, *packages = (folder / "environment.txt").read_text().splitlines()
     assert python.startswith("# python 3.") and f"numpy=={facts['packages']['numpy']}" in packages
@@ -148,7 +150,7 @@ def damaged(plan: Plan, **changes: Any) -> None:
 
 REFUSED = {
     "dynamics.svg missing; make them: snakemake": incomplete,
-    "analysis compare, analysis measure, analysis report; make the results again": other_margin,
+    "compare all, measure countdown, measure countdown-hard and 1 more; make the results again": other_margin,
     "policy base-model--grpo--seed0--step2, ": other_steps,
     "code with changes that no commit holds": lambda plan: made_by(plan, dirty=True),
     "an installation without its repository": lambda plan: made_by(plan, None, None),
@@ -175,10 +177,12 @@ def test_another_version_of_a_stage_is_seen(plan: Plan, tmp_path: Path, monkeypa
     folder = publish(plan, tmp_path)
     provenance = Provenance.model_validate(read_json(folder / "tables/provenance.json"))
     assert outdated(plan, provenance) == []
-    monkeypatch.setitem(VERSIONS, "compare", VERSIONS["compare"] + 1)
-    assert outdated(plan, provenance) == ["analysis compare"]
-    with pytest.raises(DataError, match="analysis compare; make the results again"):
-        publish(plan, tmp_path)
+    stage = STAGES["compare"]
+    monkeypatch.setitem(STAGES, "compare", replace(stage, version=stage.version + 1))
+    now = replace(plan)
+    assert outdated(now, provenance) == ["compare all"]
+    with pytest.raises(DataError, match="compare all; make the results again"):
+        publish(now, tmp_path)
 
 
 @pytest.mark.parametrize("what", ["edited", "added", "removed", "no sums", "torn sums", "another's"])

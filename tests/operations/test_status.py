@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,6 @@ from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.core.locks import holder
 from boundary_bench.core.text import duration
-from boundary_bench.operations import forecast
 from boundary_bench.operations.status import Ended, Stage, Status, _after_progress, _fault, status
 from boundary_bench.operations.status_text import LISTED, text
 from boundary_bench.plan import Plan, make_plan
@@ -104,7 +104,8 @@ def test_nothing_is_done_in_an_empty_folder(tmp_path: Path, capsys: pytest.Captu
     for name in ("debate", "smoke"):
         plan = make_plan(name, tmp_path / "results")
         found = status(plan)
-        assert to_do(found) == forecast.jobs(plan) == {name: each.jobs for name, each in found.stages.items()}
+        planned = Counter(job.stage.name for job in jobs(plan))
+        assert to_do(found) == planned == {name: each.jobs for name, each in found.stages.items()}
         assert not (found.running or found.failed or found.stopped or found.damaged)
         assert {each.seconds_left for each in found.stages.values()} == {None}
         assert main(["status", name, "--results", str(tmp_path / "results")]) == 0
@@ -123,7 +124,7 @@ def test_the_jobs_are_those_of_the_workflow(finished: Path) -> None:
     lines = [line.split("\t") for line in told.splitlines() if line.startswith("results/")]
     theirs = {(rule, output, log) for output, _, rule, log, *_ in lines}
     found = jobs(make_plan(str(finished / "mini.yaml"), Path("results")))
-    assert theirs == {(job.stage, str(output), str(job.log)) for job in found for output in job.outputs}
+    assert theirs == {(job.stage.name, str(output), str(job.log)) for job in found for output in job.outputs}
     assert len({job.name for job in found}) == len(found)
 
 
@@ -173,7 +174,7 @@ def test_a_trainer_is_seen_at_work_killed_stopped_and_done(folder: Path) -> None
         assert worker.progress.done >= 10 and (worker.progress.total, worker.progress.unit) == (30, "steps")
         train = found.stages["train"]
         assert (train.done, train.running, train.to_do) == (1, 1, 0)
-        rows = (next((plan.root / "store/runs").iterdir()) / "steps.jsonl").read_text().splitlines()
+        rows = (next((plan.root / "store/train").iterdir()) / "steps.jsonl").read_text().splitlines()
         row, manifest = json.loads(rows[-1]), json.loads(plan.checkpoint(plan.runs[0], 2).read_text())
         left = 30 - worker.progress.done
         assert worker.seconds_left == pytest.approx(left * (row["seconds_rollout"] + row["seconds_update"]))
@@ -227,7 +228,7 @@ def test_what_an_earlier_attempt_had_said_is_not_the_progress(folder: Path) -> N
 def test_a_holder_elsewhere_is_at_work_while_it_writes(folder: Path) -> None:
     """Where locks do not reach from one machine to another, only what it writes tells of a process."""
     plan = plan_of(folder)
-    (store,) = (plan.root / "store/runs").iterdir()
+    (store,) = (plan.root / "store/train").iterdir()
     (store / ".holder-1-of-1").write_text("process 7 on far-away, job 4711\n")
     (worker,) = status(plan).running
     assert (worker.process, worker.host, worker.job, worker.progress.done) == (7, "far-away", "4711", 2)
@@ -245,7 +246,7 @@ def test_a_holder_elsewhere_is_at_work_while_it_writes(folder: Path) -> None:
 @pytest.mark.parametrize("folder", ["begun"], indirect=True)
 def test_failed_jobs_are_listed_with_what_their_logs_say(folder: Path) -> None:
     plan = plan_of(folder)
-    (weights,) = (plan.root / "store/models").glob("*/model/model.safetensors")
+    (weights,) = (plan.root / "store/pretrain").glob("*/model/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-100])
     assert snakemake(folder, "-q", "-k", "--config", "study=mini.yaml").returncode != 0
     found = status(plan)
@@ -281,8 +282,8 @@ def test_time_left_is_that_of_the_finished_jobs(folder: Path) -> None:
         plan.shard("base", "countdown", shard).unlink()
     took = []
     for shard in (1, 2):
-        records = plan.sample_log(f"{RUN}--step2", "countdown", shard).with_suffix(".jsonl").read_text().splitlines()
-        last = json.loads(records[-1])
+        records = plan.log("sample", f"{RUN}--step2", "countdown", f"{shard}-of-2").with_suffix(".jsonl")
+        last = json.loads(records.read_text().splitlines()[-1])
         took.append(last["samples"] / last["samples_per_second"])
     found = status(plan).stages
     assert found["sample"].seconds_left == pytest.approx(sum(took)), "two jobs one after another"
@@ -316,7 +317,7 @@ def test_the_newest_attempt_says_why_it_ended(lines: list[str], said: str | None
 @pytest.mark.parametrize("folder", ["begun"], indirect=True)
 def test_what_is_not_ours_may_fail_too(folder: Path) -> None:
     plan = plan_of(folder)
-    log = plan.sample_log("base", "countdown", 1)
+    log = plan.log("sample", "base", "countdown", "1-of-2")
     log.parent.mkdir(parents=True)
     log.write_text("[sample base countdown] round 1/1\nslurmstepd: error: Detected 1 oom_kill event\n")
     (ended,) = status(plan).failed
@@ -326,7 +327,7 @@ def test_what_is_not_ours_may_fail_too(folder: Path) -> None:
 @pytest.mark.parametrize("folder", ["begun"], indirect=True)
 def test_logs_are_untrusted_text(folder: Path) -> None:
     plan = plan_of(folder)
-    log = plan.sample_log("base", "countdown", 1)
+    log = plan.log("sample", "base", "countdown", "1-of-2")
     log.parent.mkdir(parents=True)
     log.write_bytes(b"\xff" * 100_000 + b"\nboundary-bench: \x1b[2J" + b"x" * 1000 + b"\n")
     (ended,) = status(plan).failed

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from boundary_bench.analysis.means import Boundaries, boundaries
+from boundary_bench.analysis.means import Boundaries
 from boundary_bench.claims.published import PublishedEntry, load_published
 from boundary_bench.core.errors import DataError
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.stages import identity
 from boundary_bench.report import beside
+from boundary_bench.report.tables import _boundaries, setup_of
 
 #: Shaped as a study of the debate: real names, two seeds, and steps that published ones are near to.
 STUDY: dict[str, Any] = {
@@ -75,7 +76,7 @@ def made(folder: Path, **changes: Any) -> tuple[Plan, Boundaries]:
             correct = SEEDS[policy.run.seed] if policy.run else BASE
             n, chance = np.full(4, 256), np.full(4, np.nan)
             counts[policy.name, benchmark] = {"n": n, "correct": np.array(correct), "chance": chance, **NONE}
-    return plan, boundaries(plan, counts)
+    return plan, _boundaries(plan, setup_of(plan), counts)
 
 
 def entry(values: list[dict[str, Any]], **settings: Any) -> PublishedEntry:
@@ -104,7 +105,7 @@ def test_ours_is_the_mean_over_seeds_with_its_interval(tmp_path: Path) -> None:
     assert [row["inside_samples_only"] for row in rows] == ["yes", "no", "no", "yes"]
     last = found_here["qwen", "math-500"]["grpo"].checkpoints[1].curve
     assert (rows[2]["low"], rows[2]["high"]) == (last.low_K[0], last.high_K[0])
-    assert {row["settings"] for row in rows} == {fingerprint(plan.analysis_settings("report"))}
+    assert {row["settings"] for row in rows} == {identity(plan, "report")}
     assert [(row["seeds"], row["problems"], row["arxiv"]) for row in rows[1:3]] == [
         ("", 4, "arXiv:2501.00010"),
         (2, 4, "arXiv:2501.00010"),

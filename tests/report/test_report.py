@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from expected import CORRECT, one
 
-from boundary_bench.analysis.measure import measure
 from boundary_bench.claims.published import load_published
+from boundary_bench.commands import stages
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import write_json
 from boundary_bench.core.parquet import read_table, write_table
-from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
+from boundary_bench.plan.stages import identity, settings
 from boundary_bench.report import pivots, report
 from boundary_bench.report.tables import TRAINING_COLUMNS, collect
 from boundary_bench.training import step_log
@@ -107,8 +107,8 @@ def test_provenance_leads_to_weights_and_samples(finished: Plan) -> None:
     declared = json.loads(finished.samples(finished.policy(STEP2), "countdown")[0].read_text())["files"]
     assert found["samples_sha256"][STEP2]["countdown"] == declared
     assert {"code", "packages", "machine", "study", "fingerprints"} <= set(found)
-    settings = {row["settings"] for row in read(finished.root / "tables" / "stages.csv")}
-    assert settings == {found["fingerprints"]["analysis"]["compare"]}
+    made_with = {row["settings"] for row in read(finished.root / "tables" / "stages.csv")}
+    assert made_with == set(found["fingerprints"]["compare"].values()) == {found["fingerprints"]["compare"]["all"]}
 
 
 def test_figures_show_the_mean_over_seeds_of_the_tables(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_report_refuses_a_fragment_with_a_further_column(fresh: Plan, part: str)
 
 
 @pytest.mark.parametrize("part", FRAGMENTS)
-@pytest.mark.parametrize("change", [{"level": 0.9}, {"seed": 1}, {"margin": 0.1}, {"interval": "bca"}])
+@pytest.mark.parametrize("change", [{"level": 0.9}, {"seed": 1}, {"margin": 0.1}, {"resamples": 100}])
 def test_report_refuses_a_fragment_of_other_settings(
     finished: Plan, fresh: Plan, part: str, change: dict[str, object]
 ) -> None:
@@ -258,19 +258,17 @@ def test_report_refuses_a_fragment_of_other_settings(
     analysis = finished.study.analysis.model_copy(update=change)
     study = finished.study.model_copy(update={"analysis": analysis})
     asked = Plan(study, finished.path, fresh.results)
-    old = {stage: finished.analysis_settings(stage) for stage in ("measure", "compare")}
-    new = {stage: asked.analysis_settings(stage) for stage in old}
     for stage, pattern in (("measure", "measures/*/*/*.csv"), ("compare", "comparisons/*/*/*.csv")):
         for path in fresh.root.glob(pattern):
+            *_, whose, benchmark, _ = path.parts
+            old, new = (identity(plan, stage, whose, benchmark) for plan in (finished, asked))
+            assert old != new
             if path != fresh.root / part:
-                text = path.read_text()
-                path.write_text(text.replace(fingerprint(old[stage]), fingerprint(new[stage])))
-    for path in fresh.root.glob("measures/*/*/graders.csv"):
-        graders = [fingerprint(plan.grader_settings(path.parent.name)) for plan in (finished, asked)]
-        path.write_text(path.read_text().replace(*graders))
+                path.write_text(path.read_text().replace(old, new))
     for path in fresh.root.glob("measures/*/*/problems.parquet"):
+        *_, whose, benchmark, _ = path.parts
         table, facts = read_table(path)
-        write_table(path, table, facts | {"settings": new["measure"]})
+        write_table(path, table, facts | {"settings": settings(asked, "measure", whose, benchmark)})
     with pytest.raises(DataError, match=r"row 1: found .*, expected ") as fault:
         collect(asked)
     assert part in str(fault.value)
@@ -294,7 +292,7 @@ def test_report_refuses_measures_that_are_older_than_their_samples(fresh: Plan) 
 
 def test_report_refuses_a_comparison_older_than_its_measures(fresh: Plan) -> None:
     write_samples(fresh, fresh.policy(STEP2), "countdown", [8, 8, 8, 8])
-    measure(fresh, fresh.policy(STEP2), "countdown")
+    stages.measure(fresh, STEP2, "countdown")
     with pytest.raises(DataError, match="as measured; run the compare stage again"):
         report(fresh)
 
@@ -306,12 +304,20 @@ def test_report_refuses_a_log_with_a_step_missing(fresh: Plan) -> None:
         report(fresh)
 
 
-@pytest.mark.parametrize("what", ["weights", "settings"])
-def test_report_refuses_samples_of_other_weights_or_settings(fresh: Plan, what: str) -> None:
+@pytest.mark.parametrize("what", ["model", "problems"])
+def test_report_refuses_samples_of_other_weights_or_problems(fresh: Plan, what: str) -> None:
     (manifest,) = fresh.samples(fresh.policy(STEP2), "countdown")
     found = json.loads(manifest.read_text())
-    write_json(manifest, found | {what: "0" * 64})
+    write_json(manifest, found | {what: "0" * 12})
     with pytest.raises(DataError, match=f"1-of-1.json was made with {what} 000"):
+        report(fresh)
+
+
+def test_report_refuses_samples_of_other_settings(fresh: Plan) -> None:
+    (manifest,) = fresh.samples(fresh.policy(STEP2), "countdown")
+    found = json.loads(manifest.read_text())
+    write_json(manifest, found | {"settings": found["settings"] | {"sampling": {"temperature": 0.5}}})
+    with pytest.raises(DataError, match=r"1-of-1\.json was made with settings"):
         report(fresh)
 
 
@@ -320,6 +326,22 @@ def test_report_refuses_a_checkpoint_of_other_settings(fresh: Plan) -> None:
     found = json.loads(manifest.read_text())
     write_json(manifest, found | {"settings": found["settings"] | {"seed": 7}})
     with pytest.raises(DataError, match=r"manifest\.json was made with settings"):
+        report(fresh)
+
+
+@pytest.mark.parametrize("what", ["base", "problems"])
+def test_report_refuses_a_checkpoint_of_another_base_or_other_problems(fresh: Plan, what: str) -> None:
+    manifest = fresh.weights(fresh.policy(STEP2))
+    write_json(manifest, json.loads(manifest.read_text()) | {what: "0" * 12})
+    with pytest.raises(DataError, match=f"manifest.json was made with {what} 000"):
+        report(fresh)
+
+
+def test_report_refuses_what_was_made_of_a_base_of_before(fresh: Plan) -> None:
+    """Its weights, or only its config or tokenizer, are others now."""
+    manifest = fresh.model("base-model")
+    write_json(manifest, json.loads(manifest.read_text()) | {"content": "0" * 12})
+    with pytest.raises(DataError, match=r"was made with model .*, expected 000000000000"):
         report(fresh)
 
 

@@ -16,7 +16,8 @@ from expected import CORRECT, one
 from hostile import HOSTILE, hostile_page
 
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.claims import ClaimVerdict, judge, ledger, load_claims, read_tables
+from boundary_bench.claims.claim import load_claims
+from boundary_bench.claims.verdicts import ClaimVerdict, judge, ledger
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.figures.style import sampled, settings
@@ -26,7 +27,8 @@ from boundary_bench.report.page.answer import answers, largest_decided
 from boundary_bench.report.page.ledger import entries, short
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.statistics.intervals import METHODS
+from boundary_bench.statistics.intervals import INTERVAL
+from boundary_bench.tables.reading import read_tables
 from results import N, make_tree, run_stages
 
 SECTIONS = (
@@ -96,21 +98,21 @@ def test_every_panel_says_how_to_read_it_and_what_it_depends_on(finished: Plan, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "intervals", "design"),
+    ("changes", "design"),
     [
-        ({}, "jeffreys", "n = 4, 8 samples a problem, until 3 are correct"),
-        ({"analysis": {"resamples": 100, "interval": "bca", "level": 0.9}}, "bca", ""),
-        ({"sampling": {"n_max": N, "stop_after": None}}, "jeffreys", "n = 8 samples a problem"),
+        ({}, "n = 4, 8 samples a problem, until 3 are correct"),
+        ({"analysis": {"resamples": 100, "level": 0.9}}, ""),
+        ({"sampling": {"n_max": N, "stop_after": None}}, "n = 8 samples a problem"),
     ],
 )
 def test_page_names_intervals_design_and_limits(
-    tmp_path: Path, changes: dict[str, dict[str, object]], intervals: str, design: str
+    tmp_path: Path, changes: dict[str, dict[str, object]], design: str
 ) -> None:
     one_run = {"algorithms": ["grpo"], "seeds": [0], "benchmarks": {"countdown": {}}}
     plan = make_tree(tmp_path, **one_run, **changes)
     run_stages(plan)
     text = unescape((plan.root / "report.html").read_text())
-    assert f"{100 * plan.study.analysis.level:g} % intervals over {METHODS[intervals]}" in text
+    assert f"{100 * plan.study.analysis.level:g} % intervals over {INTERVAL}" in text
     assert design in sampled(plan) and sampled(plan) in text
     stated = [*(limit.text for limit in limits(plan)), *power(plan, collect(plan))]
     assert len(stated) >= 5 and all(f"<li>{limit}</li>" in text for limit in stated)

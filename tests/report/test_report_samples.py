@@ -16,8 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_pages import made_up
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import GROUP_ROWS, write_table
@@ -38,7 +36,7 @@ from boundary_bench.report.page.stored import SAMPLES_EACH, files_here, read_sho
 from boundary_bench.report.tables import collect
 from boundary_bench.samples.store import SAMPLES, SampleStore
 from boundary_bench.statistics.posterior import Counts
-from results import FIRST, PROBLEMS, N, copied, make_tree, rewrite
+from results import FIRST, PROBLEMS, N, analyse, copied, make_tree, rewrite
 
 RUN = "base-model--grpo--seed0"
 LAST = f"{RUN}--step4"
@@ -54,17 +52,10 @@ def tree(folder: Path, **changes: Any) -> Plan:
     return make_tree(folder, **{"correct": correct, **ONE, **changes})
 
 
-def run_measures(plan: Plan) -> None:
-    for policy in plan.policies:
-        measure(plan, policy, "countdown")
-    for run in plan.runs:
-        compare(plan, run, "countdown")
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     plan = tree(tmp_path_factory.mktemp("made"))
-    run_measures(plan)
+    analyse(plan)
     return plan
 
 
@@ -246,7 +237,7 @@ def test_disputed_samples_are_shown_with_what_the_other_grader_says(
     kind = replace(plan.problem_sets["countdown"].kind, second=lenient)
     sets = {"countdown": replace(plan.problem_sets["countdown"], kind=kind)}
     monkeypatch.setitem(vars(plan), "problem_sets", plan.problem_sets | sets)
-    run_measures(plan)
+    analyse(plan)
     data = data_of(plan)
     (group,) = data["groups"]
     kinds = {case["problem"]: case["seeds"][0]["kinds"] for case in group["cases"]}
@@ -302,7 +293,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         plan.policy(LAST),
         lambda row: row | {"response": HOSTILE if row["sample"] else "y" * 1_000_000, "answer": HOSTILE, **number},
     )
-    run_measures(plan)
+    analyse(plan)
     return plan
 
 
@@ -325,7 +316,7 @@ def test_hostile_texts_are_short_on_the_page_and_whole_in_the_archive(hostile: P
 
 def test_a_prompt_is_shown_as_it_was_sent(tmp_path: Path) -> None:
     plan = tree(tmp_path, models={"base-model": {"path": "nowhere", "template": "simple"}})
-    run_measures(plan)
+    analyse(plan)
     problems = data_of(plan)["problems"]["base-model/countdown"]
     assert problems["of"][PROBLEMS[0].id]["prompt"].startswith(f"Question:\n{PROBLEMS[0].prompt}\nAnswer:\n")
     assert (problems["template"], problems["chat"]) == ("simple", False)

@@ -15,10 +15,10 @@ from workflow import shipped, write_study
 
 from boundary_bench.commands import main
 from boundary_bench.core.errors import StudyError
-from boundary_bench.plan import TRAINING_SET, make_plan
+from boundary_bench.plan import TRAINING_SET, Plan, make_plan
+from boundary_bench.plan.stages import settings
 from boundary_bench.statistics.design import Design
 from boundary_bench.study.file import SHIPPED, load_study, schema
-from boundary_bench.study.policies import Run
 from boundary_bench.study.study import Study
 
 STUDIES = sorted(SHIPPED.glob("*.yaml"))
@@ -75,17 +75,17 @@ def test_paper_scale_studies_name_commits_and_fit_the_context(name: str) -> None
 
 
 def test_updates_per_rollout_of_an_algorithm_is_that_of_a_study(smoke: dict[str, Any], tmp_path: Path) -> None:
-    def settings(name: str) -> Any:
+    def found(name: str) -> Any:
         plan = make_plan(str(write(tmp_path, smoke)))
-        return plan.train_settings(Run("countdown-base", name, 0))
+        return settings(plan, "train", f"countdown-base--{name}--seed0", 2)
 
-    usual = settings("grpo")
+    usual = found("grpo")
     smoke["algorithms"] = {"grpo": {}, "on": {"like": "grpo", "updates_per_rollout": 1}}
-    assert settings("grpo") == usual
-    own = settings("on")
-    assert own != usual and own["objective"] == usual["objective"]
+    assert found("grpo") == usual
+    own = found("on")
+    assert own != usual and own["algorithm"] == usual["algorithm"]
     smoke["training"]["updates_per_rollout"] = 1
-    assert settings("grpo") == own, "so that an arm keeps its runs where it becomes a study"
+    assert found("grpo") == own, "so that an arm keeps its runs where it becomes a study"
 
 
 def test_the_schema_file_is_the_schema_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +117,11 @@ def test_values_of_k_are_powers_of_two_up_to_n_unless_given(smoke: dict[str, Any
     assert Study.model_validate(smoke).ks == [1, 10, 64]
 
 
+def sampled(plan: Plan) -> Any:
+    """What the samples of the base are named by."""
+    return settings(plan, "sample", "countdown-base", "countdown", 1)
+
+
 def designed(study: dict[str, Any], folder: Path, **sampling: Any) -> Design:
     """The design of a study with these keys of ``sampling``."""
     study["sampling"] = sampling
@@ -131,41 +136,41 @@ def test_rounds_double_unless_given(smoke: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_how_many_samples_and_in_which_files_is_no_identity_of_a_sample(smoke: dict[str, Any], tmp_path: Path) -> None:
-    def settings(**sampling: Any) -> tuple[Any, Any]:
+    def found(**sampling: Any) -> tuple[Any, Any]:
         smoke["sampling"] = sampling
         plan = make_plan(str(write(tmp_path, smoke)))
-        return plan.sample_settings("countdown", "countdown-base"), plan.analysis_settings("measure")
+        return sampled(plan), settings(plan, "measure", "countdown-base", "countdown")
 
-    sample, measure = settings()
+    sample, measure = found()
     for design in ({"n_max": 2048}, {"stop_after": 5}, {"stop_after": None}, {"rounds": [512, 1024]}):
-        assert settings(**design)[0] == sample and settings(**design)[1] != measure, design
-    assert settings(block=7) == (sample, measure)
-    assert settings(temperature=0.5)[0] != sample and settings(batch=7)[0] != sample
-    assert settings(python="python3", device="cuda")[0] == sample
-    assert measure["design"] == {"rounds": [64, 128, 256, 512, 1024], "stop_after": 32} and measure["margin"] == 0.05
+        assert found(**design)[0] == sample and found(**design)[1] != measure, design
+    assert found(block=7) == (sample, measure)
+    assert found(temperature=0.5)[0] != sample and found(batch=7)[0] != sample
+    assert found(python="python3", device="cuda")[0] == sample
+    design = {"rounds": [64, 128, 256, 512, 1024], "stop_after": 32, "unscored": ["timeout"]}
+    assert measure["design"] == design and "margin" not in measure, "it is at its default"
 
 
 def test_verdicts_that_count_as_missing_are_part_of_the_design_alone(smoke: dict[str, Any], tmp_path: Path) -> None:
     usual = make_plan(str(write(tmp_path, smoke)))
     smoke["sampling"] |= {"unscored": ["timeout", "truncated"]}
     other = make_plan(str(write(tmp_path, smoke)))
-    assert usual.design.unscored == ("timeout",) and "unscored" not in usual.design_settings
+    assert usual.design.unscored == ("timeout",) and usual.design_settings["unscored"] == ["timeout"]
     assert other.design.unscored == ("timeout", "truncated")
     assert other.design_settings == usual.design_settings | {"unscored": ["timeout", "truncated"]}
-    model = next(iter(smoke["models"]))
-    assert other.sample_settings("countdown", model) == usual.sample_settings("countdown", model)
+    assert sampled(other) == sampled(usual)
 
 
 def test_what_vllm_computes_is_identity_and_how_it_is_run_is_none(smoke: dict[str, Any], tmp_path: Path) -> None:
-    def settings(batch: int = 1024, **vllm: Any) -> Any:
+    def found(batch: int = 1024, **vllm: Any) -> Any:
         smoke["sampling"] = {"n_max": 64, "engine": "vllm", "batch": batch, "vllm": vllm}
-        return make_plan(str(write(tmp_path, smoke))).sample_settings("countdown", "countdown-base")
+        return sampled(make_plan(str(write(tmp_path, smoke))))
 
-    sample = settings()
+    sample = found()
     execution = {"tensor_parallel": 2, "max_num_seqs": 8, "enforce_eager": True, "kv_cache_gib": 2.0}
-    assert settings(batch=7, gpu_memory_utilization=0.5, **execution) == sample
-    assert settings(dtype="bfloat16") != sample and settings(max_model_len=128) != sample
-    assert sample["sampling"]["drawing"] == 2, "samples of vLLM's own generators are others"
+    assert found(batch=7, gpu_memory_utilization=0.5, **execution) == sample
+    assert found(dtype="bfloat16") != sample and found(max_model_len=128) != sample
+    assert sample["sampling"]["engine_version"] == 2, "samples of vLLM's own generators are others"
 
 
 def test_the_python_that_samples_is_looked_for_at_once(smoke: dict[str, Any], tmp_path: Path) -> None:

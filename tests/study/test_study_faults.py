@@ -275,7 +275,7 @@ def test_a_package_without_its_repository_says_that_it_has_no_studies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("boundary_bench.study.file.SHIPPED", tmp_path)
-    assert main(["plan", "quickstart"]) == EXIT_USER_ERROR
+    assert main(["forecast", "quickstart"]) == EXIT_USER_ERROR
     assert "installed without its repository" in capsys.readouterr().err
 
 

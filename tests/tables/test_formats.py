@@ -12,13 +12,11 @@ from expected import ONE_RUN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boundary_bench.analysis.compare import compare
-from boundary_bench.analysis.measure import measure
 from boundary_bench.plan import Plan
 from boundary_bench.report.paper import paper_tables
 from boundary_bench.report.tables import collect
 from boundary_bench.tables.formats import Pivot, latex, latex_text, markdown
-from results import HOSTILE, make_tree, run_stages
+from results import HOSTILE, analyse, make_tree, run_stages
 
 NASTY = (
     "\\end{tabular}\\input{/etc/passwd} & % $x^2 # _ { } ~ ^ < > | \" ` '' -- \N{DOWNWARDS ARROW} é\n\r\t\0 \\\\[9cm] *"
@@ -101,11 +99,7 @@ def test_no_two_models_and_benchmarks_share_a_label(tmp_path: Path) -> None:
     models = {name: {"path": "nowhere"} for name in ("m", "m-c")}
     benchmarks = {name: {"kind": "countdown"} for name in ("c-one", "one")}
     plan = make_tree(tmp_path, **ONE_RUN | {"models": models, "benchmarks": benchmarks})
-    for benchmark in benchmarks:
-        for policy in plan.policies:
-            measure(plan, policy, benchmark)
-        for run in plan.runs:
-            compare(plan, run, benchmark)
+    analyse(plan)
     titles = {pivot.title for pivot in paper_tables(plan, collect(plan))["boundary"].values()}
     assert len(titles) == 4, "m on c-one is not m-c on one"
 

@@ -223,7 +223,7 @@ def test_a_disk_that_fills_up_costs_no_saved_step(place: Place, tmp_path: Path) 
         shutil.copytree(place.root / "models", disk / STUDY / "models")
         shutil.copytree(place.root / "store" / "models", disk / STUDY / "store" / "models")
         process = place.train(GRPO_N, 3, "--results", str(disk))
-        eventually(lambda: list(disk.glob("*/store/runs/*/openrlhf/*.log")), process)
+        eventually(lambda: list(disk.glob("*/store/train/*/openrlhf/*.log")), process)
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(bytes(free - (2 << 20)))
         said = process.communicate()[0]
@@ -233,7 +233,7 @@ def test_a_disk_that_fills_up_costs_no_saved_step(place: Place, tmp_path: Path) 
         again = place.train(GRPO_N, 3, "--results", str(disk))
         said = again.communicate()[0]
         assert again.returncode == 0, said
-        log = next(disk.glob("*/store/runs/*/steps.jsonl")).read_text().splitlines()
+        log = next(disk.glob("*/store/train/*/steps.jsonl")).read_text().splitlines()
         assert [json.loads(line)["step"] for line in log] == [1, 2, 3]
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -63,11 +63,19 @@ def test_every_stage_runs_and_says_so_where_it_should(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     plan = make_plan(f"{HOSTILE}.yaml", Path(HOSTILE))
     found = jobs(plan)
-    assert {job.stage for job in found} >= {"prepare", "overlap", "pretrain", "train", "sample", "measure", "probe"}
+    assert {job.stage.name for job in found} >= {
+        "prepare",
+        "overlap",
+        "pretrain",
+        "train",
+        "sample",
+        "measure",
+        "probe",
+    }
     for job in found:
         # a measure has nothing to say of one grader; of every attempt there is a line
         assert job.log.is_file() and job.log.with_suffix(".history").stat().st_size > 0, job.name
-        assert job.log.stat().st_size > 0 or job.stage in ("measure", "compare"), job.name
+        assert job.log.stat().st_size > 0 or job.stage.name in ("measure", "compare"), job.name
     assert "Nothing to be done" in snakemake(tmp_path, "-n", *arguments).stdout
 
 
@@ -109,4 +117,4 @@ def test_other_paths_that_snakemake_cannot_carry_are_refused(name: str, tmp_path
     study = write_study(tmp_path / "study.yaml", STUDY | {"benchmarks": {"countdown": {"data": f"{name}.jsonl"}}})
     with pytest.raises(StudyError, match=rf"benchmarks\.countdown\.data: found {odd} in"):
         make_plan(str(study), tmp_path)
-    assert main(["plan", str(study), "--results", str(tmp_path / name)]) == 2
+    assert main(["forecast", str(study), "--results", str(tmp_path / name)]) == 2

@@ -59,7 +59,7 @@ def folder(prepared: Path, tmp_path: Path) -> Path:
 
 def trained(folder: Path) -> tuple[list[dict[str, float]], str]:
     """The step log without its clock, and the hash of the last weights."""
-    (store,) = (folder / "results/mini/store/runs").iterdir()
+    (store,) = (folder / "results/mini/store/train").iterdir()
     rows = [json.loads(line) for line in (store / "steps.jsonl").read_text().splitlines()]
     weights = (store / "step-000020" / "model.safetensors").read_bytes()
     kept = [{key: value for key, value in row.items() if not key.startswith("seconds")} for row in rows]
@@ -172,7 +172,7 @@ def test_sampling_by_sigterm_keeps_whole_blocks(folder: Path) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode in (0, 85)
-    (store,) = (folder / "results/mini/store/samples").iterdir()
+    (store,) = (folder / "results/mini/store/sample").iterdir()
     assert not list(store.glob(".*.tmp")) and (store / "block-000064-000096.parquet").exists()
 
 
@@ -210,7 +210,7 @@ def test_shards_sample_side_by_side_and_another_number_of_them_draws_nothing(und
     done = snakemake(copy, "-q", "--config", "study=mini.yaml")
     assert done.returncode == 0, done.stdout
     assert tables(copy / "results/mini") == before and sampled(copy) == files
-    for name in ("store/samples", "samples"):
+    for name in ("store/sample", "samples"):
         shutil.rmtree(copy / "results/mini" / name)
     done = snakemake(copy, "-q", "--config", "study=mini.yaml")
     assert done.returncode == 0, done.stdout
@@ -225,7 +225,7 @@ def test_shards_sample_side_by_side_and_another_number_of_them_draws_nothing(und
 def test_a_torn_block_is_drawn_again_and_a_torn_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) -> None:
     shutil.copytree(undisturbed, tmp_path / "copy")
     store = tmp_path / "copy/results/mini/store"
-    block = next(store.glob("samples/base--countdown*/block-000096-000128.parquet"))
+    block = next(store.glob("sample/base--countdown*/block-000096-000128.parquet"))
     block.write_bytes(block.read_bytes()[:-100])
     process = stage(tmp_path / "copy", "measure", "mini.yaml", "--policy", "base", "--benchmark", "countdown")
     text = process.communicate()[0]
@@ -233,7 +233,7 @@ def test_a_torn_block_is_drawn_again_and_a_torn_checkpoint_is_refused(undisturbe
     text = finish(stage(tmp_path / "copy", *SAMPLE))
     assert "block-000096-000128.parquet.torn-" in text and "its samples are drawn again" in text
     finish(stage(tmp_path / "copy", "measure", "mini.yaml", "--policy", "base", "--benchmark", "countdown"))
-    weights = next(store.glob("runs/*/step-000020/model.safetensors"))
+    weights = next(store.glob("train/*/step-000020/model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-8])
     process = stage(tmp_path / "copy", "sample", "mini.yaml", "--policy", f"{RUN}--step20", "--benchmark", "countdown")
     text = process.communicate()[0]

@@ -7,7 +7,7 @@ import csv
 import json
 import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from workflow import REPOSITORY, planned, shipped, snakemake, tables, write_stud
 
 from boundary_bench.operations import forecast
 from boundary_bench.plan import make_plan
-from boundary_bench.plan.jobs import report_files
+from boundary_bench.plan.jobs import jobs as every_job
+from boundary_bench.plan.outputs import report_files
 
 SMOKE = ("--config", "study=smoke")
 
@@ -58,8 +59,8 @@ def test_every_shipped_study_plans(study: str, tmp_path: Path) -> None:
     assert jobs["train"] == runs * len(content["training"]["segments"])
     assert jobs["measure"] == policies * len(content["benchmarks"])
     assert jobs["sample"] == jobs["measure"] * content["sampling"].get("shards", 1)
-    stages = forecast.jobs(make_plan(study, tmp_path / "results"))
-    assert jobs == {**stages, "all": 1, "total": sum(stages.values()) + 1}, "what `boundary-bench plan` says"
+    stages = Counter(job.stage.name for job in every_job(make_plan(study, tmp_path / "results")))
+    assert jobs == {**stages, "all": 1, "total": sum(stages.values()) + 1}, "what `boundary-bench forecast` says"
 
 
 def test_the_longest_chain_of_jobs_is_that_of_the_graph(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_the_longest_chain_of_jobs_is_that_of_the_graph(tmp_path: Path) -> None:
         def length(job: str, after: dict[str, list[str]] = after) -> int:
             return 1 + max((length(other) for other in after.get(job, [])), default=0)
 
-        chain = forecast.chain(make_plan(study[1].removeprefix("study=")))
+        chain = forecast.chain(every_job(make_plan(study[1].removeprefix("study="))))
         assert len(after) > 10 and len(chain) == max(map(length, list(after))) - 1, "`all` is no job"
 
 
@@ -91,11 +92,11 @@ def test_the_forecast_holds_for_what_ran(smoke: Path, rows: dict[str, list[dict[
     assert model.sampled_tokens == pytest.approx(drawn * tokens, rel=0.1)
     store = smoke / "results/smoke/store"
     for name, pattern, within in [
-        ("checkpoints", "runs/*/step-*/*", 0.25),
-        ("trainer states", "runs/*/state/*/*", 0.25),
-        ("base model", "models/*/*/**/*", 0.25),
+        ("checkpoints", "train/*/step-*/*", 0.25),
+        ("trainer states", "train/*/state/*/*", 0.25),
+        ("base model", "pretrain/*/*/**/*", 0.25),
         # how alike the responses are, and so how small their files, is a matter of how a machine rounds in training
-        ("samples", "samples/*/*.parquet", 0.4),
+        ("samples", "sample/*/*.parquet", 0.4),
     ]:
         taken = sum(path.stat().st_size for path in store.glob(pattern) if path.is_file())
         assert model.disk[name] == pytest.approx(taken, rel=within), name
@@ -211,7 +212,7 @@ def test_another_training_setting_trains_every_segment_at_once(finished: Path) -
     done = snakemake(finished, "-q", *changed)
     assert done.returncode == 0, done.stdout
     assert planned(finished, *changed) == {}
-    assert len(list((finished / "results/smoke/store/runs").iterdir())) == 8, "the old runs are kept"
+    assert len(list((finished / "results/smoke/store/train").iterdir())) == 8, "the old runs are kept"
 
 
 def test_other_evaluated_steps_train_nothing(finished: Path) -> None:
@@ -220,7 +221,7 @@ def test_other_evaluated_steps_train_nothing(finished: Path) -> None:
 
 
 def test_raising_n_keeps_every_block(finished: Path) -> None:
-    store = finished / "results/smoke/store/samples"
+    store = finished / "results/smoke/store/sample"
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
     done = snakemake(finished, "-q", *variant(finished, sampling=shipped("smoke")["sampling"] | {"n_max": 128}))
     assert done.returncode == 0, done.stdout
@@ -249,12 +250,12 @@ def test_a_blank_in_a_rule_trains_nothing(finished: Path) -> None:
     assert ' train "$STUDY"' in text
     rule.write_text(text.replace(' train "$STUDY"', '  train "$STUDY"'))
     root = finished / "results/smoke"
-    weights = {path: path.stat().st_mtime_ns for path in root.glob("store/runs/**/*.safetensors")}
+    weights = {path: path.stat().st_mtime_ns for path in root.glob("store/train/**/*.safetensors")}
     before = tables(root)
     study = f"study={REPOSITORY / 'workflows/studies/smoke.yaml'}"
     done = snakemake(finished, "-q", "--config", study, snakefile=copy / "Snakefile")
     assert done.returncode == 0, done.stdout
-    assert {path: path.stat().st_mtime_ns for path in root.glob("store/runs/**/*.safetensors")} == weights
+    assert {path: path.stat().st_mtime_ns for path in root.glob("store/train/**/*.safetensors")} == weights
     assert tables(root) == before
 
 
@@ -336,7 +337,7 @@ def test_rules_in_the_local_folder_extend_the_workflow(smoke: Path, tmp_path: Pa
     copy = tmp_path / "repository"
     shutil.copytree(REPOSITORY / "workflows", copy / "workflows")
     shutil.copy(REPOSITORY / "Snakefile", copy)
-    model = next((smoke / "results/smoke/store/models").glob("*/model"))
+    model = next((smoke / "results/smoke/store/pretrain").glob("*/model"))
     (copy / "workflows/rules/local/mine.smk").write_text(EXTENSION.format(model=model))
     study = extended_study(tmp_path)
     done = snakemake(tmp_path, "-q", "--config", f"study={study}", snakefile=copy / "Snakefile")
@@ -346,7 +347,7 @@ def test_rules_in_the_local_folder_extend_the_workflow(smoke: Path, tmp_path: Pa
 
 def test_the_workflow_can_be_imported_as_a_module(smoke: Path, tmp_path: Path) -> None:
     study = extended_study(tmp_path)
-    model = next((smoke / "results/smoke/store/models").glob("*/model"))
+    model = next((smoke / "results/smoke/store/pretrain").glob("*/model"))
     importing = f"""
 module boundary:
     snakefile:

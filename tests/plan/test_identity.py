@@ -1,0 +1,487 @@
+"""What names a result: the settings that it depends on, and content; not where things are, nor how they run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workflow import shipped, write_study
+
+from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.benchmarks import KINDS
+from boundary_bench.benchmarks.base import Problem
+from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
+from boundary_bench.benchmarks.problem_file import content_of, read_prepared, write_problems
+from boundary_bench.commands import main
+from boundary_bench.core.provenance import fingerprint, path_sha256
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.stages import STAGES, fingerprints, identity, settings
+from boundary_bench.study.analysis import Analysis, Probe
+from boundary_bench.study.backends import OpenRLHF, Trl
+from boundary_bench.study.blocks import _EXECUTION, Block
+from boundary_bench.study.engines import Vllm
+from boundary_bench.study.sampling import DESIGN, Sampling
+from boundary_bench.study.study import Benchmark, Model
+from boundary_bench.study.training import OF_PROBLEMS, Pretrain, Training
+
+Prints = dict[str, dict[str, str]]
+BASE, RUN = "countdown-base", "countdown-base--mine--seed0"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+RUNS = {"train"}
+DRAWN, CONTINUED = {"sample"}, {"sample", "probe"}
+NUMBERS = {"measure", "compare", "report"}
+ROWS = '{"question": "a?", "answer": "1", "q": "b?", "prompt": [{"role": "user", "content": "c?"}], "gt": "2"}\n'
+
+
+def put(study: dict[str, Any], where: str, value: Any) -> None:
+    """Change one key, given by its path with dots; a block that is not there yet is made."""
+    *parents, last = where.split(".")
+    for parent in parents:
+        study = study.setdefault(parent, {})
+    study[last] = copy.deepcopy(value)
+
+
+@pytest.fixture
+def prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prints]:
+    """The fingerprints of the smoke study, with one algorithm and a probe, after changes of single keys."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+
+    def made(*changes: dict[str, Any]) -> Prints:
+        study = shipped("smoke") | {"algorithms": {"mine": {"like": "grpo"}}, "probe": {}}
+        for each in changes:
+            for where, value in each.items():
+                put(study, where, value)
+        return fingerprints(make_plan(str(write_study(tmp_path / "study.yaml", study))))
+
+    return made
+
+
+def moved(before: Prints, after: Prints) -> set[str]:
+    """The stages of which a result that both have is called otherwise."""
+    assert all(before[stage].keys() == after[stage].keys() for stage in before)
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+# every setting: what it names, or that it only says where and how something runs
+
+TRAINING, SAMPLING, ANALYSIS, MINE = "training.", "sampling.", "analysis.", "algorithms.mine."
+BENCHMARK, MODEL = "benchmarks.countdown.", f"models.{BASE}."
+PRETRAIN = f"{MODEL}pretrain."
+VLLM = {"sampling.engine": "vllm"}
+OPENRLHF = {"training.backend": "openrlhf", "training.device": "cuda", "training.openrlhf": {"gpus": 1}}
+TRL = {"training.backend": "trl", "training.device": "cuda"}
+KL = {f"{MINE}kl": "k1", f"{MINE}kl_coefficient": 0.1}
+#: Of every block: where it stands in the study; of its settings another value, the stages whose results it names, and
+#: where it needs some, the changes that it is a change from.
+CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
+    Training: (
+        TRAINING,
+        {
+            "backend": ("trl", RUNS),
+            "openrlhf": ({"gpus": 1, "flags": {"actor.adam.eps": 1e-6}}, RUNS, OPENRLHF),
+            "trl": ({"dtype": "bfloat16"}, RUNS, TRL),
+            # the training problems: named by content, and by how they are made until they are there
+            "benchmark": ("countdown-hard", {"prepare"}),
+            "options": ({"problems": {3: 7}}, {"prepare"}),
+            "data": ("rows.jsonl", {"prepare"}),
+            "columns": (
+                {"question": "q"},
+                {"prepare"},
+                {"training.benchmark": "qa-math", "training.options": {}, "training.data": "rows.jsonl"},
+            ),
+            "template": ("simple", RUNS),
+            "prompts": (8, RUNS),
+            "rollouts": (4, RUNS),
+            "updates_per_rollout": (1, RUNS),
+            "epochs": (2, RUNS),
+            "lr": (1e-4, RUNS),
+            "warmup": (2, RUNS),
+            "weight_decay": (0.1, RUNS),
+            "max_grad_norm": (0.5, RUNS),
+            "reward": ({"random": 0.5}, RUNS),
+            "temperature": (0.5, RUNS),
+            "max_tokens": (25, RUNS),
+            "segments": ([2, 4, 6], set()),
+            "state_every": (3, set()),
+            "device": ("cuda", set()),
+            "python": (sys.executable, set()),
+        },
+    ),
+    OpenRLHF: (
+        "training.openrlhf.",
+        {
+            "flags": ({"actor.adam.eps": 1e-6}, RUNS, OPENRLHF),
+            "nodes": (2, set(), OPENRLHF),
+            "gpus": (4, set(), OPENRLHF),
+            "engines": (1, set(), OPENRLHF),
+            "tensor_parallel": (2, set(), {**OPENRLHF, "training.openrlhf": {"gpus": 2}}),
+            "colocate": (False, set(), OPENRLHF),
+            "gpu_memory_utilization": (0.5, set(), OPENRLHF),
+            "zero_stage": (3, set(), OPENRLHF),
+            "micro_batch": (2, set(), OPENRLHF),
+            "gradient_checkpointing": (False, set(), OPENRLHF),
+            "adam_offload": (True, set(), OPENRLHF),
+            "attention": ("sdpa", set(), OPENRLHF),
+            "stall_minutes": (5, set(), OPENRLHF),
+            "mismatch": (0.5, set(), OPENRLHF),
+        },
+    ),
+    Trl: (
+        "training.trl.",
+        {
+            "dtype": ("bfloat16", RUNS, TRL),
+            "micro_batch": (4, set(), TRL),
+            "vllm": (True, set(), TRL),
+            "gpu_memory_utilization": (0.5, set(), TRL),
+            "gradient_checkpointing": (False, set(), TRL),
+        },
+    ),
+    Objective: (
+        MINE,
+        {
+            "advantage": ("centered", RUNS),
+            "std": ("population", RUNS),
+            "epsilon": (1e-5, RUNS),
+            "signs": ("negative", RUNS),
+            "others": ("drop", RUNS),
+            "ratio": ("sequence", RUNS),
+            "clip_low": (0.1, RUNS),
+            "clip_high": (0.3, RUNS),
+            "dual_clip": (3.0, RUNS),
+            "aggregation": ("sequence_mean", RUNS),
+            "constant_length": (24, RUNS, {f"{MINE}aggregation": "constant_length", f"{MINE}constant_length": 12}),
+            "kl": ("k2", RUNS, KL),
+            "kl_coefficient": (0.2, RUNS, KL),
+            "entropy_coefficient": (0.1, RUNS),
+        },
+    ),
+    Sampling: (
+        SAMPLING,
+        {
+            "engine": ("vllm", CONTINUED),
+            "vllm": ({"dtype": "bfloat16"}, CONTINUED, VLLM),
+            "n_max": (128, NUMBERS),
+            "stop_after": (None, NUMBERS),
+            "rounds": ([10, 64], NUMBERS),
+            "unscored": (["timeout", "truncated"], NUMBERS),
+            "batch": (7, CONTINUED),
+            "temperature": (0.5, DRAWN),
+            "top_p": (0.9, DRAWN),
+            "seed": (1, DRAWN),
+            "max_tokens": (25, CONTINUED),
+            "shards": (2, set()),
+            "block": (7, set()),
+            "device": ("cuda", set()),
+            "python": (sys.executable, set()),
+        },
+    ),
+    Vllm: (
+        "sampling.vllm.",
+        {
+            "dtype": ("bfloat16", CONTINUED, VLLM),
+            "max_model_len": (128, CONTINUED, VLLM),
+            "tensor_parallel": (2, set(), VLLM),
+            "gpu_memory_utilization": (0.5, set(), VLLM),
+            "kv_cache_gib": (2.0, set(), VLLM),
+            "max_num_seqs": (8, set(), VLLM),
+            "enforce_eager": (True, set(), VLLM),
+        },
+    ),
+    Analysis: (
+        ANALYSIS,
+        {
+            "level": (0.9, NUMBERS),
+            "resamples": (300, NUMBERS),
+            "ks": ([1, 64], NUMBERS),
+            "margin": (0.1, NUMBERS),
+            "seed": (1, NUMBERS),
+        },
+    ),
+    # what is continued with one fraction is kept where another is asked for; its rows are named by it
+    Probe: ("probe.", {"fractions": ([0.5], set())}),
+    Benchmark: (
+        BENCHMARK,
+        {
+            "kind": ("countdown-hard", {"prepare"}),
+            "split": ("dev", {"prepare"}),
+            "seed": (1, {"prepare"}),
+            "options": ({"problems": {3: 7}}, {"prepare"}),
+            "data": ("rows.jsonl", {"prepare"}, {BENCHMARK[:-1]: {"kind": "qa-math", "data": "other.jsonl"}}),
+            "columns": ({"question": "q"}, {"prepare"}, {BENCHMARK[:-1]: {"kind": "qa-math", "data": "rows.jsonl"}}),
+            "template": ("simple", DRAWN),
+            "graders": (["exact"], {"measure"}),
+        },
+    ),
+    Model: (
+        MODEL,
+        {
+            "pretrain": ({"benchmark": "countdown"}, {"pretrain"}),
+            "hub": ("a/b", {"pretrain"}, {MODEL[:-1]: {"hub": "a/a", "revision": COMMIT}}),
+            "revision": (COMMIT, {"pretrain"}, {MODEL[:-1]: {"hub": "a/b", "revision": COMMIT[::-1]}}),
+            "path": ("there", set(), {MODEL[:-1]: {"path": "here"}}),
+            "template": ("simple", {"train", "sample"}),
+        },
+    ),
+    Pretrain: (
+        PRETRAIN,
+        {
+            "benchmark": ("countdown-hard", {"pretrain"}),
+            "steps": (301, {"pretrain"}),
+            "batch": (65, {"pretrain"}),
+            "numbers": ({3: 1, 4: 1}, {"pretrain"}),
+            "architecture": ("qwen2", {"pretrain"}),
+            "hidden": (96, {"pretrain"}),
+            "layers": (3, {"pretrain"}),
+            "heads": (3, {"pretrain"}),
+            "lr_muon": (0.03, {"pretrain"}),
+            "lr_adamw": (0.02, {"pretrain"}),
+            "seed": (1, {"pretrain"}),
+        },
+    ),
+}
+EVERY = [(block, name) for block, (_, changes) in CHANGES.items() for name in changes]
+
+
+@pytest.mark.parametrize("block", CHANGES, ids=lambda block: block.__name__)
+def test_every_setting_names_a_result_or_only_executes(block: type[Block]) -> None:
+    """A new setting needs a place in ``CHANGES``: which results does it change?"""
+    _, changes = CHANGES[block]
+    assert changes.keys() == block.model_fields.keys()
+    executing = {name for name, field in block.model_fields.items() if _EXECUTION in field.metadata}
+    named = {name for name, (_, stages, *_) in changes.items() if stages}
+    by_content = {(Model, "path"), (Probe, "fractions")}
+    assert executing == {name for name in changes.keys() - named if (block, name) not in by_content}
+    assert set(OF_PROBLEMS) <= Training.model_fields.keys() and set(DESIGN) <= Sampling.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("block", "name"), EVERY, ids=lambda value: value if isinstance(value, str) else value.__name__
+)
+def test_a_setting_names_what_it_changes_and_nothing_else(
+    block: type[Block], name: str, prints: Callable[..., Prints]
+) -> None:
+    where, changes = CHANGES[block]
+    value, stages, *start = changes[name]
+    before, after = prints(*start), prints(*start, {f"{where}{name}": value})
+    assert moved(before, after) == stages
+    assert prints(*start) == before, "of the same study they are the same"
+
+
+def test_what_the_smoke_study_is_named_by() -> None:
+    """In words, so that what names results is read and not only compared."""
+    plan = make_plan("smoke")
+    design = {"rounds": [16, 32, 64], "stop_after": 8, "unscored": ["timeout"]}
+    analysis = {"design": design, "ks": [1, 2, 4, 8, 16, 32, 64], "resamples": 200}
+    pretrain = {"benchmark": "countdown", "steps": 300, "batch": 64, "numbers": {"3": 1.0}}
+    training = {"prompts": 4, "rollouts": 8, "lr": 0.001, "warmup": 1, "max_tokens": 24}
+    found = {
+        ("prepare", "training"): {"kind": ["countdown", 2], "split": "train", "options": {"problems": {"3": 60}}},
+        ("overlap", "countdown"): {},
+        ("pretrain", BASE): {"pretrain": {**pretrain, "hidden": 48, "layers": 2, "heads": 2}},
+        ("train", f"{BASE}--gspo-n--seed0", 4): {
+            "algorithm": {
+                "signs": "negative",
+                "ratio": "sequence",
+                "clip_low": 0.0003,
+                "clip_high": 0.0004,
+                "aggregation": "sequence_mean",
+            },
+            "seed": 0,
+            "training": training,
+            "backend_version": 1,
+        },
+        ("measure", BASE, "countdown"): {**analysis, "graders": [["countdown", 2]]},
+        ("compare", f"{BASE}--grpo--seed0", "countdown"): analysis,
+        ("report",): analysis,
+    }
+    for job, named in found.items():
+        told = settings(plan, *job)
+        assert {name: told[name] for name in named} == named and told["version"] == STAGES[job[0]].version, job
+        assert json.loads(json.dumps(told)) == told, "as it is read from a file again"
+
+
+# new settings, and versions
+
+
+def test_a_new_setting_at_its_default_names_no_result(prints: Callable[..., Prints], tmp_path: Path) -> None:
+    before = prints()
+
+    class MoreTraining(Training):
+        more: int = 3
+
+    class MoreSampling(Sampling):
+        more: int = 3
+
+    class MoreObjective(Objective):
+        more: int = 3
+
+    class MoreAnalysis(Analysis):
+        more: int = 3
+
+    plan = make_plan(str(tmp_path / "study.yaml"))
+
+    def more(made: type[Block], of: Block, **changes: Any) -> Block:
+        return made.model_validate({**of.model_dump(), **changes})
+
+    def changed(**changes: Any) -> Prints:
+        sampling = more(MoreSampling, plan.study.sampling, **changes)
+        analysis = more(MoreAnalysis, plan.study.analysis, **changes)
+        made = replace(plan, study=plan.study.model_copy(update={"sampling": sampling, "analysis": analysis}))
+        made.objectives["mine"] = more(MoreObjective, plan.objectives["mine"], **changes)
+        made.trainings["mine"] = more(MoreTraining, plan.trainings["mine"], **changes)
+        return fingerprints(made)
+
+    assert changed() == changed(more=3) == before
+    assert moved(before, changed(more=4)) == RUNS | CONTINUED | NUMBERS
+
+
+def test_a_new_option_of_a_kind_at_its_default_names_no_result(
+    prints: Callable[..., Prints], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class More(CountdownOptions):
+        more: int = 3
+
+    before = prints()
+    monkeypatch.setitem(KINDS, "countdown", replace(COUNTDOWN, options=More()))
+    assert prints() == prints({"benchmarks.countdown.options.more": 3}) == before
+    assert moved(before, prints({"benchmarks.countdown.options.more": 4})) == {"prepare"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_raised_version_names_the_results_of_its_stage_anew(
+    stage: str, prints: Callable[..., Prints], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prints()
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=STAGES[stage].version + 1))
+    assert moved(before, prints()) == {stage}
+
+
+# content, never paths
+
+
+QA = {"training.benchmark": "qa-math", "training.options": {}, BENCHMARK[:-1]: {"kind": "qa-math"}}
+
+
+def row(question: str, answer: str = "1") -> str:
+    return f'{{"question": "{question}", "answer": "{answer}"}}\n'
+
+
+def test_where_a_data_file_is_names_nothing_and_what_is_in_it_does(
+    prints: Callable[..., Prints], tmp_path: Path
+) -> None:
+    for place in ("training.data", f"{BENCHMARK}data"):
+        (tmp_path / "a.jsonl").write_text(row("a"))
+        rest = {f"{BENCHMARK}data": "rows.jsonl", "training.data": "rows.jsonl"}
+        before = prints(QA, rest, {place: "a.jsonl"})
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        (tmp_path / "a.jsonl").rename(tmp_path / "elsewhere/b.jsonl")
+        for path in ("elsewhere/b.jsonl", f"{tmp_path}/elsewhere/b.jsonl", "elsewhere/../elsewhere/b.jsonl"):
+            assert prints(QA, rest, {place: path}) == before
+        (tmp_path / "elsewhere/b.jsonl").write_text(row("b"))
+        other = prints(QA, rest, {place: "elsewhere/b.jsonl"})
+        assert moved(before, other) == {"prepare"}
+        name = "training" if place.startswith("training") else "countdown"
+        assert {each for each in before["prepare"] if before["prepare"][each] != other["prepare"][each]} == {name}
+
+
+def test_where_a_folder_of_data_is_names_nothing_and_what_is_in_it_does(
+    prints: Callable[..., Prints], tmp_path: Path
+) -> None:
+    (tmp_path / "a/deep").mkdir(parents=True)
+    (tmp_path / "a/test.jsonl").write_text(row("a"))
+    (tmp_path / "a/deep/more.jsonl").write_text(row("b"))
+
+    def found(folder: str) -> Prints:
+        return prints({BENCHMARK[:-1]: {"kind": "qa-math", "data": folder}})
+
+    before = found("a")
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    assert found("b") == found(f"{tmp_path}/b/") == before
+    (tmp_path / "b/.git").mkdir()
+    (tmp_path / "b/.git/HEAD").write_text("a clone has its history there")
+    (tmp_path / "b/.gitattributes").write_text("*.jsonl filter=lfs")
+    assert found("b") == before
+    for change in (
+        lambda: (tmp_path / "b/deep/more.jsonl").write_text(row("c")),
+        lambda: (tmp_path / "b/deep/more.jsonl").rename(tmp_path / "b/deep/less.jsonl"),
+        lambda: (tmp_path / "b/further.jsonl").write_text(""),
+    ):
+        before = found("b")
+        change()
+        assert moved(before, found("b")) == {"prepare"}
+
+
+def test_the_content_of_a_path_is_its_bytes_and_the_names_below_it(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    assert path_sha256(file) == ""
+    file.write_bytes(b"x")
+    found = path_sha256(file)
+    file.rename(tmp_path / "b")
+    assert path_sha256(tmp_path / "b") == found and path_sha256(tmp_path) != found
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert path_sha256(empty) not in ("", found)
+
+
+def test_a_data_file_that_is_not_there_is_not_the_kinds_own_data(prints: Callable[..., Prints]) -> None:
+    without = prints({BENCHMARK[:-1]: {"kind": "countdown"}})
+    gone = prints({BENCHMARK[:-1]: {"kind": "countdown", "data": "gone.jsonl"}})
+    assert moved(without, gone) == {"prepare"}
+
+
+def test_how_problems_are_graded_names_samples_and_runs(prints: Callable[..., Prints]) -> None:
+    """The same rows, so that the problems are the same: verdicts are stored with samples, and rewards train."""
+    data = {f"{BENCHMARK}data": "rows.jsonl", "training.data": "rows.jsonl"}
+    before = prints(QA, data)
+    benchmark = prints(QA, data, {f"{BENCHMARK}kind": "qa-numeric"})
+    assert moved(before, benchmark) >= {"prepare", "sample", "measure"} and not moved(before, benchmark) & RUNS
+    training = prints(QA, data, {"training.benchmark": "qa-numeric"})
+    assert moved(before, training) >= {"prepare", "train"} and not moved(before, training) & CONTINUED
+
+
+def test_a_raised_version_of_a_grader_names_samples_and_runs(
+    prints: Callable[..., Prints], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prints()
+    grader = replace(COUNTDOWN.grader, version=COUNTDOWN.grader.version + 1)
+    monkeypatch.setitem(KINDS, "countdown", replace(COUNTDOWN, grader=grader))
+    assert moved(before, prints()) >= {"train", "sample", "measure"}
+
+
+def test_problems_are_named_by_what_they_ask_in_their_order(tmp_path: Path) -> None:
+    problems = [Problem(question, "1", "1") for question in "abc"]
+    found = content_of(problems)
+    write_problems(tmp_path / "p.parquet", problems, "test", {"settings": {"of": "one"}})
+    _, facts = read_prepared(tmp_path / "p.parquet")
+    assert facts["content"] == found
+    assert content_of([Problem(each.prompt, "1", "other", "stratum", 0.5) for each in problems]) == found
+    assert content_of(problems[::-1]) != found != content_of(problems[:2])
+    assert content_of([*problems[:2], Problem("c", "2", "1")]) != found
+
+
+def test_a_moved_data_file_keeps_what_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole file, but for its record of who made it when."""
+    monkeypatch.chdir(tmp_path)
+
+    def made(data: str) -> tuple[Plan, dict[str, Any]]:
+        study = shipped("smoke") | {"benchmarks": {"mine": {"kind": "qa-math", "data": data}}}
+        plan = make_plan(str(write_study(tmp_path / "study.yaml", study)), tmp_path / "results")
+        assert main(["prepare", str(plan.path), "--results", str(plan.results), "--benchmark", "mine"]) == 0
+        return plan, read_prepared(plan.problems("mine"))[1]
+
+    (tmp_path / "a.jsonl").write_text(row("a") + row("b"))
+    _, before = made("a.jsonl")
+    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
+    plan, after = made("b.jsonl")
+    assert (after["settings"], after["content"]) == (before["settings"], before["content"])
+    assert fingerprint(after["settings"]) == identity(plan, "prepare", "mine")
+    (tmp_path / "b.jsonl").write_text(row("a") + row("c"))
+    assert made("b.jsonl")[1]["content"] != before["content"]
