@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.analysis.means import Boundary
+from boundary_bench.core.text import bare
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.style import GREY, footer, grid, heading, save, whose
 from boundary_bench.statistics.paired import ROUNDING
@@ -116,19 +117,13 @@ def _cells(axis: Any, curve: Boundary, limit: float) -> None:
         if unsure and abs(value) < 0.3 * limit:
             color = GREY
         place, weight = (BASE_GAP + i + 0.5, j + 0.5), "normal" if unsure else "bold"
-        axis.text(*place, _signed(value), ha="center", va="center", fontsize=8, color=color, weight=weight)
+        axis.text(*place, bare(f"{value:+.2f}"), ha="center", va="center", fontsize=8, color=color, weight=weight)
 
 
 def _rectangle(corner: tuple[float, float], **style: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle(corner, 1, 1, **style)
-
-
-def _signed(value: float) -> str:
-    """A difference in three characters: "-.12", "+.05", "0" where it rounds to nothing."""
-    text = f"{value:+.2f}"
-    return "0" if float(text) == 0 else text.replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}")
 
 
 def _outline(axis: Any, inside_SK: np.ndarray, first: float, style: str) -> None:

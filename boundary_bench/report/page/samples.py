@@ -6,7 +6,6 @@ Responses are read one after another and written to the archive; of a long one o
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.benchmarks.templates import QUESTION
 from boundary_bench.core.files import atomic
+from boundary_bench.core.text import rounded
 from boundary_bench.plan import Plan
 from boundary_bench.report.page.cases import CaseKind, RunChange, change, choose, most_of_kind, success_interval
 from boundary_bench.report.page.stored import SAMPLES_EACH, Dispute, Sample, disputes, files_here, read_shown
@@ -222,14 +222,12 @@ def _text(archive: zipfile.ZipFile, name: str) -> TextIOWrapper:
 
 def _write_line(text: TextIOWrapper, row: dict[str, Any]) -> None:
     """A row as a line of ASCII: no character in it can steer a terminal."""
-    text.write(json.dumps({name: _number(value) for name, value in row.items()}, allow_nan=False) + "\n")
+    cells = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
+    text.write(json.dumps(cells, allow_nan=False) + "\n")
 
 
-def _number(value: Any) -> Any:
-    """A float with six significant digits, None where it is not finite; anything else as it is."""
-    if not isinstance(value, float | np.floating):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return rounded(value, 6)
 
 
 def _page_data(plan: Plan, tables: Tables, found: Collected, limit: int) -> dict[str, Any]:
