@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -14,16 +15,17 @@ import pytest
 from claim_tables import TURNS, World
 from expected import CORRECT, one
 from hostile import HOSTILE, hostile_page
+from sample_pages import made_up
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.claims import ClaimVerdict, judge, ledger, load_claims, read_tables
+from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.figures.style import sampled, settings
 from boundary_bench.report.limits import limits, power
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers, largest_decided
-from boundary_bench.report.page.ledger import entries, short
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
@@ -201,26 +203,27 @@ def problem(i: int) -> Problem:
 # the ledger
 
 
-def test_the_ledger_shows_every_claim_and_every_number(tmp_path: Path) -> None:
+def test_the_ledger_shows_every_claim_and_every_number(finished: Plan, tmp_path: Path) -> None:
     folder = World(width=0.01, change={1: 0.2, 128: -0.2, 256: -0.2}, courses={"token entropy": TURNS}).write(tmp_path)
     judged = judge(load_claims(), read_tables(folder))
-    shown = entries(judged)
-    assert {entry.claim.id for entry in shown} == {claim.id for claim in load_claims()}
-    assert {entry.verdict for entry in shown} == set(ClaimVerdict)
-    places = [list(ClaimVerdict).index(entry.verdict) for entry in shown]
+    page.write(replace(finished, results=tmp_path), collect(finished), {}, judged, made_up())
+    text = unescape((tmp_path / "toy" / "report.html").read_text())
+    rows = {name: row for name, row in re.findall(r'id="claim-([^"]*)">(.*?)</details>', text, re.DOTALL)}
+    claims = {each.claim.id: each for each in judged.claims}
+    assert {each.verdict for each in judged.claims} == set(ClaimVerdict) and rows.keys() == claims.keys()
+    places = [list(ClaimVerdict).index(claims[name].verdict) for name in rows]
     assert places == sorted(places)
-    for entry in shown:
-        (source,) = [each for each in judged.claims if each.claim is entry.claim]
-        tested = [finding for finding in source.findings if finding.evidence]
-        assert [found.verdict for found in entry.found] == [finding.verdict for finding in tested]
-        assert len(entry.rules) == len(entry.claim.parts)
-        assert bool(entry.found) or bool(entry.missing)
-    (crossed,) = [entry for entry in shown if entry.claim.id == "yue-above-at-1-below-at-large-k"]
-    assert crossed.verdict == ClaimVerdict.SUPPORTED and crossed.counts == [(ClaimVerdict.SUPPORTED, 5)]
-    once, many = crossed.found[0].lines
-    assert (once.estimate, once.interval, many.estimate) == (".2", "[.19, .21]", "\N{MINUS SIGN}.2")
-    assert many.place == "differences.csv: base grpo seed 0 step 2000 countdown, all, k 256"
-    assert crossed.rules[1][0] == "differences.csv: difference, k = 256 below 0"
+    for name, row in rows.items():
+        each = claims[name]
+        assert all(part.rule in row and part.reason in row for part in each.claim.parts)
+        assert all(f"Missing {what}." in row for what in each.missing)
+        assert all(f"Missing in {count} run" in row and note in row for note, count in each.lacking.items())
+        assert row.count('<tr class="number">') == sum(len(finding.evidence) for finding in each.tested)
+        assert each.tested or each.missing or each.lacking
+    crossed = " ".join(re.sub("<.*?>", " ", rows["yue-above-at-1-below-at-large-k"]).split())
+    assert "grpo, seed 0, countdown .2 [.19, .21] [" in crossed and " \N{MINUS SIGN}.2 [" in crossed
+    assert "(differences.csv: base grpo seed 0 step 2000 countdown, all, k 256)" in crossed
+    assert "Rule: differences.csv: difference, k = 256 below 0." in crossed
 
 
 def test_the_page_holds_the_ledger_of_its_tables(finished: Plan, text: str) -> None:
@@ -234,9 +237,11 @@ def test_the_page_holds_the_ledger_of_its_tables(finished: Plan, text: str) -> N
         assert all(finding.note in row for finding in judged.findings)
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.12345, ".123"), (-0.5, "\N{MINUS SIGN}.5"), (10.0, "10"), (1e-9, "0")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.12345, ".123"), (-0.5, "\N{MINUS SIGN}.5"), (10.0, "10"), (10.5, "10.5"), (1e-9, "0")]
+)
 def test_numbers_are_short(value: float, words: str) -> None:
-    assert short(value) == words
+    assert small(value) == words
 
 
 # sealed

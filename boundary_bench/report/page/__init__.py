@@ -13,19 +13,26 @@ from typing import Any
 import yaml
 
 from boundary_bench import __version__
-from boundary_bench.claims.verdicts import Ledger
+from boundary_bench.claims.verdicts import ClaimVerdict, Ledger
 from boundary_bench.core.files import write_text
+from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.style import sampled, settings
 from boundary_bench.report.limits import left_out, limits, power
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers
-from boundary_bench.report.page.ledger import SIGNS, entries
 from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.tables import Tables, record
 from boundary_bench.statistics.intervals import METHODS
 
 ASSETS = Path(__file__).parent / "assets"
+#: A sign for every verdict, for those who do not see its colour; in the order of the ledger.
+SIGNS = {
+    ClaimVerdict.SUPPORTED: "\N{CHECK MARK}",
+    ClaimVerdict.CONTRADICTED: "\N{MULTIPLICATION X}",
+    ClaimVerdict.UNDECIDED: "?",
+    ClaimVerdict.NOT_TESTABLE: "\N{EN DASH}",
+}
 #: What the page runs, in this order.
 SCRIPTS = (
     "vendor/d3-7.9.2.min.js",
@@ -116,6 +123,7 @@ def write(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["small"] = small
     scripts = [asset(name) for name in SCRIPTS]
     source = record(plan, tables)
     blocks = {**panels.blocks(plan, tables), "data-samples": samples}
@@ -129,7 +137,6 @@ def write(
         panels=PANELS,
         answers=answers(plan, tables.boundaries),
         ledger=ledger,
-        entries=entries(ledger),
         signs=SIGNS,
         limits=[*left_out(tables), *limits(plan)],
         power=power(plan, tables),
