@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ from sample_pages import made_up
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.claims import ClaimVerdict, judge, ledger, load_claims, read_tables
-from boundary_bench.core.text import small
+from boundary_bench.core.text import rounded, small
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.figures.style import sampled, settings
-from boundary_bench.report.limits import limits, power
+from boundary_bench.report.limits import limits
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers, largest_decided
+from boundary_bench.report.page.panels import PANELS
+from boundary_bench.report.page.power import power
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import METHODS
@@ -33,14 +36,13 @@ from results import N, make_tree, run_stages
 
 SECTIONS = (
     "ledger",
-    "boundary_map",
-    *(panel.id for panel in page.PANELS),
+    *(panel.id for panel in PANELS),
     "limits",
     "tables",
     "settings",
     "provenance",
 )
-OURS = [name for name in page.SCRIPTS if not name.startswith("vendor/")]
+OURS = sorted(file.name for file in page.ASSETS.glob("*.js"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def text(finished: Plan) -> str:
     return (finished.root / "report.html").read_text()
 
 
-def block(text: str, name: str) -> object:
+def block(text: str, name: str) -> Any:
     """What the page embeds under an id."""
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)
     assert found
@@ -92,8 +94,8 @@ def test_page_says_where_the_figures_are_without_scripts(finished: Plan, text: s
 
 def test_every_panel_says_how_to_read_it_and_what_it_depends_on(finished: Plan, text: str) -> None:
     line = " · ".join(settings(finished))
-    assert unescape(text).count(line) == len(page.PANELS) + 1
-    for panel in page.PANELS:
+    assert unescape(text).count(line) == len(PANELS)
+    for panel in PANELS:
         assert panel.reading in unescape(text) and panel.reading.endswith(".")
 
 
@@ -139,9 +141,9 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
         drawn = [course["checkpoints"][i]["difference"] for course in seeds]
         for j, k in enumerate(plan.study.ks):
             rows = [one(tables.differences, seed=seed, step=step, stratum="all", k=k) for seed in (0, 1)]
-            assert [each["estimate"][j] for each in drawn] == [panels.rounded(row["difference"]) for row in rows]
+            assert [each["estimate"][j] for each in drawn] == [rounded(row["difference"], 5) for row in rows]
             for key, column in columns.items():
-                assert drawn[0][key][j] == panels.rounded(rows[0][column])
+                assert drawn[0][key][j] == rounded(rows[0][column], 5)
             at_both = np.mean([float(row["difference"]) for row in rows])
             assert mean["checkpoints"][i]["difference"]["estimate"][j] == pytest.approx(at_both, abs=1e-5)
         assert drawn[0] != drawn[1]
@@ -150,7 +152,7 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
 def test_one_seed_is_embedded_once(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, algorithms=["grpo"], seeds=[0], benchmarks={"countdown": {}})
     run_stages(plan)
-    (view,) = block((plan.root / "report.html").read_text(), "data-curves")
+    (view,) = block((plan.root / "report.html").read_text(), "data-panels")["curves"]
     assert [course["seed"] for course in view["courses"]] == [""]
 
 
@@ -244,12 +246,17 @@ def test_numbers_are_short(value: float, words: str) -> None:
     assert small(value) == words
 
 
+def test_every_panel_has_its_function_and_no_other() -> None:
+    found = [name for script in page.scripts() for name in re.findall(r"^panels\.(\w+) = ", script, re.MULTILINE)]
+    assert sorted(found) == sorted(panel.id for panel in PANELS)
+
+
 # sealed
 
 
 def test_page_runs_its_own_scripts_and_asks_for_nothing(text: str) -> None:
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    assert scripts == [page.asset(name) for name in page.SCRIPTS]
+    assert scripts == page.scripts()
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     allowed = unescape(policy).split("script-src ")[1].split()
     assert allowed == [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
@@ -290,10 +297,10 @@ def test_embedded_data_refuses_what_is_no_json() -> None:
 
 def test_hostile_text_is_escaped_wherever_it_ends_up(finished: Plan, tmp_path: Path) -> None:
     text = hostile_page(finished, tmp_path).read_text()
-    scripts = [page.asset(name) for name in page.SCRIPTS]
+    scripts = page.scripts()
     assert re.findall(r"<script>(.*?)</script>", text, re.DOTALL) == scripts
     for script in scripts:
         text = text.replace(script, "")
-    assert text.count("<script") == text.count("</script>") == len(scripts) + 6
+    assert text.count("<script") == text.count("</script>") == len(scripts) + 3
     assert text.count("</style>") == 1 and "<img" not in text and "<b onclick" not in text
     assert unescape(text).count(HOSTILE) > 20
