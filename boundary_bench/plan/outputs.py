@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import figures
 
 MEASURE_FILES = ("problems.parquet", "pass_at_k.csv", "cover.csv", "summary.csv", "graders.csv", "disagreements.csv")
 PROBE_FILES = ("problems.parquet", "contamination.csv")
@@ -16,20 +16,6 @@ TABLES += ("stages", "graders", "problems", "training", "ours_vs_published")
 PAPER = ("pass_at_k", "boundary", "ours_vs_published")
 
 
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure of the report: what it shows, of which model, and on which benchmark; None is all of them.
-
-    Attributes:
-        stem: its file's name without the ending.
-    """
-
-    kind: str
-    model: str
-    benchmark: str | None
-    stem: str
-
-
 def report_files(plan: Plan) -> list[Path]:
     """All that the report stage writes: the page, the tables with where they come from, the figures."""
     tables = [*TABLES, "contamination"] if plan.probes else TABLES
@@ -38,16 +24,3 @@ def report_files(plan: Plan) -> list[Path]:
     stems = [figure.stem for figure in figures(plan)]
     files += ["tables/provenance.json", *(f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png"))]
     return [plan.root / file for file in files]
-
-
-def figures(plan: Plan) -> list[FigureFile]:
-    """The figures of a study: boundary maps first, then curves, then dynamics."""
-    models = plan.study.models
-    suffixes = {model: f"-{model}" if len(models) > 1 else "" for model in models}
-    places = [(model, benchmark) for model in models for benchmark in plan.study.benchmarks]
-    found = [
-        FigureFile(kind, model, benchmark, f"{kind}{suffixes[model]}-{benchmark}")
-        for kind in ("boundary_map", "pass_at_k")
-        for model, benchmark in places
-    ]
-    return [*found, *(FigureFile("dynamics", model, None, f"dynamics{suffixes[model]}") for model in models)]
