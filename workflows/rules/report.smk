@@ -11,6 +11,8 @@ rule report:
         log_of("report"),
     params:
         settings=settings_of("report"),
+        # for the captions of tables
+        analysis=PLAN.study.analysis.model_dump(include={"level", "margin"}),
         literature=[file_sha256(path) for path in LITERATURE.values()],
     shell:
         'boundary-bench report "$STUDY" --results "$RESULTS" --settings {params.settings:q} 2>&1 | record {log:q}'
