@@ -66,7 +66,7 @@ ATTACK = "</script><script>window.pwned = 1</script><img src=x onerror='window.p
 UNSEEN = "left\u202eright\x00null\x1b[31mred\u200bzero\u2028line\u0378\ufeff"
 SPACES = "a  b\n\n\tc"
 REASON = f"unequal numbers: read as {ATTACK} against 42"
-LONG = ["head " * 200, 1_000_000, "tail " * 200]
+LONG = ["head " * 100, 1_000_000, "tail " * 100]
 KINDS = [str(kind) for kind in CaseKind]
 
 
@@ -107,7 +107,7 @@ def made_up() -> dict[str, Any]:
     first, last = "base--grpo--seed0--step40", "base--gspo--seed0--step40"
     prompts = {"aa": ATTACK, "bb": UNSEEN, "cc": SPACES, "dd": LONG}
     return {
-        "archive": "samples.zip", "level": 0.95, "rate": 0.05, "excerpt": 2000, "most": 8, "each": 3, "kinds": KINDS,
+        "archive": "samples.zip", "level": 0.95, "rate": 0.05, "excerpt": 1000, "most": 8, "each": 3, "kinds": KINDS,
         "problems": {
             "base/sums": {"template": "simple", "chat": False, "of": {k: problem(v) for k, v in prompts.items()}},
             "base/gone": {"template": "raw", "chat": True, "of": {"ee": problem("plain")}},

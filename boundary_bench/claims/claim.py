@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import DataError, did_you_mean
+from boundary_bench.core.text import cell
 from boundary_bench.study.blocks import Block, Name
 from boundary_bench.study.file import StrictLoader
 from boundary_bench.tables.reading import KEYS
@@ -64,6 +65,23 @@ class ValuePart(Block):
             raise ValueError(f"found side: within and threshold: {self.threshold}, expected a margin above 0")
         return self
 
+    @property
+    def statistic(self) -> str:
+        """The column and the further keys of its row."""
+        return ", ".join([self.column, *(f"{name} = {cell(value)}" for name, value in self.where.items())])
+
+    @property
+    def rule(self) -> str:
+        """What must hold, in words."""
+        said = [self.statistic]
+        if self.minus:
+            said.append(f"less that of {self.minus}, same seed")
+        if self.across_strata:
+            said.append("of the stratum with the highest base less that with the lowest")
+        if self.base_at_most is not None:
+            said.append(f"where the base has at most {cell(self.base_at_most)}")
+        return f"{self.table}.csv: {', '.join(said)} {self.side} {cell(self.threshold)}"
+
 
 class SharePart(Block):
     """The share of one set of ``coverage`` among several, against a threshold."""
@@ -86,6 +104,12 @@ class SharePart(Block):
             raise ValueError(f"found of: {self.of} and among: {self.among}, expected it there, and each set once")
         return self
 
+    @property
+    def rule(self) -> str:
+        """What must hold, in words."""
+        share = f"{self.of} / ({' + '.join(self.among)}) {self.side} {cell(self.threshold)}"
+        return f"coverage.csv: {share}, hits {self.hits}{', beyond what luck does' if self.luck else ''}"
+
 
 class CoursePart(Block):
     """How a measure of ``stages`` goes over training; steps are told apart by that table's own test."""
@@ -102,6 +126,11 @@ class CoursePart(Block):
             raise ValueError(f"found k: {self.k} with measure: {self.measure}; pass@k has one, entropies have none")
         return self
 
+    @property
+    def rule(self) -> str:
+        """What must hold, in words."""
+        return f"stages.csv: {self.measure}{'' if self.k is None else f' at k = {self.k}'} {self.shape}"
+
 
 Part = Annotated[ValuePart | SharePart | CoursePart, Field(discriminator="kind")]
 
@@ -114,6 +143,16 @@ class Needs(Block):
     n: int | None = Field(None, ge=1, description="fewest samples a problem, at most drawn")
     benchmarks: list[str] = Field([], description="names or kinds it speaks of; none named: all")
     settings: list[str] = Field([], description="settings the study must have, e.g. training.reward.random")
+
+    def __str__(self) -> str:
+        said = [
+            ", ".join(self.algorithms),
+            f"{self.steps} training steps or more" if self.steps else "",
+            f"n of {self.n} or more" if self.n else "",
+            " or ".join(self.benchmarks),
+            " and ".join(self.settings),
+        ]
+        return "; ".join(part for part in said if part)
 
 
 class Claim(Block):

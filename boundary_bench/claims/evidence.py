@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from boundary_bench.claims.claim import CoursePart, SharePart, ValuePart
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.core.errors import DataError
+from boundary_bench.core.text import cell
 from boundary_bench.tables.reading import Subject, Tables, Untestable, base_of
 from boundary_bench.tables.table import BASE
-from boundary_bench.tables.writing import number
 
 #: Shapes of a course that its two ends decide.
 ENDINGS = ("ends above", "ends below")
@@ -70,7 +70,7 @@ class _Number:
 
 
 def _value(tables: Tables, part: ValuePart, unit: Subject) -> Evidence:
-    what = ", ".join([part.column, *(f"{name} = {number(value)}" for name, value in part.where.items())])
+    what = part.statistic
     if part.base_at_most is not None:
         _need_weak_base(tables, part, unit)
     if part.across_strata:
@@ -86,10 +86,10 @@ def _value(tables: Tables, part: ValuePart, unit: Subject) -> Evidence:
     if part.side == "within":
         p_for = max(spread.chance_not(True, -at), spread.chance_not(False, at))
         p_against = min(spread.chance_not(True, at), spread.chance_not(False, -at))
-        expected = f"within -+{number(at)}"
+        expected = f"within -+{cell(at)}"
     else:
         p_for, p_against = _sides(spread, part.side == "above", at)
-        expected = f"{part.side} {number(at)}"
+        expected = f"{part.side} {cell(at)}"
     ends = (spread.estimate, spread.low, spread.high)
     return Evidence(
         what, expected, part.table, found.row, *ends, p_for, p_against, spread, spread.problems, found.n, found.samples
@@ -109,7 +109,7 @@ def _number(tables: Tables, part: ValuePart, unit: Subject, stratum: str = "all"
         DataError: it is no number, or its interval does not hold it.
     """
     row = tables.find(part.table, unit, stratum, **part.where)
-    shown = ", ".join([str(unit), stratum, *(f"{name} {number(value)}" for name, value in part.where.items())])
+    shown = ", ".join([str(unit), stratum, *(f"{name} {cell(value)}" for name, value in part.where.items())])
     spread, n, samples = (
         _mean(tables, part.table, row, part.column, shown),
         _count(tables, part.table, row, "n_max"),
@@ -192,7 +192,7 @@ def _share(tables: Tables, part: SharePart, unit: Subject) -> Evidence:
     allowance = tables.number("coverage", row, "null_at_half") / total if part.luck else 0.0
     p_for = found.chance_not(above, at)
     p_against = found.chance_not(not above, at - allowance if above else at + allowance)
-    expected = f"{part.side} {number(at)}" + (f" (luck: {allowance:.3g})" if part.luck else "")
+    expected = f"{part.side} {cell(at)}" + (f" (luck: {allowance:.3g})" if part.luck else "")
     what = f"{part.of} ({inside}) of {' + '.join(part.among)} ({total}), hits {part.hits}"
     n, ends = _count(tables, "coverage", row, "n_max"), found.interval(tables.level)
     shown = f"{unit}, all, hits {part.hits}"
@@ -203,7 +203,7 @@ def _course_row(tables: Tables, part: CoursePart, unit: Subject) -> tuple[dict[s
     """The row of a course, the measure with its ends in words, and by what the row is found."""
     row = tables.find("stages", unit, measure=part.measure, k="" if part.k is None else part.k)
     first, last = (tables.number("stages", row, name) for name in ("first", "last"))
-    what = part.measure + (f", k = {part.k}" if part.k else "") + f": {number(first)} to {number(last)}"
+    what = part.measure + (f", k = {part.k}" if part.k else "") + f": {cell(first)} to {cell(last)}"
     return row, what, f"{unit}, all, {part.measure}" + (f" {part.k}" if part.k else "")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from typing import Any
 
 from boundary_bench.claims.evidence import Evidence
-from boundary_bench.claims.verdicts import ClaimVerdict, Finding, Judged, Ledger
+from boundary_bench.claims.verdicts import Finding, Judged, Ledger
+from boundary_bench.core.text import significant
 
 
 def record(found: Ledger) -> dict[str, Any]:
@@ -21,9 +20,8 @@ def record(found: Ledger) -> dict[str, Any]:
 
 
 def _record(finding: Finding) -> dict[str, Any]:
-    pairs = zip(finding.evidence, finding.corrected, strict=True)
     kept = {name: value for name, value in vars(finding).items() if name != "corrected"}
-    return {**kept, "unit": vars(finding.unit), "evidence": [_evidence(*pair) for pair in pairs]}
+    return {**kept, "unit": vars(finding.unit), "evidence": [_evidence(*pair) for pair in finding.numbers]}
 
 
 def _evidence(each: Evidence, corrected: tuple[float, float] | None) -> dict[str, Any]:
@@ -71,8 +69,7 @@ def _trust(found: Ledger) -> str:
 
 
 def _counts(judged: Judged) -> str:
-    counts = {str(verdict): judged.count(verdict) for verdict in ClaimVerdict}
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items())
 
 
 def _claim(judged: Judged) -> list[str]:
@@ -82,28 +79,21 @@ def _claim(judged: Judged) -> list[str]:
     if source.quote:
         lines.append(f'  "{source.quote}"')
     lines += [f"  missing: {each}" for each in judged.missing]
-    lacking = Counter(each.note for each in judged.findings if each.verdict == ClaimVerdict.NOT_TESTABLE)
-    lines += [f"  missing in {count} run(s) x benchmark(s): {note}" for note, count in lacking.items()]
-    tested = (finding for finding in judged.findings if finding.verdict != ClaimVerdict.NOT_TESTABLE)
-    return lines + [line for finding in tested for line in _finding(finding)]
+    lines += [f"  missing in {count} run(s) x benchmark(s): {note}" for note, count in judged.lacking.items()]
+    return lines + [line for finding in judged.tested for line in _finding(finding)]
 
 
 def _finding(finding: Finding) -> list[str]:
     lines = [f"    {finding.unit}: {finding.verdict}, q {finding.q:.2g}"]
-    lines += [f"      {_numbers(*pair)}" for pair in zip(finding.evidence, finding.corrected, strict=True)]
+    lines += [f"      {_numbers(*pair)}" for pair in finding.numbers]
     return lines + ([f"      {finding.note}"] if finding.note else [])
 
 
 def _numbers(each: Evidence, corrected: tuple[float, float] | None) -> str:
     parts = [f"{each.table}.csv: {each.what}"]
     if corrected is not None and each.estimate is not None:
-        low, high = (_short(each.low), _short(each.high))
-        parts[0] += f" {_short(each.estimate)} [{low} to {high}; {_short(corrected[0])} to {_short(corrected[1])}]"
+        estimate, *ends = map(significant, (each.estimate, each.low, each.high, *corrected))
+        parts[0] += " {} [{} to {}; {} to {}]".format(estimate, *ends)
     parts.append(f"claimed {each.expected}")
     parts.append(f"P {each.problems}" + (f", n {each.n}" if each.n is not None else ""))
     return "; ".join(parts)
-
-
-def _short(value: float | None) -> str:
-    assert value is not None and not math.isnan(value)
-    return f"{value:.3g}" if abs(value) >= 5e-5 else "0"

@@ -7,6 +7,7 @@ Benjamini and Hochberg (JRSS B 1995), the side included (Benjamini and Yekutieli
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,10 +51,15 @@ class Finding:
     q: float | None
     note: str
 
+    @property
+    def numbers(self) -> list[tuple[Evidence, tuple[float, float] | None]]:
+        """Every part with its corrected interval."""
+        return list(zip(self.evidence, self.corrected, strict=True))
+
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its verdicts."""
+    """A claim with its verdicts: what text, page and record show."""
 
     claim: Claim
     verdict: ClaimVerdict
@@ -63,6 +69,21 @@ class Judged:
     def count(self, verdict: ClaimVerdict) -> int:
         """How many runs and benchmarks have that verdict."""
         return sum(finding.verdict == verdict for finding in self.findings)
+
+    @property
+    def counts(self) -> dict[ClaimVerdict, int]:
+        """How many runs and benchmarks have each verdict, where any has."""
+        return {verdict: self.count(verdict) for verdict in ClaimVerdict if self.count(verdict)}
+
+    @property
+    def tested(self) -> list[Finding]:
+        """The runs and benchmarks that it could be tested on."""
+        return [finding for finding in self.findings if finding.verdict != ClaimVerdict.NOT_TESTABLE]
+
+    @property
+    def lacking(self) -> dict[str, int]:
+        """Why it could not be tested on others, and on how many."""
+        return Counter(each.note for each in self.findings if each.verdict == ClaimVerdict.NOT_TESTABLE)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 
+import numpy as np
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 UNKNOWN = "unknown"
 SCALES = {"T": 1e12, "G": 1e9, "M": 1e6}
 
@@ -21,6 +26,85 @@ def number(value: float | None, unit: str = "") -> str:
             return f"{value / scale:.3g} {prefix}{unit}"
     digits = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
+
+
+def cell(value: Any) -> str:
+    """A table cell: floats with six significant digits, empty for NaN and None, and 0 for what is only rounding error.
+
+    >>> [cell(x) for x in (0.1 + 0.2, float("nan"), None, -1e-17, 3, "x")]
+    ['0.3', '', '', '0', '3', 'x']
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, float | np.floating):
+        # a lone carriage return ends a row for readers, and is not quoted by writers
+        return str(value).replace("\r\n", "\n").replace("\r", "\n")
+    return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
+
+
+def rounded(value: float | str | None, digits: int) -> float | None:
+    """A number with so many significant digits, for JSON; None where it is unknown or infinite.
+
+    >>> [rounded(x, 5) for x in ("0.1234567", 2, float("inf"), "", None)]
+    [0.12346, 2.0, None, None, None]
+    """
+    number = math.nan if value is None or value == "" else float(value)
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else None
+
+
+def decimals(value: float | str, digits: int = 2, sign: str = "") -> str:
+    """A number, or the cell of one, with so many decimals; a dash for an empty cell.
+
+    >>> decimals(-0.001), decimals("0.125", 1), decimals(0.5, sign="+"), decimals("")
+    ('0.00', '0.1', '+0.50', '–')
+    """
+    return DASH if value == "" else f"{float(value):{sign}z.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with one decimal."""
+    return decimals(100 * share, 1)
+
+
+def interval(value: str, low: str, high: str) -> str:
+    """An estimate and its interval."""
+    return f"{value} [{low}, {high}]"
+
+
+def bare(number: str) -> str:
+    """A number as small as it can be printed: no zero before its point, and 0 where it rounds to that.
+
+    >>> [bare(text) for text in ("0.12", "-0.50", "10.5", "-0.00")]
+    ['.12', '−.50', '10.5', '0']
+    """
+    return "0" if float(number) == 0 else re.sub(r"^([+-]?)0\.", r"\1.", number).replace("-", MINUS)
+
+
+def small(value: float) -> str:
+    """A number with three decimals at most, as ``bare`` prints it.
+
+    >>> [small(x) for x in (0.12345, -0.5, 10.5, 100.0, 0.0)]
+    ['.123', '−.5', '10.5', '100', '0']
+    """
+    return bare(f"{value:.3f}".rstrip("0").rstrip("."))
+
+
+def significant(value: float) -> str:
+    """A number with three significant digits, and 0 below 0.00005.
+
+    >>> [significant(x) for x in (0.12345, -1234.5, 4e-5)]
+    ['0.123', '-1.23e+03', '0']
+    """
+    return "0" if abs(value) < 5e-5 else f"{value:.3g}"
+
+
+def attempts(k: float) -> str:
+    """A number of attempts in three digits, and in all that it has before the point.
+
+    >>> [attempts(k) for k in (2.82843, 79.84, 769.6, 1234.5)]
+    ['2.83', '79.8', '770', '1234']
+    """
+    return f"{k:.0f}" if k >= 100 else f"{k:.3g}"
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import figures
 from boundary_bench.tables.registry import TABLES, made_by
 
 MEASURE_FILES = ("problems.parquet", *(f"{table.name}.csv" for table in made_by("measure")), "disagreements.csv")
 PROBE_FILES = ("problems.parquet", *(f"{table.name}.csv" for table in made_by("probe")))
 COMPARISON_FILES = tuple(f"{table.name}.csv" for table in made_by("compare"))
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure of the report: what it shows, of which model, and on which benchmark; None is all of them.
-
-    Attributes:
-        stem: its file's name without the ending.
-    """
-
-    kind: str
-    model: str
-    benchmark: str | None
-    stem: str
 
 
 def report_files(plan: Plan) -> list[Path]:
@@ -35,16 +21,3 @@ def report_files(plan: Plan) -> list[Path]:
     stems = [figure.stem for figure in figures(plan)]
     files += ["tables/provenance.json", *(f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png"))]
     return [plan.root / file for file in files]
-
-
-def figures(plan: Plan) -> list[FigureFile]:
-    """The figures of a study: boundary maps first, then curves, then dynamics."""
-    models = plan.study.models
-    suffixes = {model: f"-{model}" if len(models) > 1 else "" for model in models}
-    places = [(model, benchmark) for model in models for benchmark in plan.study.benchmarks]
-    found = [
-        FigureFile(kind, model, benchmark, f"{kind}{suffixes[model]}-{benchmark}")
-        for kind in ("boundary_map", "pass_at_k")
-        for model, benchmark in places
-    ]
-    return [*found, *(FigureFile("dynamics", model, None, f"dynamics{suffixes[model]}") for model in models)]

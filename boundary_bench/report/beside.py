@@ -14,13 +14,13 @@ from boundary_bench.analysis.means import Boundaries
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.claims.published import PublishedEntry, PublishedSettings, PublishedValue
+from boundary_bench.core import text
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import identity
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.tables.formats import Pivot
 from boundary_bench.tables.table import BASE
-from boundary_bench.tables.writing import number
 
 #: How far the step of ours may be from the published one, as a share of it.
 NEAR = 0.25
@@ -106,7 +106,7 @@ def _pairs(plan: Plan, boundaries: Boundaries, entry: PublishedEntry, value: Pub
         differs, unknown = _compare(entry.settings_of(value), _settings(plan, ours))
         # a name of the table may be changed too; settings of training are compared by themselves
         entries = plan.study.algorithms.get(cell.algorithm, {}).items()
-        if changes := [f"{name} {number(each)}" for name, each in entries if name not in OF_TRAINING]:
+        if changes := [f"{name} {text.cell(each)}" for name, each in entries if name not in OF_TRAINING]:
             described = ", ".join(changes)
             differs = {"algorithm": (value.algorithm, f"{cell.algorithm} ({described})"), **differs}
         made.append(Beside(entry, value, k, *published, ours, differs, unknown))
@@ -185,7 +185,7 @@ def _settings(plan: Plan, ours: Ours) -> PublishedSettings:
 def _compare(theirs: PublishedSettings, ours: PublishedSettings) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """The settings that differ, and those of theirs that are not known."""
     said = {name: (getattr(theirs, name), mine) for name, mine in ours if mine is not None}
-    differs = {name: (number(a), number(b)) for name, (a, b) in said.items() if a is not None and a != b}
+    differs = {name: (text.cell(a), text.cell(b)) for name, (a, b) in said.items() if a is not None and a != b}
     return differs, [name for name, (a, _) in said.items() if a is None]
 
 
@@ -243,13 +243,12 @@ Found = list[tuple[Beside, Ours]]
 def _numbers(plan: Plan, model: str, found: Found, entries: list[PublishedEntry]) -> Pivot:
     body = []
     for pair, ours in found:
-        cell, theirs = ours.cell, f"{100 * pair.published:.1f}"
+        cell, theirs = ours.cell, text.percent(pair.published)
         if pair.deviation is not None:
-            theirs += f" \N{PLUS-MINUS SIGN} {100 * pair.deviation:.1f}"
-        mine, low, high = (f"{100 * each:z.1f}" for each in (ours.estimate, ours.low, ours.high))
+            theirs += f" \N{PLUS-MINUS SIGN} {text.percent(pair.deviation)}"
+        mine = text.interval(*map(text.percent, (ours.estimate, ours.low, ours.high)))
         steps = "" if cell.algorithm == BASE else f"{pair.value.step or '?'}/{cell.step}"
-        difference = f"{100 * (ours.estimate - pair.published):z.1f}"
-        numbers = [theirs, f"{mine} [{low}, {high}]", difference, _yes(ours.low, pair, ours.high)]
+        numbers = [theirs, mine, text.percent(ours.estimate - pair.published), _yes(ours.low, pair, ours.high)]
         body.append([cell.benchmark, cell.algorithm, str(pair.k), _mark(pair.entry, entries), steps, *numbers])
     seeds = len(plan.study.seeds)
     mean = f", mean over {seeds} training seeds" if seeds > 1 else ""

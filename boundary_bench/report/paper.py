@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from boundary_bench.analysis.means import Boundary
+from boundary_bench.core.text import attempts, decimals, percent
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.style import sampled
 from boundary_bench.report.tables import Row, Tables
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.statistics.paired import Change, changes
-from boundary_bench.tables.formats import Pivot, attempts
+from boundary_bench.tables.formats import Pivot
 from boundary_bench.tables.table import ALL
 
 #: Most columns of k.
@@ -61,7 +62,7 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
         marks = [MARKS[change] for change in changes(last.difference, analysis.margin, analysis.level)]
         rows += _lines(name, last.curve, marks, places)
     if known:
-        rows.append(["random", *(_percent(first.null[place]) for place in places)])
+        rows.append(["random", *(percent(first.null[place]) for place in places)])
     null = "random: uniformly random valid responses. " if known else ""
     margin = f"{100 * analysis.margin:g}"
     intervals = f"{100 * analysis.level:g} % intervals over {INTERVAL}"
@@ -75,8 +76,8 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
 
 
 def _lines(name: str, found: Estimate, marks: list[str], places: list[int]) -> list[list[str]]:
-    estimates = [_percent(found.estimate_K[place]) + marks[place] for place in places]
-    intervals = [f"[{_percent(found.low_K[place])}, {_percent(found.high_K[place])}]" for place in places]
+    estimates = [percent(found.estimate_K[place]) + marks[place] for place in places]
+    intervals = [f"[{percent(found.low_K[place])}, {percent(found.high_K[place])}]" for place in places]
     return [[name, *estimates], ["", *intervals]]
 
 
@@ -92,9 +93,9 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
         counts += [_over_seeds(tables.coverage, column, place | {"hits": "1"}) for column in sets.values()]
         means, spreads = zip(*counts, strict=True)
         k, low, high = (_crossing(plan, value) for value in (crossing.k, crossing.low, crossing.high))
-        gap = 100 * (curve.base.estimate_K[-1] - last.curve.estimate_K[0])
+        gap = percent(curve.base.estimate_K[-1] - last.curve.estimate_K[0])
         leader = {"checkpoint": "RL", "base": "base", "": "none"}[crossing.leader]
-        rows += [[name, leader, k, f"{gap:z.1f}", *means], ["", "", f"[{low}, {high}]", "", *spreads]]
+        rows += [[name, leader, k, gap, *means], ["", "", f"[{low}, {high}]", "", *spreads]]
     title = (
         f"The boundary {_whose(plan, model, benchmark)} Who leads at small k, and the k at which it is overtaken with "
         f"its {level:g} % interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
@@ -113,7 +114,7 @@ def _crossing(plan: Plan, k: float) -> str:
 def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:
     """The mean of a count over the seeds, and between which it is where there are several."""
     counts = [int(row[column]) for row in rows if place.items() <= row.items()]
-    mean = f"{np.mean(counts):z.1f}".removesuffix(".0")
+    mean = decimals(np.mean(counts), 1).removesuffix(".0")
     return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""
 
 
@@ -132,7 +133,3 @@ def _settings(plan: Plan, problems: int) -> str:
     sampling = plan.study.sampling
     drawn = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
     return f"{problems} problems, {sampled(plan)}, {drawn}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:z.1f}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from boundary_bench.core.text import DASH, attempts, decimals, interval
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
 from boundary_bench.study.policies import Run
-from boundary_bench.tables.formats import Pivot, attempts
+from boundary_bench.tables.formats import Pivot
 
 WHO = ["model", "algorithm", "seed", "step"]
 
@@ -47,7 +48,7 @@ def _over(title: str, chosen: list[Row], column: str = "threshold", value: str =
     for row in chosen:
         lines.setdefault(tuple(row[name] for name in WHO), []).append(_interval(row[value], row["low"], row["high"]))
     if chosen[0].get("null"):
-        lines["", "random valid responses", "", ""] = [_short(row["null"]) for row in chosen[: len(values)]]
+        lines["", "random valid responses", "", ""] = [decimals(row["null"]) for row in chosen[: len(values)]]
     header = [*WHO, *(f"{column.replace('threshold', 'rate')}={value}" for value in values)]
     return Pivot(title, header, [[*key, *cells] for key, cells in lines.items()], len(WHO))
 
@@ -90,7 +91,7 @@ def _crossover(row: Row, smallest: int) -> str:
     names = {"inf": "none", "0": f"below {smallest}"}
     k, low, high = (names.get(row[name], row[name]) for name in ("crossover", "crossover_low", "crossover_high"))
     k, low, high = (attempts(float(cell)) if cell.replace(".", "").isdigit() else cell for cell in (k, low, high))
-    return f"{k} [{low}, {high}]"
+    return interval(k, low, high)
 
 
 def _mean_differences(rows: list[Row], benchmark: str, level: str) -> Pivot:
@@ -122,10 +123,10 @@ def _stages(rows: list[Row], benchmark: str, level: str) -> Pivot:
         [
             *(row[name] for name in who),
             row["course"],
-            f"{row['turn']} [{row['turn_low']}, {row['turn_high']}]" if row["turn"] else "\N{EN DASH}",
-            *(_short(row[name], 3) for name in ("first", "lowest", "highest", "last")),
+            interval(row["turn"], row["turn_low"], row["turn_high"]) if row["turn"] else DASH,
+            *(decimals(row[name], 3) for name in ("first", "lowest", "highest", "last")),
             _interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
-            *(_short(row[f"{move}_p"], 3) for move in ("fall", "rise")),
+            *(decimals(row[f"{move}_p"], 3) for move in ("fall", "rise")),
         ]
         for row in _of(rows, benchmark)
     ]
@@ -143,9 +144,9 @@ def _summary(rows: list[Row], benchmark: str, level: str) -> Pivot:
         [
             *(row[name] for name in WHO),
             _interval(row["greedy"], row["greedy_low"], row["greedy_high"]),
-            *(_short(row[name], 3) for name in columns),
+            *(decimals(row[name], 3) for name in columns),
             row["samples"],
-            *(_short(row[name], 3) for name in shares),
+            *(decimals(row[name], 3) for name in shares),
         ]
         for row in _of(rows, benchmark)
     ]
@@ -177,7 +178,7 @@ def _coverage(rows: list[Row], benchmark: str) -> Pivot:
     rates = ["detection_limit", "support_retention", "net_discovery", "net_support_change", "consolidation"]
     null = ["base_only_at_half", "checkpoint_only_at_half", "null_at_half"]
     body = [
-        [*(row[name] for name in (*WHO, *sets)), *(_short(row[name], 3) for name in (*rates, *null))]
+        [*(row[name] for name in (*WHO, *sets)), *(decimals(row[name], 3) for name in (*rates, *null))]
         for row in _of(rows, benchmark)
     ]
     title = f"Problems of {benchmark} solved by whom (at least that many hits), and what half of the samples shows"
@@ -220,7 +221,7 @@ def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
             means = [_mean([row[name] for row in part]) for name in names]
-            body.append([*_run_key(run), f"{first}-{stop}", *(_short(mean, 4) for mean in means)])
+            body.append([*_run_key(run), f"{first}-{stop}", *(decimals(mean, 4) for mean in means)])
     header = ["model", "algorithm", "seed", "steps", *(name.replace("_", " ") for name in names)]
     return Pivot("Training, means over the steps of each segment", header, body, 4)
 
@@ -234,9 +235,5 @@ def _mean(cells: list[str]) -> str:
     return str(np.mean([float(cell) for cell in cells])) if all(cells) else ""
 
 
-def _short(value: str, digits: int = 2) -> str:
-    return f"{float(value):z.{digits}f}" if value else "–"
-
-
 def _interval(value: str, low: str, high: str) -> str:
-    return f"{_short(value)} [{_short(low)}, {_short(high)}]" if low else _short(value)
+    return interval(*map(decimals, (value, low, high))) if low else decimals(value)

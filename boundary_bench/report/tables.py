@@ -21,6 +21,7 @@ from boundary_bench.core import provenance
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
+from boundary_bench.core.text import cell
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import STAGES, Key, fingerprints, identity, intervals, outputs, settings
 from boundary_bench.samples.manifest import files_of
@@ -28,7 +29,6 @@ from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.reading import read_csv
 from boundary_bench.tables.registry import TABLES
 from boundary_bench.tables.table import ALL, RUN_KEYS
-from boundary_bench.tables.writing import number
 
 Row = dict[str, str]
 
@@ -131,7 +131,7 @@ def _boundaries(plan: Plan, setup: Setup, measured: dict[tuple[str, str], dict[s
 
 def _written(row: dict[str, Any]) -> Row:
     """A row as a table has it."""
-    return {name: number(cell) for name, cell in row.items()}
+    return {name: cell(value) for name, value in row.items()}
 
 
 def _prepared(plan: Plan, name: str) -> Row:
@@ -154,7 +154,7 @@ def _prepared(plan: Plan, name: str) -> Row:
         "grader": chosen.kind.grader.label,
         "settings": made_with,
     }
-    return {column: str(cell) for column, cell in cells.items()}
+    return {column: str(value) for column, value in cells.items()}
 
 
 def _contents(plan: Plan) -> dict[Key, str]:
@@ -247,7 +247,7 @@ def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> No
     _expect(path, "model", str(facts.get("model")), _field(plan.weights(policy), "content"))
     made_with = provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
     place = {**identify(policy, benchmark), "settings": made_with}
-    fractions = map(number, plan.study.probe.fractions)
+    fractions = map(cell, plan.study.probe.fractions)
     _add(tables.contamination, folder / "contamination.csv", _with([place], "fraction", fractions))
 
 
@@ -353,7 +353,7 @@ def _cell(name: str, found: Any) -> str:
     known = isinstance(found, int | float) and math.isfinite(found)
     if not known and (found is not None or name == "step"):
         raise ValueError(f"{name}: {found!r}")
-    return number(found)
+    return cell(found)
 
 
 def record(plan: Plan, tables: Tables) -> dict[str, Any]:

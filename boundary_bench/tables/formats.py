@@ -19,15 +19,6 @@ class Pivot:
     labels: int
 
 
-def attempts(k: float) -> str:
-    """A number of attempts in three digits, and in all that it has before the point.
-
-    >>> [attempts(k) for k in (2.82843, 79.84, 769.6, 1234.5)]
-    ['2.83', '79.8', '770', '1234']
-    """
-    return f"{k:.0f}" if k >= 100 else f"{k:.3g}"
-
-
 #: What a name could leave its cell with, or become markup.
 _MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "&": "&amp;", "<": "&lt;"})
 

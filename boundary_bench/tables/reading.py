@@ -11,9 +11,9 @@ from typing import Any
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
+from boundary_bench.core.text import cell
 from boundary_bench.tables.registry import TABLES
 from boundary_bench.tables.table import ALL, BASE, Row
-from boundary_bench.tables.writing import number
 
 #: The tables that claims, exports and comparisons of results read, and the columns that name their rows.
 READ = ("differences", "boundary", "coverage", "stages", "summary", "pass_at_k", "cover")
@@ -76,7 +76,7 @@ class Tables:
             Untestable: there is none; the message says which key has no such value.
         """
         values = {**vars(unit), "stratum": stratum, **further}
-        key = tuple(number(values[name]) for name in KEYS[table])
+        key = tuple(cell(values[name]) for name in KEYS[table])
         if key in self.rows[table]:
             return self.rows[table][key]
         for name, value in further.items():

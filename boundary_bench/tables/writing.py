@@ -8,25 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import write_text
+from boundary_bench.core.text import cell
 from boundary_bench.tables.registry import TABLES
-
-
-def number(value: Any) -> str:
-    """A table cell: floats with six significant digits, empty for NaN and None, and 0 for what is only rounding error.
-
-    >>> [number(x) for x in (0.1 + 0.2, float("nan"), None, -1e-17, 3, "x")]
-    ['0.3', '', '', '0', '3', 'x']
-    """
-    if value is None:
-        return ""
-    if not isinstance(value, float | np.floating):
-        # a lone carriage return ends a row for readers, and is not quoted by writers
-        return str(value).replace("\r\n", "\n").replace("\r", "\n")
-    return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
 
 
 def write_rows(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -39,7 +24,7 @@ def write_rows(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Write rows as CSV, numbers as ``number`` writes them.
+    """Write rows as CSV, numbers as ``core.text.cell`` writes them.
 
     Args:
         columns: by default the keys of the first row; where they are given there may be no row.
@@ -57,5 +42,5 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: number(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())

@@ -227,7 +227,7 @@ def test_a_model_of_other_content_has_samples_of_its_own_wherever_it_is(
     folder: Path, smoke: dict[str, Any], tmp_path: Path
 ) -> None:
     """End tokens, tokenizer and template settle what is drawn as the weights do; the place of the folder does not."""
-    from boundary_bench.commands.workplace import work_of
+    from boundary_bench.commands.workplace import task_of
     from boundary_bench.models.folder import read_manifest
 
     def stores(path: Path) -> dict[str, str]:
@@ -241,7 +241,7 @@ def test_a_model_of_other_content_has_samples_of_its_own_wherever_it_is(
         jobs = {"sample": ("given", "countdown", 1), "probe": ("given", "countdown")}
         jobs["train"] = (plan.runs[0].name, 2)
         return {
-            stage: work_of(plan, stage, values, plan.model("given"), benchmark, "").store.name
+            stage: task_of(plan, stage, values, plan.model("given"), benchmark, "").store.name
             for (stage, values), benchmark in zip(jobs.items(), ("countdown", "countdown", "training"), strict=True)
         }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +19,8 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
 from boundary_bench.benchmarks.problem_file import content_of, read_prepared, write_problems
 from boundary_bench.commands import main
-from boundary_bench.core.provenance import fingerprint, path_sha256
-from boundary_bench.plan import Plan, make_plan
+from boundary_bench.core.provenance import fingerprint
+from boundary_bench.plan import make_plan
 from boundary_bench.plan.stages import STAGES, fingerprints, identity, settings
 from boundary_bench.study.analysis import Analysis, Probe
 from boundary_bench.study.backends import OpenRLHF, Trl
@@ -88,10 +87,10 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
             "backend": ("trl", RUNS),
             "openrlhf": ({"gpus": 1, "flags": {"actor.adam.eps": 1e-6}}, RUNS, OPENRLHF),
             "trl": ({"dtype": "bfloat16"}, RUNS, TRL),
-            # the training problems: named by content, and by how they are made until they are there
-            "benchmark": ("countdown-hard", {"prepare"}),
+            # the training problems are named by content; how they are made, and graded, names more
+            "benchmark": ("countdown-hard", {"prepare", "train"}),
             "options": ({"problems": {3: 7}}, {"prepare"}),
-            "data": ("rows.jsonl", {"prepare"}),
+            "data": ("rows.jsonl", set()),
             "columns": (
                 {"question": "q"},
                 {"prepare"},
@@ -210,11 +209,11 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
     Benchmark: (
         BENCHMARK,
         {
-            "kind": ("countdown-hard", {"prepare"}),
+            "kind": ("countdown-hard", {"prepare", "sample", "probe"}),
             "split": ("dev", {"prepare"}),
             "seed": (1, {"prepare"}),
             "options": ({"problems": {3: 7}}, {"prepare"}),
-            "data": ("rows.jsonl", {"prepare"}, {BENCHMARK[:-1]: {"kind": "qa-math", "data": "other.jsonl"}}),
+            "data": ("rows.jsonl", set()),
             "columns": ({"question": "q"}, {"prepare"}, {BENCHMARK[:-1]: {"kind": "qa-math", "data": "rows.jsonl"}}),
             "template": ("simple", DRAWN),
             "graders": (["exact"], {"measure"}),
@@ -257,7 +256,7 @@ def test_every_setting_names_a_result_or_only_executes(block: type[Block]) -> No
     assert changes.keys() == block.model_fields.keys()
     executing = {name for name, field in block.model_fields.items() if _EXECUTION in field.metadata}
     named = {name for name, (_, stages, *_) in changes.items() if stages}
-    by_content = {(Model, "path"), (Probe, "fractions")}
+    by_content = {(Model, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
     assert executing == {name for name in changes.keys() - named if (block, name) not in by_content}
     assert set(OF_PROBLEMS) <= Training.model_fields.keys() and set(DESIGN) <= Sampling.model_fields.keys()
 
@@ -374,67 +373,16 @@ def row(question: str, answer: str = "1") -> str:
     return f'{{"question": "{question}", "answer": "{answer}"}}\n'
 
 
-def test_where_a_data_file_is_names_nothing_and_what_is_in_it_does(
-    prints: Callable[..., Prints], tmp_path: Path
-) -> None:
-    for place in ("training.data", f"{BENCHMARK}data"):
-        (tmp_path / "a.jsonl").write_text(row("a"))
-        rest = {f"{BENCHMARK}data": "rows.jsonl", "training.data": "rows.jsonl"}
-        before = prints(QA, rest, {place: "a.jsonl"})
-        (tmp_path / "elsewhere").mkdir(exist_ok=True)
-        (tmp_path / "a.jsonl").rename(tmp_path / "elsewhere/b.jsonl")
-        for path in ("elsewhere/b.jsonl", f"{tmp_path}/elsewhere/b.jsonl", "elsewhere/../elsewhere/b.jsonl"):
+def test_where_data_is_names_nothing(prints: Callable[..., Prints], tmp_path: Path) -> None:
+    """Nor does what is in it: a rule may make it, so that it is not there when jobs are planned."""
+    (tmp_path / "a.jsonl").write_text(row("a"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/test.jsonl").write_text(row("b"))
+    rest = {f"{BENCHMARK}data": "rows.jsonl", "training.data": "rows.jsonl"}
+    before = prints(QA, rest)
+    for place in rest:
+        for path in ("a.jsonl", f"{tmp_path}/a.jsonl", "folder", "not/yet/there.jsonl"):
             assert prints(QA, rest, {place: path}) == before
-        (tmp_path / "elsewhere/b.jsonl").write_text(row("b"))
-        other = prints(QA, rest, {place: "elsewhere/b.jsonl"})
-        assert moved(before, other) == {"prepare"}
-        name = "training" if place.startswith("training") else "countdown"
-        assert {each for each in before["prepare"] if before["prepare"][each] != other["prepare"][each]} == {name}
-
-
-def test_where_a_folder_of_data_is_names_nothing_and_what_is_in_it_does(
-    prints: Callable[..., Prints], tmp_path: Path
-) -> None:
-    (tmp_path / "a/deep").mkdir(parents=True)
-    (tmp_path / "a/test.jsonl").write_text(row("a"))
-    (tmp_path / "a/deep/more.jsonl").write_text(row("b"))
-
-    def found(folder: str) -> Prints:
-        return prints({BENCHMARK[:-1]: {"kind": "qa-math", "data": folder}})
-
-    before = found("a")
-    shutil.move(tmp_path / "a", tmp_path / "b")
-    assert found("b") == found(f"{tmp_path}/b/") == before
-    (tmp_path / "b/.git").mkdir()
-    (tmp_path / "b/.git/HEAD").write_text("a clone has its history there")
-    (tmp_path / "b/.gitattributes").write_text("*.jsonl filter=lfs")
-    assert found("b") == before
-    for change in (
-        lambda: (tmp_path / "b/deep/more.jsonl").write_text(row("c")),
-        lambda: (tmp_path / "b/deep/more.jsonl").rename(tmp_path / "b/deep/less.jsonl"),
-        lambda: (tmp_path / "b/further.jsonl").write_text(""),
-    ):
-        before = found("b")
-        change()
-        assert moved(before, found("b")) == {"prepare"}
-
-
-def test_the_content_of_a_path_is_its_bytes_and_the_names_below_it(tmp_path: Path) -> None:
-    file = tmp_path / "a"
-    assert path_sha256(file) == ""
-    file.write_bytes(b"x")
-    found = path_sha256(file)
-    file.rename(tmp_path / "b")
-    assert path_sha256(tmp_path / "b") == found and path_sha256(tmp_path) != found
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    assert path_sha256(empty) not in ("", found)
-
-
-def test_a_data_file_that_is_not_there_is_not_the_kinds_own_data(prints: Callable[..., Prints]) -> None:
-    without = prints({BENCHMARK[:-1]: {"kind": "countdown"}})
-    gone = prints({BENCHMARK[:-1]: {"kind": "countdown", "data": "gone.jsonl"}})
-    assert moved(without, gone) == {"prepare"}
 
 
 def test_how_problems_are_graded_names_samples_and_runs(prints: Callable[..., Prints]) -> None:
@@ -467,21 +415,58 @@ def test_problems_are_named_by_what_they_ask_in_their_order(tmp_path: Path) -> N
     assert content_of([*problems[:2], Problem("c", "2", "1")]) != found
 
 
-def test_a_moved_data_file_keeps_what_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole file, but for its record of who made it when."""
+@pytest.fixture
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, Any], str, str]]:
+    """Of a study with such data: facts of its problems, prepared anew, and the stores of its samples and its run."""
+    from boundary_bench.commands.workplace import task_of
+    from boundary_bench.models.folder import write_manifest
+
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text("{}")
+    (tmp_path / "model/model.safetensors").write_bytes(b"never read, only hashed")
 
-    def made(data: str) -> tuple[Plan, dict[str, Any]]:
-        study = shipped("smoke") | {"benchmarks": {"mine": {"kind": "qa-math", "data": data}}}
+    def made(data: str) -> tuple[dict[str, Any], str, str]:
+        study = shipped("smoke") | {"models": {"given": {"path": "model"}}}
+        study["benchmarks"] = {"mine": {"kind": "qa-math", "data": data}}
+        study["training"] |= {"benchmark": "qa-math", "options": {}, "data": data}
         plan = make_plan(str(write_study(tmp_path / "study.yaml", study)), tmp_path / "results")
-        assert main(["prepare", str(plan.path), "--results", str(plan.results), "--benchmark", "mine"]) == 0
-        return plan, read_prepared(plan.problems("mine"))[1]
+        for benchmark in ("mine", "training"):
+            assert main(["prepare", str(plan.path), "--results", str(plan.results), "--benchmark", benchmark]) == 0
+        manifest = plan.model("given")
+        write_manifest(manifest, tmp_path / "model", 0, settings(plan, "pretrain", "given"))
+        sample = task_of(plan, "sample", ("given", "mine", 1), manifest, "mine", "").store.name
+        train = task_of(plan, "train", (plan.runs[0].name, 2), manifest, "training", "").store.name
+        facts = read_prepared(plan.problems("mine"))[1]
+        assert fingerprint(facts["settings"]) == identity(plan, "prepare", "mine")
+        return {name: facts[name] for name in ("settings", "content")}, sample, train
 
+    return made
+
+
+def test_data_that_is_moved_keeps_samples_and_runs_and_data_that_is_changed_does_not(
+    stores: Callable[[str], tuple[dict[str, Any], str, str]], tmp_path: Path
+) -> None:
     (tmp_path / "a.jsonl").write_text(row("a") + row("b"))
-    _, before = made("a.jsonl")
-    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
-    plan, after = made("b.jsonl")
-    assert (after["settings"], after["content"]) == (before["settings"], before["content"])
-    assert fingerprint(after["settings"]) == identity(plan, "prepare", "mine")
-    (tmp_path / "b.jsonl").write_text(row("a") + row("c"))
-    assert made("b.jsonl")[1]["content"] != before["content"]
+    before = stores("a.jsonl")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a.jsonl").rename(tmp_path / "elsewhere/b.jsonl")
+    for path in ("elsewhere/b.jsonl", f"{tmp_path}/elsewhere/b.jsonl"):
+        assert stores(path) == before
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "test.jsonl").write_text(row("a") + row("b"))
+    (folder / "train.jsonl").write_text(row("a") + row("b"))
+    assert stores("folder") == before, "the same problems, whatever holds them"
+    folder.rename(tmp_path / "moved")
+    (tmp_path / "moved/README.md").write_text("of the set")
+    assert stores("moved") == before
+    seen = [before]
+    for change in (row("a") + row("c"), row("b") + row("a"), row("a") + row("b", "2"), row("a")):
+        for file in (tmp_path / "elsewhere/b.jsonl", *(tmp_path / f"moved/{part}.jsonl" for part in ("test", "train"))):
+            file.write_text(change)
+        found = stores("elsewhere/b.jsonl")
+        assert stores("moved") == found and found[0]["settings"] == before[0]["settings"]
+        for each in seen:
+            assert found[0]["content"] != each[0]["content"] and found[1] != each[1] and found[2] != each[2], change
+        seen.append(found)

@@ -12,12 +12,12 @@ from hostile import HOSTILE, hostile_page
 from missing import EMPTY, forget_samples, forget_steps, made
 
 from boundary_bench.plan import Plan
-from boundary_bench.report.page import PANELS
+from boundary_bench.report.page.panels import PANELS
 from results import make_tree, run_stages
 
 pytestmark = pytest.mark.browser
 
-DRAWN = ("boundary_map", *(panel.id for panel in PANELS))
+DRAWN = tuple(panel.id for panel in PANELS)
 SCREEN, PHONE = {"width": 1280, "height": 800}, {"width": 380, "height": 800}
 #: Correct samples that differ between algorithms, seeds, steps and benchmarks.
 CORRECT = {

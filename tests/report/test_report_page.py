@@ -6,25 +6,30 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from claim_tables import TURNS, World
 from expected import CORRECT, one
 from hostile import HOSTILE, hostile_page
+from sample_pages import made_up
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.claims.claim import load_claims
 from boundary_bench.claims.verdicts import ClaimVerdict, judge, ledger
+from boundary_bench.core.text import rounded, small
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.figures.style import sampled, settings
-from boundary_bench.report.limits import limits, power
+from boundary_bench.report.limits import limits
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers, largest_decided
-from boundary_bench.report.page.ledger import entries, short
+from boundary_bench.report.page.panels import PANELS
+from boundary_bench.report.page.power import power
 from boundary_bench.report.tables import collect
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.intervals import INTERVAL
@@ -33,14 +38,13 @@ from results import N, make_tree, run_stages
 
 SECTIONS = (
     "ledger",
-    "boundary_map",
-    *(panel.id for panel in page.PANELS),
+    *(panel.id for panel in PANELS),
     "limits",
     "tables",
     "settings",
     "provenance",
 )
-OURS = [name for name in page.SCRIPTS if not name.startswith("vendor/")]
+OURS = sorted(file.name for file in page.ASSETS.glob("*.js"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def text(finished: Plan) -> str:
     return (finished.root / "report.html").read_text()
 
 
-def block(text: str, name: str) -> object:
+def block(text: str, name: str) -> Any:
     """What the page embeds under an id."""
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)
     assert found
@@ -92,8 +96,8 @@ def test_page_says_where_the_figures_are_without_scripts(finished: Plan, text: s
 
 def test_every_panel_says_how_to_read_it_and_what_it_depends_on(finished: Plan, text: str) -> None:
     line = " · ".join(settings(finished))
-    assert unescape(text).count(line) == len(page.PANELS) + 1
-    for panel in page.PANELS:
+    assert unescape(text).count(line) == len(PANELS)
+    for panel in PANELS:
         assert panel.reading in unescape(text) and panel.reading.endswith(".")
 
 
@@ -139,9 +143,9 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
         drawn = [course["checkpoints"][i]["difference"] for course in seeds]
         for j, k in enumerate(plan.study.ks):
             rows = [one(tables.differences, seed=seed, step=step, stratum="all", k=k) for seed in (0, 1)]
-            assert [each["estimate"][j] for each in drawn] == [panels.rounded(row["difference"]) for row in rows]
+            assert [each["estimate"][j] for each in drawn] == [rounded(row["difference"], 5) for row in rows]
             for key, column in columns.items():
-                assert drawn[0][key][j] == panels.rounded(rows[0][column])
+                assert drawn[0][key][j] == rounded(rows[0][column], 5)
             at_both = np.mean([float(row["difference"]) for row in rows])
             assert mean["checkpoints"][i]["difference"]["estimate"][j] == pytest.approx(at_both, abs=1e-5)
         assert drawn[0] != drawn[1]
@@ -150,7 +154,7 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
 def test_one_seed_is_embedded_once(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, algorithms=["grpo"], seeds=[0], benchmarks={"countdown": {}})
     run_stages(plan)
-    (view,) = block((plan.root / "report.html").read_text(), "data-curves")
+    (view,) = block((plan.root / "report.html").read_text(), "data-panels")["curves"]
     assert [course["seed"] for course in view["courses"]] == [""]
 
 
@@ -203,26 +207,27 @@ def problem(i: int) -> Problem:
 # the ledger
 
 
-def test_the_ledger_shows_every_claim_and_every_number(tmp_path: Path) -> None:
+def test_the_ledger_shows_every_claim_and_every_number(finished: Plan, tmp_path: Path) -> None:
     folder = World(width=0.01, change={1: 0.2, 128: -0.2, 256: -0.2}, courses={"token entropy": TURNS}).write(tmp_path)
     judged = judge(load_claims(), read_tables(folder))
-    shown = entries(judged)
-    assert {entry.claim.id for entry in shown} == {claim.id for claim in load_claims()}
-    assert {entry.verdict for entry in shown} == set(ClaimVerdict)
-    places = [list(ClaimVerdict).index(entry.verdict) for entry in shown]
+    page.write(replace(finished, results=tmp_path), collect(finished), {}, judged, made_up())
+    text = unescape((tmp_path / "toy" / "report.html").read_text())
+    rows = {name: row for name, row in re.findall(r'id="claim-([^"]*)">(.*?)</details>', text, re.DOTALL)}
+    claims = {each.claim.id: each for each in judged.claims}
+    assert {each.verdict for each in judged.claims} == set(ClaimVerdict) and rows.keys() == claims.keys()
+    places = [list(ClaimVerdict).index(claims[name].verdict) for name in rows]
     assert places == sorted(places)
-    for entry in shown:
-        (source,) = [each for each in judged.claims if each.claim is entry.claim]
-        tested = [finding for finding in source.findings if finding.evidence]
-        assert [found.verdict for found in entry.found] == [finding.verdict for finding in tested]
-        assert len(entry.rules) == len(entry.claim.parts)
-        assert bool(entry.found) or bool(entry.missing)
-    (crossed,) = [entry for entry in shown if entry.claim.id == "yue-above-at-1-below-at-large-k"]
-    assert crossed.verdict == ClaimVerdict.SUPPORTED and crossed.counts == [(ClaimVerdict.SUPPORTED, 5)]
-    once, many = crossed.found[0].lines
-    assert (once.estimate, once.interval, many.estimate) == (".2", "[.19, .21]", "\N{MINUS SIGN}.2")
-    assert many.place == "differences.csv: base grpo seed 0 step 2000 countdown, all, k 256"
-    assert crossed.rules[1][0] == "differences.csv: difference, k = 256 below 0"
+    for name, row in rows.items():
+        each = claims[name]
+        assert all(part.rule in row and part.reason in row for part in each.claim.parts)
+        assert all(f"Missing {what}." in row for what in each.missing)
+        assert all(f"Missing in {count} run" in row and note in row for note, count in each.lacking.items())
+        assert row.count('<tr class="number">') == sum(len(finding.evidence) for finding in each.tested)
+        assert each.tested or each.missing or each.lacking
+    crossed = " ".join(re.sub("<.*?>", " ", rows["yue-above-at-1-below-at-large-k"]).split())
+    assert "grpo, seed 0, countdown .2 [.19, .21] [" in crossed and " \N{MINUS SIGN}.2 [" in crossed
+    assert "(differences.csv: base grpo seed 0 step 2000 countdown, all, k 256)" in crossed
+    assert "Rule: differences.csv: difference, k = 256 below 0." in crossed
 
 
 def test_the_page_holds_the_ledger_of_its_tables(finished: Plan, text: str) -> None:
@@ -236,9 +241,16 @@ def test_the_page_holds_the_ledger_of_its_tables(finished: Plan, text: str) -> N
         assert all(finding.note in row for finding in judged.findings)
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.12345, ".123"), (-0.5, "\N{MINUS SIGN}.5"), (10.0, "10"), (1e-9, "0")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.12345, ".123"), (-0.5, "\N{MINUS SIGN}.5"), (10.0, "10"), (10.5, "10.5"), (1e-9, "0")]
+)
 def test_numbers_are_short(value: float, words: str) -> None:
-    assert short(value) == words
+    assert small(value) == words
+
+
+def test_every_panel_has_its_function_and_no_other() -> None:
+    found = [name for script in page.scripts() for name in re.findall(r"^panels\.(\w+) = ", script, re.MULTILINE)]
+    assert sorted(found) == sorted(panel.id for panel in PANELS)
 
 
 # sealed
@@ -246,7 +258,7 @@ def test_numbers_are_short(value: float, words: str) -> None:
 
 def test_page_runs_its_own_scripts_and_asks_for_nothing(text: str) -> None:
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    assert scripts == [page.asset(name) for name in page.SCRIPTS]
+    assert scripts == page.scripts()
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     allowed = unescape(policy).split("script-src ")[1].split()
     assert allowed == [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
@@ -287,10 +299,10 @@ def test_embedded_data_refuses_what_is_no_json() -> None:
 
 def test_hostile_text_is_escaped_wherever_it_ends_up(finished: Plan, tmp_path: Path) -> None:
     text = hostile_page(finished, tmp_path).read_text()
-    scripts = [page.asset(name) for name in page.SCRIPTS]
+    scripts = page.scripts()
     assert re.findall(r"<script>(.*?)</script>", text, re.DOTALL) == scripts
     for script in scripts:
         text = text.replace(script, "")
-    assert text.count("<script") == text.count("</script>") == len(scripts) + 6
+    assert text.count("<script") == text.count("</script>") == len(scripts) + 3
     assert text.count("</style>") == 1 and "<img" not in text and "<b onclick" not in text
     assert unescape(text).count(HOSTILE) > 20

@@ -15,7 +15,7 @@ from boundary_bench.operations import status_text
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
-from boundary_bench.plan.outputs import figures
+from boundary_bench.plan.figures import figures
 from boundary_bench.plan.stages import STAGES, identity, intervals
 from boundary_bench.plan.stages import outputs as outputs_of
 from boundary_bench.study.policies import one_of
@@ -139,9 +139,9 @@ def captioned(file):
     """An output with what `snakemake --report` says of it."""
     folder, name, labels = file.parent.name, file.stem, {"table": file.stem, "format": file.suffix[1:]}
     if folder == "figures":
-        figure = FIGURES[file.stem]
-        name = figure.kind
-        labels = {"figure": figure.kind, "model": figure.model, "benchmark": figure.benchmark or "all"}
+        drawn = FIGURES[file.stem]
+        name = drawn.figure.name
+        labels = {"figure": name, "model": drawn.model, "benchmark": drawn.benchmark or "all"}
     elif file.parent == PLAN.root or file.name == "provenance.json":
         folder, labels = "study", {"file": file.name}
     return report(file, f"../captions/{folder}/{name}.rst", category=folder.capitalize(), labels=labels)

@@ -10,12 +10,13 @@ import yaml
 
 from boundary_bench.claims.claim import load_claims
 from boundary_bench.claims.verdicts import ClaimVerdict, judge
+from boundary_bench.core.text import attempts, decimals, interval
 from boundary_bench.operations.export.every_eval_ever import Record, of_policy
 from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.report.limits import limits
 from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.study.policies import Policy
-from boundary_bench.tables.formats import Pivot, attempts, markdown
+from boundary_bench.tables.formats import Pivot, markdown
 from boundary_bench.tables.reading import Subject, base_of
 
 TAGS = ["boundary-bench", "rlvr", "pass-at-k"]
@@ -116,8 +117,7 @@ def _line(source: Exported, unit: Subject, ks: list[int]) -> list[str]:
 
 def _interval(source: Exported, table: str, row: dict[str, str], column: str, sign: str = "") -> str:
     ends = ("low", "high") if table == "differences" else (f"{column}_low", f"{column}_high")
-    value, low, high = (source.value(table, row, name) for name in (column, *ends))
-    return f"{value:{sign}z.3f} [{low:{sign}z.3f}, {high:{sign}z.3f}]"
+    return interval(*(decimals(source.value(table, row, name), 3, sign) for name in (column, *ends)))
 
 
 def model_card(source: Exported, policy: Policy, records: Mapping[str, Record]) -> str:

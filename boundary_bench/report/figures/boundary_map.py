@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.analysis.means import Boundary
+from boundary_bench.core.text import bare
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import FigureFile
 from boundary_bench.report.figures.style import GREY, footer, grid, heading, save, whose
+from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.paired import ROUNDING
 
 #: A cell without a hatch holds for all k of its checkpoint together.
@@ -21,11 +24,12 @@ NULL_NOTE = (
 BASE_GAP = 1.12
 
 
-def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> None:
+def boundary_map(plan: Plan, tables: Tables, file: FigureFile) -> None:
     """One panel an algorithm: checkpoints from left to right, k from bottom to top."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
+    found = tables.boundaries[file.model, file.benchmark]
     steps, ks = plan.study.evaluate.steps[1:], plan.study.ks
     rows, columns = grid(len(found), 4 if len(steps) <= 6 else 2)
     width = max(9.5, columns * (0.35 + 0.53 * (len(steps) + BASE_GAP)) + 2)
@@ -55,13 +59,13 @@ def boundary_map(plan: Plan, found: dict[str, Boundary], model: str, benchmark: 
     bar.outline.set_visible(False)
     bar.ax.set_title("expands", fontsize=9, pad=10, color="#2166ac")
     bar.ax.set_xlabel("shrinks", fontsize=9, labelpad=8, color="#b2182b")
-    what = f"pass@k of each checkpoint minus pass@k of its base model, {whose(plan, model, benchmark)}"
+    what = f"pass@k of each checkpoint minus pass@k of its base model, {whose(plan, file)}"
     heading(figure, "Does training shrink or expand what the model can solve?", what)
     alt = (
         "Heat map, one panel per algorithm: training step against k; the colour is the difference of "
-        f"pass@k from the base model on {benchmark}. The values are in mean_differences.csv."
+        f"pass@k from the base model on {file.benchmark}. The values are in mean_differences.csv."
     )
-    save(plan, figure, stem, alt)
+    save(plan, figure, file.stem, alt)
 
 
 def _map_panel(axis: Any, curve: Boundary, steps: list[int], ks: list[int], limit: float) -> Any:
@@ -116,19 +120,13 @@ def _cells(axis: Any, curve: Boundary, limit: float) -> None:
         if unsure and abs(value) < 0.3 * limit:
             color = GREY
         place, weight = (BASE_GAP + i + 0.5, j + 0.5), "normal" if unsure else "bold"
-        axis.text(*place, _signed(value), ha="center", va="center", fontsize=8, color=color, weight=weight)
+        axis.text(*place, bare(f"{value:+.2f}"), ha="center", va="center", fontsize=8, color=color, weight=weight)
 
 
 def _rectangle(corner: tuple[float, float], **style: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle(corner, 1, 1, **style)
-
-
-def _signed(value: float) -> str:
-    """A difference in three characters: "-.12", "+.05", "0" where it rounds to nothing."""
-    text = f"{value:+.2f}"
-    return "0" if float(text) == 0 else text.replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}")
 
 
 def _outline(axis: Any, inside_SK: np.ndarray, first: float, style: str) -> None:

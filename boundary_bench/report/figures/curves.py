@@ -8,7 +8,9 @@ import numpy as np
 
 from boundary_bench.analysis.means import Boundary
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import FigureFile
 from boundary_bench.report.figures.style import GREY, footer, grid, heading, save, whose
+from boundary_bench.report.tables import Tables
 
 NOTE = (
     "pale: simultaneous band over k, for problems like these   |   dark: this very set, sampled again   |   "
@@ -16,10 +18,11 @@ NOTE = (
 )
 
 
-def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: str, stem: str) -> None:
+def pass_curves(plan: Plan, tables: Tables, file: FigureFile) -> None:
     """Two panels an algorithm: the curves of all checkpoints, and the difference of the last one from the base."""
     import matplotlib.pyplot as plt
 
+    found = tables.boundaries[file.model, file.benchmark]
     rows, columns = grid(len(found), 4)
     width, height = max(9.5, 3.2 * columns + 0.6), 4.9 * rows + 1.4
     heights = [1.5, 1] * rows
@@ -43,15 +46,16 @@ def pass_curves(plan: Plan, found: dict[str, Boundary], model: str, benchmark: s
             bottom.set_ylabel(f"step {found[algorithm].checkpoints[-1].step} minus base")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.58 / height))
-    what = f"pass@k, {whose(plan, model, benchmark)}"
+    what = f"pass@k, {whose(plan, file)}"
     heading(figure, "How many problems are solved within k attempts?", what)
     below = 0.45 + footer(plan, figure, NOTE)
     figure.tight_layout(rect=(0, below / height, 1, 1 - 0.85 / height))
     alt = (
-        f"pass@k against k on {benchmark}, one line per checkpoint, and the difference of the last checkpoint from the "
-        "base with its band, one column per algorithm, mean over seeds. The values are in mean_differences.csv."
+        f"pass@k against k on {file.benchmark}, one line per checkpoint, and the difference of the last checkpoint "
+        "from the base with its band, one column per algorithm, mean over seeds. The values are in "
+        "mean_differences.csv."
     )
-    save(plan, figure, stem, alt)
+    save(plan, figure, file.stem, alt)
 
 
 def _curves(plan: Plan, axis: Any, curve: Boundary, colors: np.ndarray) -> None:

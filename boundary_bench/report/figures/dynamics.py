@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import FigureFile
 from boundary_bench.report.figures.style import footer, heading, save
 from boundary_bench.report.tables import Row, Tables
 
@@ -16,11 +17,11 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F
 MARKERS = "osD^vP*X"
 
 
-def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> None:
+def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
     """Training on the left, the evaluated checkpoints on each benchmark beside it."""
     import matplotlib.pyplot as plt
 
-    benchmarks = list(plan.study.benchmarks)
+    model, benchmarks = file.model, list(plan.study.benchmarks)
     columns = 1 + len(benchmarks)
     width, height = max(10.0, 3.9 * columns), 7.0
     figure, axes = plt.subplots(2, columns, figsize=(width, height), squeeze=False, sharex=True)
@@ -57,7 +58,7 @@ def dynamics(plan: Plan, tables: Tables, model: str, stem: str) -> None:
     below = 0.45 + footer(plan, figure, note)
     figure.tight_layout(rect=(0, below / height, 1, 1 - 0.68 / height))
     alt = "Training reward, token entropy and greedy accuracy over training, one colour an algorithm."
-    save(plan, figure, stem, alt)
+    save(plan, figure, file.stem, alt)
 
 
 def entropy_column(rows: list[Row]) -> tuple[str, str]:

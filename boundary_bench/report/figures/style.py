@@ -9,6 +9,7 @@ from typing import Any
 
 from boundary_bench.core.files import atomic
 from boundary_bench.plan import Plan
+from boundary_bench.plan.figures import FigureFile
 from boundary_bench.statistics.intervals import INTERVAL
 
 GREY = "#6b6b6b"
@@ -96,7 +97,9 @@ def sampled(plan: Plan) -> str:
     return f"n = {', '.join(map(str, design.rounds))} samples a problem, until {design.stop_after} are correct"
 
 
-def whose(plan: Plan, model: str, benchmark: str) -> str:
+def whose(plan: Plan, file: FigureFile) -> str:
     """Whose numbers a figure shows."""
     seeds = len(plan.study.seeds)
-    return f"{model} on {benchmark}, " + (f"mean over {seeds} training seeds" if seeds > 1 else "one training seed")
+    return f"{file.model} on {file.benchmark}, " + (
+        f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
+    )

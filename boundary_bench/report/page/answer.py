@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from boundary_bench.analysis.means import Boundaries, Boundary
+from boundary_bench.core.text import MINUS, decimals, interval
 from boundary_bench.plan import Plan
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.paired import ROUNDING
@@ -76,8 +77,7 @@ def _word(difference: Estimate, place: int) -> str:
 def _points(difference: Estimate, place: int) -> str:
     """A difference and its band in percentage points."""
     ends = (difference.estimate_K[place], difference.band_low_K[place], difference.band_high_K[place])
-    value, low, high = (f"{100 * end:+z.1f}".replace("-", "\N{MINUS SIGN}") for end in ends)
-    return f"{value} [{low}, {high}]"
+    return interval(*(decimals(100 * end, 1, "+").replace("-", MINUS) for end in ends))
 
 
 def _clauses(said: list[tuple[str, str]]) -> list[Clause]:

@@ -1,19 +1,22 @@
-"""The data behind the page's panels: pure functions from a study's tables to what JSON can hold.
+"""The panels of the page: how to read each, and the data behind it, from a study's tables to what JSON can hold.
 
-Numbers have five significant digits, and None stands for a value that does not exist. Rows of a table become columns:
-one list a column, which is smaller than one object a row.
+What draws a panel is the function ``panels[id]`` of a script ``panels-*.js``. Numbers have five significant digits, and
+None stands for a value that does not exist. Rows of a table become columns: one list a column, which is smaller than
+one object a row.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from boundary_bench.analysis.means import Boundary
+from boundary_bench.core.text import rounded
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.dynamics import entropy_column, running_mean, window
@@ -37,17 +40,6 @@ _HALVES = ("base_only_at_half", "checkpoint_only_at_half", "null_at_half")
 _GREEDY = ("greedy", "greedy_low", "greedy_high")
 
 
-def blocks(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Every block of data that the page embeds, by the id it is found under."""
-    return {
-        "data-study": study(plan),
-        "data-curves": curves(plan, tables),
-        "data-training": training(plan, tables),
-        "data-summary": summary(tables),
-        "data-coverage": coverage(tables),
-    }
-
-
 def study(plan: Plan) -> dict[str, Any]:
     """What can be chosen, and the numbers that every panel draws against."""
     asked = plan.study
@@ -63,18 +55,8 @@ def study(plan: Plan) -> dict[str, Any]:
     }
 
 
-def rounded(value: Any) -> float | None:
-    """A number with five significant digits; None where it is not finite.
-
-    >>> [rounded(x) for x in ("0.1234567", 2, float("inf"), "")]
-    [0.12346, 2.0, None, None]
-    """
-    number = float(value if value != "" else "nan")
-    return float(f"{number:.5g}") if math.isfinite(number) else None
-
-
 def _list(values: Iterable[Any]) -> list[float | None]:
-    return [rounded(value) for value in values]
+    return [rounded(value, 5) for value in values]
 
 
 def columns(rows: Sequence[Row], names: Iterable[str], numbers: Iterable[str]) -> dict[str, list[Any]]:
@@ -193,7 +175,7 @@ def training(plan: Plan, tables: Tables) -> dict[str, Any]:
     return {"window": window(plan), "runs": runs}
 
 
-def summary(tables: Tables) -> dict[str, Any]:
+def summary(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Entropies, greedy accuracy and shares of every verdict, one row a policy and benchmark."""
     rows = [row for row in tables.summary if row["stratum"] == ALL]
     entropy, label = entropy_column(rows)
@@ -202,8 +184,86 @@ def summary(tables: Tables) -> dict[str, Any]:
     return {"entropy": label, "columns": found | {"token_entropy": found[entropy]}}
 
 
-def coverage(tables: Tables) -> dict[str, list[Any]]:
+def coverage(plan: Plan, tables: Tables) -> dict[str, list[Any]]:
     """Problems solved by both, by one and by none, one row a checkpoint, benchmark and rule."""
     rows = [row for row in tables.coverage if row["stratum"] == ALL]
     names = ("model", "benchmark", "algorithm", "seed", "step", "hits")
     return columns(rows, names, (*_SETS, *_HALVES))
+
+
+# the panels
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A place of the page that a script draws into.
+
+    Attributes:
+        reading: how to read it.
+        data: what it is drawn from; the page holds each once, by its name.
+    """
+
+    id: str
+    heading: str
+    reading: str
+    data: tuple[Callable[[Plan, Tables], Any], ...]
+
+
+#: In the order of the page; the first stands beside the ledger.
+PANELS = (
+    Panel(
+        "boundary_map",
+        "The boundary map",
+        "pass@k less the base's: training step across, attempts k upwards.",
+        (curves,),
+    ),
+    Panel(
+        "pass_at_k",
+        "pass@k curves",
+        "Problems solved within k attempts. Small k is what a user sees, large k is what could be found by search: "
+        "where a checkpoint's curve crosses the base's, some problems are solved more often than before, and others "
+        "more rarely or not at all.",
+        (curves,),
+    ),
+    Panel(
+        "differences",
+        "Difference from the base",
+        "The same problems before and after: above zero the boundary has expanded at that k, below it has shrunk. The "
+        "band is the last checkpoint's; the grey zone is the margin, the diamond the crossover with its interval.",
+        (curves,),
+    ),
+    Panel(
+        "guessing",
+        "Against guessing",
+        "pass@k less what uniformly random valid responses reach. Below zero a policy solves fewer problems than "
+        "guessing, and what differs there is how many different responses are drawn: no evidence of skill.",
+        (curves,),
+    ),
+    Panel(
+        "dynamics",
+        "Dynamics of training",
+        "Reward, entropy and length of the rollouts at every step; entropies and greedy accuracy of the evaluated "
+        "checkpoints. Thick lines are means over the seeds, thin ones the seeds.",
+        (training, summary),
+    ),
+    Panel(
+        "coverage",
+        "Coverage over training",
+        "How many problems have a correct sample: of both, newly, no longer, of none. Beneath, both policies with half "
+        "of their samples: the grey band is what two halves of the base differ by on average, by luck alone.",
+        (coverage,),
+    ),
+    Panel(
+        "verdicts",
+        "Verdicts and truncation",
+        "What the grader said of every sample. A change of pass@k that comes from responses cut off or not readable is "
+        "one of form. Hard problems are sampled longer, so the correct share is not pass@1.",
+        (summary,),
+    ),
+)
+
+
+def data(plan: Plan, tables: Tables) -> dict[str, Any]:
+    """All that the panels are drawn from, by its name."""
+    parts = dict.fromkeys(part for panel in PANELS for part in panel.data)
+    return {part.__name__: part(plan, tables) for part in parts}

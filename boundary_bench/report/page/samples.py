@@ -6,10 +6,9 @@ Responses are read one after another and written to the archive; of a long one o
 from __future__ import annotations
 
 import json
-import math
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from io import TextIOWrapper
 from typing import Any
 
@@ -19,21 +18,20 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.benchmarks.templates import QUESTION
 from boundary_bench.core.files import atomic
+from boundary_bench.core.text import rounded
 from boundary_bench.plan import Plan
 from boundary_bench.report.page.cases import CaseKind, RunChange, change, choose, most_of_kind, success_interval
 from boundary_bench.report.page.stored import SAMPLES_EACH, Dispute, Sample, disputes, files_here, read_shown
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.posterior import Counts
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from boundary_bench.study.policies import Policy, Run
+from boundary_bench.study.policies import Policy
 
 ARCHIVE = "samples.zip"
 #: Seeds of a problem and algorithm whose responses are shown: of those that it was chosen for, the first.
 MOST_SEEDS = 3
-#: Characters of a text that are shown, from its beginning and its end: the first number with which the page's data
-#: takes at most so many bytes.
-EXCERPTS = (2000, 1000, 500, 250, 120, 60)
-MOST_BYTES = 2_000_000
+#: Characters of a text that are shown: all, or as many from its beginning and its end.
+EXCERPT = 1000
 #: The earliest date that an archive can name: the same samples give the same bytes.
 DAY = (1980, 1, 1, 0, 0, 0)
 README = """The samples of report.html's sample browser, whole; the page shows excerpts of long ones.
@@ -48,73 +46,18 @@ They are text that models wrote: do not run it, and do not put it on a web page 
 
 
 @dataclass(frozen=True)
-class Excerpt:
-    """The ends of a text."""
-
-    head: str
-    tail: str
-    length: int
-
-    @classmethod
-    def of(cls, text: str) -> Excerpt:
-        """As much of a text as is shown at most."""
-        if len(text) <= EXCERPTS[0]:
-            return cls(text, "", len(text))
-        return cls(text[: EXCERPTS[0] // 2], text[-EXCERPTS[0] // 2 :], len(text))
-
-    def within(self, limit: int) -> str | list[Any]:
-        """The text; or where it is longer than the limit [its beginning, its length, its end]."""
-        if self.length <= limit:
-            return self.head
-        return [self.head[: limit // 2], self.length, (self.tail or self.head)[-(limit // 2) :]]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What the page may show of a sample, whose own texts are empty."""
-
-    sample: Sample
-    response: Excerpt
-    answer: Excerpt | None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A problem whose responses are shown, on one benchmark, for one algorithm: its place in the problem file.
+class Compared:
+    """The base models and the last checkpoints of a study, on one benchmark.
 
     Attributes:
-        seeds: indices of the runs whose responses are shown.
+        counts, disputed: by the name of the policy; what other graders dispute by the problem too.
     """
 
-    place: int
-    kinds: list[list[CaseKind]]
-    seeds: list[int]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of an algorithm on a benchmark: what they changed, and which problems are shown of that."""
-
+    plan: Plan
     benchmark: str
-    runs: list[Run]
-    changes: list[RunChange]
-    shown: list[Shown]
-
-
-@dataclass
-class Collected:
-    """What the page shows, before long texts are shortened to one length.
-
-    Attributes:
-        samples: by policy, benchmark and problem.
-        absent: policies whose sample files are no longer there: name, benchmark, files missing, files declared.
-    """
-
-    problems: dict[str, list[Problem]]
-    disputed: dict[tuple[Policy, str], dict[str, list[Dispute]]]
-    groups: list[Group] = field(default_factory=list)
-    samples: dict[tuple[Policy, str], dict[str, list[Kept]]] = field(default_factory=dict)
-    absent: list[tuple[str, str, int, int]] = field(default_factory=list)
+    problems: list[Problem]
+    counts: dict[str, Counts]
+    disputed: dict[str, dict[str, list[Dispute]]]
 
 
 def write(plan: Plan, tables: Tables) -> dict[str, Any]:
@@ -125,92 +68,164 @@ def write(plan: Plan, tables: Tables) -> dict[str, Any]:
     Raises:
         DataError: a file is torn, or the samples are others than those that were measured.
     """
-    compared = [(policy, name) for policy in _compared(plan) for name in plan.study.benchmarks]
-    found = Collected(
-        {name: read_problems(plan.problems(name)) for name in plan.study.benchmarks},
-        {(policy, name): disputes(plan, policy, name) for policy, name in compared},
-    )
-    found.groups += _groups(plan, tables, found)
+    study = plan.study
+    most = most_of_kind(len(study.models) * len(study.benchmarks) * len(study.algorithms))
+    data: dict[str, Any] = {
+        "archive": ARCHIVE,
+        "level": study.analysis.level,
+        "rate": rounded(1 - study.analysis.level, 6),
+        "excerpt": EXCERPT,
+        "most": most,
+        "each": SAMPLES_EACH,
+        "kinds": list(CaseKind),
+        "problems": {},
+        "groups": [],
+        "samples": {},
+        "absent": [],
+    }
     with atomic(plan.root / ARCHIVE) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         with _text(archive, "README.txt") as text:
             text.write(README)
-        for benchmark in plan.study.benchmarks:
-            _read_benchmark(plan, tables, benchmark, found, archive)
-    return fitted(lambda limit: _page_data(plan, tables, found, limit))
+        for benchmark in study.benchmarks:
+            found = _compared(plan, tables, benchmark)
+            groups = [_group(found, model, name, most) for model in study.models for name in study.algorithms]
+            data["groups"] += groups
+            data["problems"] |= _problems(found, groups)
+            _read(found, groups, archive, data)
+    return data
 
 
-def fitted(data: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
-    """Data with the longest excerpts that let it take at most ``MOST_BYTES``; with the shortest where none do."""
-    for limit in EXCERPTS:
-        made = data(limit)
-        if len(json.dumps(made, ensure_ascii=False, allow_nan=False).encode()) <= MOST_BYTES:
-            break
+def _compared(plan: Plan, tables: Tables, benchmark: str) -> Compared:
+    policies = dict.fromkeys(plan.policies_of(run)[place] for run in plan.runs for place in (0, -1))
+    rows = {policy.name: tables.counts[policy.name, benchmark] for policy in policies}
+    counts = {name: Counts(each["n"], each["correct"]) for name, each in rows.items()}
+    disputed = {policy.name: disputes(plan, policy, benchmark) for policy in policies}
+    return Compared(plan, benchmark, read_problems(plan.problems(benchmark)), counts, disputed)
+
+
+def _group(found: Compared, model: str, algorithm: str, most: int) -> dict[str, Any]:
+    """What the runs of an algorithm changed: the totals of every kind, and the problems to show."""
+    runs = [run for run in found.plan.runs if (run.model, run.algorithm) == (model, algorithm)]
+    last = [found.plan.policies_of(run)[-1] for run in runs]
+    changes, rows = [_change(found, policy) for policy in last], [_count_rows(found, policy.name) for policy in last]
+    places, cases, totals = choose(changes, most), [], {}
+    for place in places:
+        kinds = [[kind for kind in CaseKind if each.held[kind][place]] for each in changes]
+        shown = [i for i, held in enumerate(kinds) if held][:MOST_SEEDS]
+        seeds = [
+            {
+                "kinds": kinds[i],
+                "counts": rows[i][place],
+                "p": rounded(each.p_P[place], 6),
+                "q": rounded(each.q_P[place], 6),
+                "shown": i in shown,
+            }
+            for i, each in enumerate(changes)
+        ]
+        cases.append({"problem": found.problems[place].id, "seeds": seeds})
+    for kind in CaseKind:
+        held_P = np.any([each.held[kind] for each in changes], axis=0)
+        totals[kind] = [int(held_P[places].sum()), int(held_P.sum())]
+    return {
+        "model": model,
+        "benchmark": found.benchmark,
+        "algorithm": algorithm,
+        "step": last[0].step,
+        "seeds": [run.seed for run in runs],
+        "policies": [policy.name for policy in last],
+        "totals": totals,
+        "cases": cases,
+    }
+
+
+def _change(found: Compared, policy: Policy) -> RunChange:
+    names = (policy.model, policy.name)
+    disputed_P = np.array(
+        [
+            sum(case.samples for name in names for case in found.disputed[name].get(problem.id, ()))
+            for problem in found.problems
+        ]
+    )
+    counts = [found.counts[name] for name in names]
+    return change(found.plan.design, *counts, disputed_P, 1 - found.plan.study.analysis.level)
+
+
+def _count_rows(found: Compared, policy: str) -> list[list[Any]]:
+    """Samples, correct ones, success rate and the ends of its interval, of every problem."""
+    counts = found.counts[policy]
+    rate_P = sequential_pass_at_k(found.plan.design, counts.samples_P, counts.correct_P, [1])[:, 0]
+    ends = success_interval(counts, found.plan.study.analysis.level)
+    rates = [[rounded(value, 6) for value in each_P] for each_P in (rate_P, *ends)]
+    return [list(row) for row in zip(counts.samples_P.tolist(), counts.correct_P.tolist(), *rates, strict=True)]
+
+
+def excerpt(text: str) -> str | list[Any]:
+    """A text; of a long one its beginning, its length and its end."""
+    return text if len(text) <= EXCERPT else [text[: EXCERPT // 2], len(text), text[-EXCERPT // 2 :]]
+
+
+def _problems(found: Compared, groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The problems that are shown and the base's counts, by model and benchmark."""
+    made: dict[str, Any] = {}
+    for model in dict.fromkeys(group["model"] for group in groups):
+        shown = {case["problem"] for group in groups if group["model"] == model for case in group["cases"]}
+        template = found.plan.template(model, found.benchmark)
+        of = {
+            problem.id: {
+                "prompt": excerpt(template.text.replace(QUESTION, problem.prompt)),
+                "reference": excerpt(problem.reference),
+                "stratum": excerpt(problem.stratum),
+                "chance": rounded(problem.chance, 6),
+                "base": row,
+            }
+            for problem, row in zip(found.problems, _count_rows(found, model), strict=True)
+            if problem.id in shown
+        }
+        made[f"{model}/{found.benchmark}"] = {"template": template.name, "chat": template.chat, "of": of}
     return made
 
 
-def _compared(plan: Plan) -> list[Policy]:
-    """The base models, and the last checkpoint of every run."""
-    return list(dict.fromkeys(plan.policies_of(run)[place] for run in plan.runs for place in (0, -1)))
-
-
-def _counts(tables: Tables, policy: Policy, benchmark: str) -> Counts:
-    rows = tables.counts[policy.name, benchmark]
-    return Counts(rows["n"], rows["correct"])
-
-
-def _groups(plan: Plan, tables: Tables, found: Collected) -> list[Group]:
-    """Every algorithm of every model on every benchmark, with what is shown of it."""
-    study, made = plan.study, []
-    names = [(m, b, a) for m in study.models for b in study.benchmarks for a in study.algorithms]
-    for model, benchmark, algorithm in names:
-        runs = [run for run in plan.runs if (run.model, run.algorithm) == (model, algorithm)]
-        pairs = [(plan.policies_of(run)[0], plan.policies_of(run)[-1]) for run in runs]
-        changes = []
-        for pair in pairs:
-            counts = [_counts(tables, policy, benchmark) for policy in pair]
-            times = [found.disputed[policy, benchmark] for policy in pair]
-            disputed_P = np.array(
-                [sum(case.samples for each in times for case in each.get(p.id, ())) for p in found.problems[benchmark]]
-            )
-            changes.append(change(plan.design, *counts, disputed_P, 1 - study.analysis.level))
-        places = choose(changes, most_of_kind(len(names)))
-        made.append(Group(benchmark, runs, changes, [_shown(place, changes) for place in places]))
-    return made
-
-
-def _shown(place: int, changes: Sequence[RunChange]) -> Shown:
-    kinds = [[kind for kind in CaseKind if each.held[kind][place]] for each in changes]
-    return Shown(place, kinds, [i for i, held in enumerate(kinds) if held][:MOST_SEEDS])
-
-
-def _read_benchmark(plan: Plan, tables: Tables, benchmark: str, found: Collected, archive: zipfile.ZipFile) -> None:
-    """Read the samples to show on a benchmark, policy by policy, into the archive and as excerpts."""
-    problems, places = found.problems[benchmark], {}
-    for group in (group for group in found.groups if group.benchmark == benchmark):
-        for shown in group.shown:
-            for seed in shown.seeds:
-                policies = plan.policies_of(group.runs[seed])
-                for policy in (policies[0], policies[-1]):
-                    places.setdefault(policy, set()).add(shown.place)
-    with _text(archive, f"{benchmark}/problems.jsonl") as text:
-        for place in sorted(set().union(*places.values())):
-            _write_line(text, {"id": problems[place].id, **asdict(problems[place])})
-    with _text(archive, f"{benchmark}/samples.jsonl") as text:
-        for policy, chosen in places.items():
-            files, gone = files_here(plan, policy, benchmark)
+def _read(found: Compared, groups: Sequence[dict[str, Any]], archive: zipfile.ZipFile, data: dict[str, Any]) -> None:
+    """Read the samples to show, policy by policy, into the archive and as excerpts into the data of the page."""
+    wanted: dict[str, set[str]] = {}
+    for group in groups:
+        for case in group["cases"]:
+            for name, seed in zip(group["policies"], case["seeds"], strict=True):
+                for policy in (group["model"], name) if seed["shown"] else ():
+                    wanted.setdefault(policy, set()).add(case["problem"])
+    shown = set().union(*wanted.values())
+    with _text(archive, f"{found.benchmark}/problems.jsonl") as text:
+        for problem in found.problems:
+            if problem.id in shown:
+                _write_line(text, {"id": problem.id, **asdict(problem)})
+    with _text(archive, f"{found.benchmark}/samples.jsonl") as text:
+        for name, chosen in wanted.items():
+            files, gone = files_here(found.plan, found.plan.policy(name), found.benchmark)
             if gone:
-                found.absent.append((policy.name, benchmark, gone, len(files)))
+                data["absent"].append((name, found.benchmark, gone, len(files)))
                 continue
-            counts = _counts(tables, policy, benchmark)
-            pairs = {problems[i].id: (int(counts.samples_P[i]), int(counts.correct_P[i])) for i in sorted(chosen)}
-            cases = found.disputed[policy, benchmark]
-            asked = {name: [case.sample for case in cases.get(name, ())][:SAMPLES_EACH] for name in pairs}
-            kept = found.samples.setdefault((policy, benchmark), {name: [] for name in pairs})
-            for sample in read_shown(plan.design, files, pairs, asked):
-                _write_line(text, {"policy": policy.name, **asdict(sample)})
-                answer = None if sample.answer is None else Excerpt.of(sample.answer)
-                bare = replace(sample, response="", answer=None)
-                kept[sample.problem_id].append(Kept(bare, Excerpt.of(sample.response), answer))
+            counts, cases = found.counts[name], found.disputed[name]
+            each_P = zip(found.problems, counts.samples_P.tolist(), counts.correct_P.tolist(), strict=True)
+            pairs = {problem.id: (n, correct) for problem, n, correct in each_P if problem.id in chosen}
+            asked = {id_: [case.sample for case in cases.get(id_, ())][:SAMPLES_EACH] for id_ in pairs}
+            kept = data["samples"][f"{name}/{found.benchmark}"] = {id_: [] for id_ in pairs}
+            for sample in read_shown(found.plan.design, files, pairs, asked):
+                _write_line(text, {"policy": name, **asdict(sample)})
+                kept[sample.problem_id].append(_row(sample, cases.get(sample.problem_id, ())))
+
+
+def _row(sample: Sample, cases: Sequence[Dispute]) -> list[Any]:
+    return [
+        sample.sample,
+        sample.verdict,
+        sample.tokens,
+        rounded(sample.logprob, 6),
+        rounded(sample.entropy, 6),
+        sample.answer and excerpt(sample.answer),
+        excerpt(sample.response),
+        [[case.grader, case.verdict, case.samples] for case in cases if case.sample == sample.sample],
+        sample.reason,
+    ]
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> TextIOWrapper:
@@ -222,121 +237,5 @@ def _text(archive: zipfile.ZipFile, name: str) -> TextIOWrapper:
 
 def _write_line(text: TextIOWrapper, row: dict[str, Any]) -> None:
     """A row as a line of ASCII: no character in it can steer a terminal."""
-    text.write(json.dumps({name: _number(value) for name, value in row.items()}, allow_nan=False) + "\n")
-
-
-def _number(value: Any) -> Any:
-    """A float with six significant digits, None where it is not finite; anything else as it is."""
-    if not isinstance(value, float | np.floating):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _page_data(plan: Plan, tables: Tables, found: Collected, limit: int) -> dict[str, Any]:
-    """What the page embeds. A text is a string, or a list where it is an excerpt; see ``Excerpt.within``."""
-    analysis = plan.study.analysis
-    return {
-        "archive": ARCHIVE,
-        "level": analysis.level,
-        "rate": _number(1 - analysis.level),
-        "excerpt": limit,
-        "most": most_of_kind(len(found.groups)),
-        "each": SAMPLES_EACH,
-        "kinds": [str(kind) for kind in CaseKind],
-        "problems": _problem_data(plan, tables, found, limit),
-        "groups": [_group_data(plan, tables, group, found) for group in found.groups],
-        "samples": {
-            f"{policy.name}/{benchmark}": {
-                name: [_sample_data(kept, found.disputed[policy, benchmark].get(name, ()), limit) for kept in each]
-                for name, each in of_problem.items()
-            }
-            for (policy, benchmark), of_problem in found.samples.items()
-        },
-        "absent": found.absent,
-    }
-
-
-def _problem_data(plan: Plan, tables: Tables, found: Collected, limit: int) -> dict[str, Any]:
-    """The problems that are shown and the base's counts, by model and benchmark."""
-    made: dict[str, Any] = {}
-    for group in found.groups:
-        base, problems = plan.policies_of(group.runs[0])[0], found.problems[group.benchmark]
-        template = plan.template(base.model, group.benchmark)
-        rows = _count_rows(plan, _counts(tables, base, group.benchmark))
-        place = made.setdefault(
-            f"{base.model}/{group.benchmark}", {"template": template.name, "chat": template.chat, "of": {}}
-        )
-        for shown in group.shown:
-            problem = problems[shown.place]
-            texts = {
-                "prompt": template.text.replace(QUESTION, problem.prompt),
-                "reference": problem.reference,
-                "stratum": problem.stratum,
-            }
-            place["of"][problem.id] = {
-                **{name: Excerpt.of(text).within(limit) for name, text in texts.items()},
-                "chance": _number(problem.chance),
-                "base": rows[shown.place],
-            }
-    return made
-
-
-def _group_data(plan: Plan, tables: Tables, group: Group, found: Collected) -> dict[str, Any]:
-    """What the runs of an algorithm changed on a benchmark: every kind's totals, and the problems shown."""
-    last = [plan.policies_of(run)[-1] for run in group.runs]
-    rows = [_count_rows(plan, _counts(tables, policy, group.benchmark)) for policy in last]
-    totals = {}
-    for kind in CaseKind:
-        held_P = np.any([each.held[kind] for each in group.changes], axis=0)
-        totals[str(kind)] = [sum(bool(held_P[shown.place]) for shown in group.shown), int(held_P.sum())]
-    cases = [
-        {
-            "problem": found.problems[group.benchmark][shown.place].id,
-            "seeds": [
-                {
-                    "kinds": [str(kind) for kind in shown.kinds[i]],
-                    "counts": rows[i][shown.place],
-                    "p": _number(each.p_P[shown.place]),
-                    "q": _number(each.q_P[shown.place]),
-                    "shown": i in shown.seeds,
-                }
-                for i, each in enumerate(group.changes)
-            ],
-        }
-        for shown in group.shown
-    ]
-    return {
-        "model": group.runs[0].model,
-        "benchmark": group.benchmark,
-        "algorithm": group.runs[0].algorithm,
-        "step": last[0].step,
-        "seeds": [run.seed for run in group.runs],
-        "policies": [policy.name for policy in last],
-        "totals": totals,
-        "cases": cases,
-    }
-
-
-def _count_rows(plan: Plan, counts: Counts) -> list[list[Any]]:
-    """Samples, correct ones, success rate and the ends of its interval, of every problem."""
-    rate_P = sequential_pass_at_k(plan.design, counts.samples_P, counts.correct_P, [1])[:, 0]
-    low_P, high_P = success_interval(counts, plan.study.analysis.level)
-    whole = [counts.samples_P.tolist(), counts.correct_P.tolist()]
-    return [
-        list(row) for row in zip(*whole, *([_number(x) for x in each] for each in (rate_P, low_P, high_P)), strict=True)
-    ]
-
-
-def _sample_data(kept: Kept, cases: Sequence[Dispute], limit: int) -> list[Any]:
-    sample = kept.sample
-    return [
-        sample.sample,
-        sample.verdict,
-        sample.tokens,
-        _number(sample.logprob),
-        _number(sample.entropy),
-        kept.answer and kept.answer.within(limit),
-        kept.response.within(limit),
-        [[case.grader, case.verdict, case.samples] for case in cases if case.sample == sample.sample],
-        sample.reason,
-    ]
+    cells = {name: rounded(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+    text.write(json.dumps(cells, allow_nan=False) + "\n")

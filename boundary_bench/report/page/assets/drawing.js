@@ -2,6 +2,9 @@
 
 /** What all panels share: colours, numbers in words, small multiples beside one another, and their values as a table. */
 
+/** What draws a panel, by its id, from the data of the page and the chosen curves: `fill` says what it returns. */
+const panels = {};
+
 const MINUS = "\u2212";
 const SYMBOLS = ["circle", "square", "diamond", "triangle", "times", "star", "plus", "wye"];
 

@@ -2,9 +2,7 @@
 
 /** Start: read the address, put the controls, and draw every panel anew after each choice. */
 
-const data = Object.fromEntries(
-  ["curves", "training", "summary", "coverage"].map((name) => [name, embedded(`data-${name}`)]),
-);
+const data = embedded("data-panels");
 
 function drawAll() {
   const view = currentView(data.curves);
@@ -17,13 +15,7 @@ function drawAll() {
     chosen.seed ? `seed ${chosen.seed}` : study.seeds.length > 1 ? `mean over ${study.seeds.length} seeds` : "",
   ];
   for (const place of document.querySelectorAll(".whose")) place.textContent = whose.filter(Boolean).join(", ");
-  fill("boundary_map", boundaryMap(view));
-  fill("pass_at_k", passCurves(view));
-  fill("differences", differenceCurves(view));
-  fill("guessing", guessing(view));
-  fill("dynamics", dynamics(data.training, data.summary));
-  fill("coverage", coverage(data.coverage));
-  fill("verdicts", verdicts(data.summary));
+  for (const [id, panel] of Object.entries(panels)) fill(id, panel({ ...data, view }));
 }
 
 /** Draw once for every width of the window. */

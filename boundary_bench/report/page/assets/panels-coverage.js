@@ -61,8 +61,8 @@ function stacked(rows, parts, width, height, words) {
   });
 }
 
-function coverage(columns) {
-  const all = rowsOf(columns);
+panels.coverage = ({ coverage }) => {
+  const all = rowsOf(coverage);
   const hits = all[0].hits;
   const names = [...SETS.map(([name]) => name), ...HALVES];
   const found = shownAlgorithms().map((algorithm) => [
@@ -107,7 +107,7 @@ function coverage(columns) {
     note: `solved: ${hits} correct sample or more${oneSeed() ? "" : "; means over the seeds"}`,
     table: { header, rows, labels: 2 },
   };
-}
+};
 
 /** Newly solved upwards and no longer solved downwards, with half of the samples, around what luck does. */
 function halvesPlot(rows, most, width) {
@@ -151,7 +151,7 @@ function halvesPlot(rows, most, width) {
   });
 }
 
-function verdicts(summary) {
+panels.verdicts = ({ summary }) => {
   const parts = study.verdicts.map((name) => [`${name}_share`, name, VERDICT_HUES[name]]);
   const names = parts.map(([name]) => name);
   const found = shownAlgorithms().map((algorithm) => [
@@ -174,4 +174,4 @@ function verdicts(summary) {
     note: "step 0 is the base",
     table: { header: ["policy", "step", ...study.verdicts], rows, labels: 2 },
   };
-}
+};

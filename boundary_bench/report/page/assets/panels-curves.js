@@ -28,7 +28,7 @@ function stepKeys() {
   return named.map((step) => key(`background: ${stepHue(step)}`, `step ${step}`));
 }
 
-function passCurves(view) {
+panels.pass_at_k = ({ view }) => {
   const base = pointsOf(view.base, "base", short, view.basis);
   const guess = study.ks.map((k, j) => ({
     k,
@@ -75,11 +75,11 @@ function passCurves(view) {
     note: `bands of base and last step: ${INTERVALS[chosen.interval].long}`,
     table: { header: ["algorithm", "step", ...study.ks.map((k) => `k = ${k}`)], rows, labels: 2 },
   };
-}
+};
 
 // the differences
 
-function differenceCurves(view) {
+panels.differences = ({ view }) => {
   const ends = view.courses
     .filter(({ seed }) => seed === chosen.seed)
     .flatMap((course) => {
@@ -108,7 +108,7 @@ function differenceCurves(view) {
     note: `band of the last step: ${INTERVALS[chosen.interval].long}`,
     table: { header, rows, labels: 2 },
   };
-}
+};
 
 /** A crossover: its interval may end below the smallest k (0) or nowhere (null). */
 function inWords([k, low, high]) {
@@ -171,7 +171,7 @@ function aboveGuessing(width, axis, x, series, base = []) {
   });
 }
 
-function guessing(view) {
+panels.guessing = ({ view }) => {
   const table = { header: ["policy", ...study.ks.map((k) => `k = ${k}`)], rows: [], labels: 1 };
   if (!view.null)
     return {
@@ -220,4 +220,4 @@ function guessing(view) {
     },
   ];
   return { keys: [key("background: var(--ink)", "base"), ...algorithmKeys()], drawings, note: null, table, least: 400 };
-}
+};

@@ -6,7 +6,7 @@ const BASE_GAP = 1.15;
 /** Height of a cell, in pixels. */
 const CELL = 13.5;
 
-function boundaryMap(view) {
+panels.boundary_map = ({ view }) => {
   const all = view.courses.filter(({ seed }) => seed === chosen.seed);
   const sizes = all.flatMap(({ checkpoints }) =>
     checkpoints.flatMap(({ difference }) => difference.estimate.map(Math.abs)),
@@ -45,7 +45,7 @@ function boundaryMap(view) {
   );
   const header = ["algorithm", "step", "k", "base", "checkpoint", `difference [${INTERVALS[chosen.interval].text}]`];
   return { keys, drawings, least: 200, table: { header, rows, labels: 2 } };
-}
+};
 
 function mapCells(view, course, limit) {
   return course.checkpoints.flatMap(({ step, difference, curve }, i) => {

@@ -20,7 +20,7 @@ function meanByStep(rows, names) {
   }));
 }
 
-function dynamics(training, summary) {
+panels.dynamics = ({ training, summary }) => {
   const rows = rowsOf(summary.columns);
   const evaluated = [
     ["token_entropy", summary.entropy],
@@ -51,7 +51,7 @@ function dynamics(training, summary) {
     table,
     least: 300,
   };
-}
+};
 
 /** A line an algorithm: thick the mean over seeds or the chosen seed, thin each seed. */
 function seriesMarks(series) {
