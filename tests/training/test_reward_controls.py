@@ -14,6 +14,7 @@ from boundary_bench.benchmarks.countdown import GRADER
 from boundary_bench.core.errors import StudyError
 from boundary_bench.grading import judge_here
 from boundary_bench.plan import make_plan
+from boundary_bench.plan.stages import settings
 from boundary_bench.study.file import find_study
 from boundary_bench.study.training import Training
 from boundary_bench.training.rewards import rewards
@@ -70,7 +71,7 @@ def settings_with(tmp_path: Path, **training: object) -> dict:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(study))
     plan = make_plan(str(path))
-    return plan.train_settings(plan.runs[0])
+    return settings(plan, "train", plan.runs[0].name, 2)
 
 
 def test_only_a_control_reward_is_part_of_a_runs_identity(tmp_path: Path) -> None:
