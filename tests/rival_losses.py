@@ -1,4 +1,4 @@
-"""The same numbers through our objective and through the training code of OpenRLHF and TRL, with a table as policy.
+"""The same numbers through our algorithm and through the training code of OpenRLHF and TRL, with a table as policy.
 
 The table's log-probabilities are what a network would compute, so that gradients with respect to them can be compared.
 Axes: N samples, n samples of a micro-batch, T response tokens (padded). Updates and micro-batches are consecutive
@@ -13,15 +13,20 @@ from typing import Any
 
 import torch
 from openrlhf.models.loss import PolicyLoss
+from openrlhf.trainer.ppo_utils import experience_maker
 from openrlhf.trainer.ppo_utils.experience import Experience
-from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from openrlhf.trainer.ray.ppo_actor import ActorPPOTrainer
 from openrlhf.utils.loss_utils import iter_grad_accum_global_norm
 from torch import Tensor, nn
 
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import advantages, normalizer, policy_loss
+from boundary_bench.algorithms.algorithm import Algorithm
+from boundary_bench.algorithms.part import LossInputs
+from boundary_bench.training.openrlhf import hook
 from boundary_bench.training.trl import Sums, Trainer
+
+#: OpenRLHF's own advantages; the hook that runs in its processes puts ours in their place.
+OWN_ADVANTAGES = experience_maker.RemoteExperienceMaker.compute_advantages_and_returns
+hook.as_given(experience_maker)
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,13 @@ class Outcome:
     clipped: float
 
 
-def draw(objective: Objective, seed: int, groups: int = 8, group: int = 8, updates: int = 2, tokens: int = 9) -> Batch:
+def draw(algorithm: Algorithm, seed: int, groups: int = 8, group: int = 8, updates: int = 2, tokens: int = 9) -> Batch:
     """Random responses of 1 to T tokens, those of the first update shorter; ratios are well beyond the clip.
 
     The first two groups have equal rewards.
     """
     generator = torch.Generator().manual_seed(seed)
-    count, spread = groups * group, 0.6 if objective.ratio == "token" else 2e-3
+    count, spread = groups * group, 0.6 if algorithm.surrogate.ratio == "token" else 2e-3
 
     def normal() -> Tensor:
         return torch.randn(count, tokens, generator=generator, dtype=torch.float64)
@@ -77,62 +82,54 @@ def draw(objective: Objective, seed: int, groups: int = 8, group: int = 8, updat
     return Batch(reward_N, mask_NT, logprob_NT, old_NT, base_NT, normal().abs(), group, count // updates)
 
 
-def clip_fraction(objective: Objective, batch: Batch, active: bool = False, by_length: bool = False) -> float:
+def clip_fraction(algorithm: Algorithm, batch: Batch, active: bool = False, by_length: bool = False) -> float:
     """Share of tokens (sequence ratio: of sequences) where the clip is active.
 
     Args:
         active: of the samples alone whose advantage is not 0, as in the step log.
         by_length: sequences count by their length, as in OpenRLHF's log.
     """
-    objective = objective.model_copy(update={"kl": "none", "entropy_coefficient": 0.0})
-    advantage_N = advantages(batch.reward_N, batch.group, objective)
+    advantage_N = algorithm.advantages(batch.reward_N, batch.group)
     clipped = counted = 0.0
     for i, advantage in enumerate(advantage_N):
         row = slice(i, i + 1)
-        found = policy_loss(
-            batch.logprob_NT[row], batch.old_NT[row], advantage_N[row], batch.mask_NT[row], objective, 1.0
-        )
-        weight = float(batch.mask_NT[row].sum()) if by_length and objective.ratio == "sequence" else 1.0
+        given = LossInputs(batch.logprob_NT[row], batch.old_NT[row], advantage_N[row], batch.mask_NT[row])
+        _, clipped_NU, counted_NU = algorithm.surrogate(given)
+        weight = float(batch.mask_NT[row].sum()) if by_length and algorithm.surrogate.ratio == "sequence" else 1.0
         if advantage or not active:
-            clipped, counted = clipped + weight * float(found.clipped), counted + weight * float(found.counted)
+            clipped, counted = clipped + weight * float(clipped_NU.sum()), counted + weight * float(counted_NU.sum())
     return clipped / counted
 
 
-def ours(objective: Objective, batch: Batch) -> Outcome:
+def ours(algorithm: Algorithm, batch: Batch) -> Outcome:
     """The definition."""
-    advantage_N = advantages(batch.reward_N, batch.group, objective)
+    advantage_N = algorithm.advantages(batch.reward_N, batch.group)
     logprob_NT, entropy_NT = (x.clone().requires_grad_() for x in (batch.logprob_NT, batch.entropy_NT))
     losses = []
     for rows in torch.arange(len(advantage_N)).split(batch.update):
         mask_nT = batch.mask_NT[rows]
-        loss = policy_loss(
-            logprob_NT[rows],
-            batch.old_NT[rows],
-            advantage_N[rows],
-            mask_nT,
-            objective,
-            normalizer(mask_nT, objective),
-            batch.base_NT[rows],
-            entropy_NT[rows],
+        given = LossInputs(
+            logprob_NT[rows], batch.old_NT[rows], advantage_N[rows], mask_nT, batch.base_NT[rows], entropy_NT[rows]
         )
+        loss = algorithm.loss(given, algorithm.aggregation.denominator(mask_nT))
         loss.value.backward()
         losses.append(loss.value.item())
-    return Outcome(advantage_N, losses, logprob_NT.grad, _gradient(entropy_NT), clip_fraction(objective, batch))
+    return Outcome(advantage_N, losses, logprob_NT.grad, _gradient(entropy_NT), clip_fraction(algorithm, batch))
 
 
 def _gradient(tensor: Tensor) -> Tensor:
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
 
 
-def openrlhf(args: Any, batch: Batch) -> Outcome:
+def openrlhf(args: Any, algorithm: Algorithm, batch: Batch) -> Outcome:
     """OpenRLHF's own making of experiences, window over micro-batches, and training step, with its settings ``args``.
 
-    Left out are Ray and DeepSpeed. DeepSpeed divides every loss by the micro-batches of an update before it adds up
-    their gradients, as ``backward`` does here.
+    The rewards that it gets are advantages, as from the agent. Left out are Ray and DeepSpeed. DeepSpeed divides every
+    loss by the micro-batches of an update before it adds up their gradients, as ``backward`` does here.
     """
     passes = args.train.batch_size // args.train.micro_batch_size
     assert args.train.batch_size == batch.update
-    experiences = _experiences(args, batch)
+    experiences = made(args, algorithm.advantages(batch.reward_N, batch.group), batch)
     logprob_NT, entropy_NT = (x.clone().requires_grad_() for x in (batch.logprob_NT, batch.entropy_NT))
     losses: list[float] = []
 
@@ -177,9 +174,13 @@ def openrlhf(args: Any, batch: Batch) -> Outcome:
     return Outcome(advantage_N, of_updates, logprob_NT.grad, _gradient(entropy_NT), clipped / tokens)
 
 
-def _experiences(args: Any, batch: Batch) -> list[Experience]:
-    """Micro-batches with OpenRLHF's advantages; the first token of a sequence is the number of its sample."""
-    maker = RemoteExperienceMaker.__new__(RemoteExperienceMaker)
+def made(args: Any, reward_N: Tensor, batch: Batch, own: bool = False) -> list[Experience]:
+    """OpenRLHF's micro-batches; the first token of a sequence is the number of its sample.
+
+    Args:
+        own: its advantages are of its own making, without our hook.
+    """
+    maker = experience_maker.RemoteExperienceMaker.__new__(experience_maker.RemoteExperienceMaker)
     maker.strategy, maker.args = SimpleNamespace(args=args), args
     maker.advantage_estimator = args.algo.advantage.estimator
     maker.kl_ctl = SimpleNamespace(value=args.algo.kl.init_coef)
@@ -195,12 +196,12 @@ def _experiences(args: Any, batch: Batch) -> list[Experience]:
             base_action_log_probs=batch.base_NT[rows],
             # vLLM's own are never the trainer's; nothing but the log may depend on them
             rollout_log_probs=batch.old_NT[rows] + 0.3,
-            rewards=batch.reward_N[rows].clone(),
+            rewards=reward_N[rows].clone(),
             kl=torch.zeros_like(batch.old_NT[rows]),
         )
         experience.index = rows.tolist()
         experiences.append(experience)
-    return maker.compute_advantages_and_returns(experiences)
+    return OWN_ADVANTAGES(maker, experiences) if own else maker.compute_advantages_and_returns(experiences)
 
 
 def trl(trainer: Trainer, batch: Batch) -> Outcome:
@@ -212,7 +213,7 @@ def trl(trainer: Trainer, batch: Batch) -> Outcome:
         settings.steps_per_generation,
     )
     assert micro * passes == batch.update and micro * everything == len(batch.reward_N)
-    advantage_N = advantages(batch.reward_N, batch.group, trainer.job.objective)
+    advantage_N = trainer.job.algorithm.advantages(batch.reward_N, batch.group)
     trainer._buffered_inputs = [
         {
             "prompt_ids": rows[:, None],

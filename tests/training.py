@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms import ALGORITHMS, resolve
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.study.training import Training
@@ -29,9 +29,14 @@ def problems() -> list[Problem]:
     return kind.generate("train", 0, kind.options.model_copy(update={"problems": {2: 14, 3: 4}}))
 
 
-def job(objective: Objective = ALGORITHMS["grpo"], seed: int = 0, **changes: Any) -> TrainingJob:
+def grpo(**changes: Any) -> Algorithm:
+    """GRPO with a study's changes."""
+    return resolve("mine", {"like": "grpo", **changes})
+
+
+def job(algorithm: Algorithm = ALGORITHMS["grpo"], seed: int = 0, **changes: Any) -> TrainingJob:
     training = Training.model_validate({**SETTINGS, **changes})
-    return TrainingJob(objective, training, KINDS["countdown"], problems(), seed)
+    return TrainingJob(algorithm, training, KINDS["countdown"], problems(), seed)
 
 
 def steps(store: Path) -> list[dict[str, Any]]:

@@ -1,47 +1,97 @@
-"""An objective as data: every setting on which GRPO-like algorithms differ. No torch here."""
+"""An algorithm as its parts, and what they make together: advantages of whole groups, and the loss of a minibatch.
+
+Axes: P groups, G responses of a group, N responses, T response tokens (padded).
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
 
-from pydantic import Field, model_validator
-
+from boundary_bench.algorithms.advantage import Advantages, Normalized, Signs
+from boundary_bench.algorithms.aggregation import Aggregations, TokenMean
+from boundary_bench.algorithms.data import EpochOrder
+from boundary_bench.algorithms.part import LossInputs, Part
+from boundary_bench.algorithms.penalties import KL, EntropyBonus, Penalty
+from boundary_bench.algorithms.surrogate import Clipped
 from boundary_bench.study.blocks import Block
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class Objective(Block):
-    """Advantage, signs, ratio, clip, aggregation and regularisers of a policy-gradient objective.
 
-    The functions that use it are in ``boundary_bench.algorithms.loss``.
-    """
+@dataclass(frozen=True)
+class Loss:
+    """A summed loss and what is counted beside it; tensors without gradient except ``value``."""
 
-    advantage: Literal["normalized", "centered"] = Field(
-        "normalized", description="reward minus group mean, divided by the group's standard deviation or not"
-    )
-    std: Literal["unbiased", "population"] = Field("unbiased", description="divisor G - 1 or G")
-    epsilon: float = Field(1e-6, ge=0, description="added to the standard deviation")
-    signs: Literal["all", "negative", "positive"] = Field("all", description="advantages that contribute")
-    others: Literal["mask", "drop"] = Field(
-        "mask",
-        description="the other samples: kept in the denominators (mask) or removed from the batch (drop)",
-    )
-    ratio: Literal["token", "sequence"] = Field("token", description="importance ratio")
-    clip_low: float = Field(0.2, gt=0, description="the ratio is clipped below 1 - clip_low")
-    clip_high: float = Field(0.2, gt=0, description="the ratio is clipped above 1 + clip_high")
-    dual_clip: float | None = Field(None, gt=1, description="bound on the ratio where the advantage is negative")
-    aggregation: Literal["token_mean", "sequence_mean", "constant_length"] = Field(
-        "token_mean",
-        description="mean over all tokens, mean over sequences of token means, or sum over a constant",
-    )
-    constant_length: int | None = Field(None, ge=1, description="the constant, with aggregation: constant_length")
-    kl: Literal["none", "k1", "k2", "k3"] = Field("none", description="KL estimator against the base, in the loss")
-    kl_coefficient: float = Field(0.0, ge=0)
-    entropy_coefficient: float = Field(0.0, ge=0, description="bonus on the exact token entropy")
+    value: Tensor
+    clipped: Tensor
+    counted: Tensor
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Objective:
-        if (self.aggregation == "constant_length") != (self.constant_length is not None):
-            raise ValueError("aggregation: constant_length and constant_length: NUMBER go together")
-        if (self.kl == "none") != (self.kl_coefficient == 0):
-            raise ValueError("kl and kl_coefficient go together: kl: none with 0, or k1, k2, k3 with a positive one")
-        return self
+
+class Algorithm(Block):
+    """Parts, each data with its function: the definition that every training backend is tested against."""
+
+    advantage: Advantages = Normalized()
+    signs: Signs = Signs()
+    surrogate: Clipped = Clipped()
+    aggregation: Aggregations = TokenMean()
+    kl: KL = KL()
+    entropy: EntropyBonus = EntropyBonus()
+    data: EpochOrder = EpochOrder()
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts by name."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    @property
+    def penalties(self) -> list[Penalty]:
+        """The terms beside the surrogate that there are: with any, samples with advantage 0 have a gradient too."""
+        return [penalty for penalty in (self.kl, self.entropy) if penalty.active]
+
+    def advantages(self, reward_N: Tensor, group: int) -> Tensor:
+        """The advantages of whole groups, with 0 for those of another sign than the algorithm's.
+
+        Args:
+            reward_N: rewards, the samples of a group adjacent; must be finite.
+            group: samples per group, at least 2.
+
+        Returns:
+            The advantages, shape N.
+
+        Raises:
+            ValueError: a reward is not finite, the group size is below 2 or does not divide N.
+        """
+        if group < 2 or reward_N.numel() % group:
+            raise ValueError(f"{reward_N.numel()} rewards do not make groups of {group} (at least 2 in a group)")
+        if not reward_N.isfinite().all():
+            raise ValueError("rewards must be finite: an unscored sample cannot be trained on; drop its group")
+        advantage_PG = self.advantage(reward_N.view(-1, group).double())
+        return self.signs(advantage_PG).view(-1).to(reward_N.dtype)
+
+    def loss(self, given: LossInputs, denominator: float) -> Loss:
+        """The loss of a minibatch, or the share of a piece of it, to be minimised.
+
+        L = -(1/Z) sum_i w_i sum_t (u_it - penalties_it), with u of the surrogate, and w and Z of the aggregation.
+
+        Args:
+            denominator: Z, of the whole minibatch.
+
+        Returns:
+            The loss; in how many tokens (token ratio) or sequences (sequence ratio) the clip is active; and how many
+            were counted.
+        """
+        given = replace(given, mask_NT=given.mask_NT.to(given.logprob_NT.dtype))
+        term_NT, clipped_NU, counted_NU = self.surrogate(given)
+        loss_NT = -term_NT
+        for penalty in self.penalties:
+            loss_NT = loss_NT + penalty(given)
+        return Loss(self.aggregation(loss_NT, given.mask_NT, denominator), clipped_NU.sum(), counted_NU.sum())
+
+
+def kinds(part: str) -> dict[str, type[Part]]:
+    """The kinds that a part of an algorithm may be of."""
+    annotation = Algorithm.model_fields[part].annotation
+    classes: tuple[type[Part], ...] = get_args(annotation) or (annotation,)
+    return {kind: each for each in classes for kind in get_args(each.model_fields["kind"].annotation)}

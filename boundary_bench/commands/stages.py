@@ -94,8 +94,8 @@ def train(plan: Plan, run: str, step: int) -> None:
     with workplace(task, cards, chosen.model, TRAINING_SET) as at:
         # frameworks may look at the GPUs when they are imported
         trainer = load_trainer(training)
-        objective = plan.objectives[chosen.algorithm]
-        job = rollouts.TrainingJob(objective, training, task.kind, task.problems, chosen.seed, at.put, at.judge)
+        algorithm = plan.algorithms[chosen.algorithm]
+        job = rollouts.TrainingJob(algorithm, training, task.kind, task.problems, chosen.seed, at.put, at.judge)
         kept = trainer(job, task.folder, task.store, step, task.log, task.stopped)
         rows = [row for row in step_log.read(task.store, step) if row["step"] > plan.previous(step)]
         write_text(plan.steps(run, step), "".join(json.dumps(row) + "\n" for row in rows))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from boundary_bench.algorithms import resolve, training_of
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET, ProblemSet, problem_sets
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.core.errors import StatisticsError, StudyError, did_you_mean
@@ -37,7 +37,7 @@ class Plan(Layout):
 
     def __post_init__(self) -> None:
         # a misspelt name is an error now, before any work, not when a job first needs it
-        _ = self.objectives, self.trainings, self.problem_sets, self.design
+        _ = self.algorithms, self.trainings, self.problem_sets, self.design
         for model in self.study.models:
             self.template(model, TRAINING_SET)
         for benchmark in self.study.benchmarks:
@@ -49,8 +49,8 @@ class Plan(Layout):
         return self.results / self.study.study
 
     @cached_property
-    def objectives(self) -> dict[str, Objective]:
-        """The objective of every algorithm of the study."""
+    def algorithms(self) -> dict[str, Algorithm]:
+        """Every algorithm of the study, by its name there."""
         backend = self.study.training.backend
         return {name: resolve(name, overrides, backend) for name, overrides in self.study.algorithms.items()}
 

@@ -148,7 +148,7 @@ def _training(plan: Plan, name: str) -> dict[str, Any]:
     run = plan.run(name)
     training = plan.trainings[run.algorithm]
     return {
-        "algorithm": plan.objectives[run.algorithm].identity(),
+        "algorithm": plan.algorithms[run.algorithm].identity(),
         "seed": run.seed,
         "training": training.course(),
         "backend_version": BACKENDS[training.backend].version,

@@ -174,7 +174,7 @@ def _settings(plan: Plan, ours: Ours) -> PublishedSettings:
             "trained_on": plan.problem_sets[TRAINING_SET].kind.name,
             "framework": training.backend,
             "steps": cell.step,
-            "kl": plan.objectives[cell.algorithm].kl_coefficient,
+            "kl": plan.algorithms[cell.algorithm].kl.kl_coefficient,
             "training_temperature": training.temperature,
             "training_max_tokens": training.max_tokens,
             "reward": training.reward if isinstance(training.reward, str) else f"random {training.reward.random:g}",

@@ -1,7 +1,7 @@
 """The reference trainer: a plain loop of rollouts, rewards and clipped updates over any Hugging Face causal LM.
 
 It defines what the other backends are compared with, so it is written to be read from top to bottom. Rollouts come
-from the sampling engine, rewards from the benchmark's grader, the objective from ``boundary_bench.algorithms``.
+from the sampling engine, rewards from the benchmark's grader, the algorithm from ``boundary_bench.algorithms``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
+from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import ModelError, TrainingError
 from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
@@ -84,15 +84,15 @@ def update(
     Samples with advantage 0 have an exactly zero gradient: they are counted in the denominators and skip the forward
     pass, unless a KL term or an entropy bonus gives them one.
     """
-    settings, objective = job.training, job.objective
-    advantage_N = advantages(rollouts.reward_N, settings.rollouts, objective)
-    present = contributing(advantage_N, objective).nonzero()[:, 0]
+    settings, algorithm = job.training, job.algorithm
+    advantage_N = algorithm.advantages(rollouts.reward_N, settings.rollouts)
+    present = algorithm.signs.present(advantage_N).nonzero()[:, 0]
     generator = torch.Generator().manual_seed(randomness.key("minibatches", job.seed, step) >> 1)
-    sums, everyone = Updates(), objective.kl != "none" or objective.entropy_coefficient > 0
+    sums = Updates()
     for _ in range(settings.epochs):
         order = present[torch.randperm(len(present), generator=generator).to(present.device)]
         for minibatch in order.tensor_split(settings.updates_per_rollout):
-            active = minibatch if everyone else minibatch[advantage_N[minibatch] != 0]
+            active = minibatch if algorithm.penalties else minibatch[advantage_N[minibatch] != 0]
             if len(active):
                 _one_update(job, model, reference, optimizer, rollouts, advantage_N, minibatch, active, step, sums)
     return {
@@ -115,8 +115,8 @@ def _one_update(
     step: int,
     sums: Updates,
 ) -> None:
-    settings, objective = job.training, job.objective
-    denominator = normalizer(rollouts.mask_NT[minibatch], objective)
+    settings, algorithm = job.training, job.algorithm
+    denominator = algorithm.aggregation.denominator(rollouts.mask_NT[minibatch])
     for chosen in micro_batches(active, rollouts):
         logprob_nT, full_nTV = response_logprobs(model, rollouts, chosen, settings.temperature)
         width = logprob_nT.shape[1]
@@ -124,17 +124,10 @@ def _one_update(
         if reference is not None:
             with torch.no_grad():
                 reference_nT = response_logprobs(reference, rollouts, chosen, settings.temperature)[0]
-        entropy_nT = -(full_nTV.exp() * full_nTV).sum(-1) if objective.entropy_coefficient else None
-        loss = policy_loss(
-            logprob_nT,
-            rollouts.old_logprob_NT[chosen, :width],
-            advantage_N[chosen],
-            rollouts.mask_NT[chosen, :width],
-            objective,
-            denominator,
-            reference_nT,
-            entropy_nT,
-        )
+        entropy_nT = -(full_nTV.exp() * full_nTV).sum(-1) if algorithm.entropy.active else None
+        old_nT, mask_nT = rollouts.old_logprob_NT[chosen, :width], rollouts.mask_NT[chosen, :width]
+        given = LossInputs(logprob_nT, old_nT, advantage_N[chosen], mask_nT, reference_nT, entropy_nT)
+        loss = algorithm.loss(given, denominator)
         loss.value.backward()
         sums.clipped += float(loss.clipped)
         sums.counted += float(loss.counted)
@@ -175,7 +168,7 @@ def train(
         return segment.folder
     model = load_model(base, job.training.device)
     reference = None
-    if job.objective.kl != "none":
+    if job.algorithm.kl.active:
         reference = load_model(base, job.training.device).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=job.training.lr, betas=(0.9, 0.95), weight_decay=job.training.weight_decay

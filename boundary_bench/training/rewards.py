@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core import randomness
-from boundary_bench.grading import Grader, JudgeAll, Nothing, Verdict, grade_many
+from boundary_bench.grading import Grade, Grader, JudgeAll, Pair, Ruling, Verdict, grade_many
 from boundary_bench.study.training import RandomReward, Training
+
+Reward = Literal["correct", "format"] | RandomReward
 
 
 def rewards(
@@ -22,27 +25,32 @@ def rewards(
     finished: Sequence[bool],
     judge: JudgeAll,
 ) -> list[float]:
-    """The rewards, 0 or 1, of one step's rollouts, ``training.rollouts`` of each problem in turn.
+    """The rewards of one step's rollouts, ``training.rollouts`` of each problem in turn; see ``of_group``."""
+    kind, each, paid = training.reward, training.rollouts, []
+    references = [problem.reference for problem in problems for _ in range(each)]
+    grades = grade_many(grader, references, responses, finished, judge if kind == "correct" else _nobody)
+    for slot, problem in enumerate(problems):
+        paid += of_group(kind, grades[slot * each :][:each], (seed, step, slot, problem.id))
+    return paid
+
+
+def of_group(kind: Reward, grades_G: Sequence[Grade], place: tuple[int, int, int, str]) -> list[float]:
+    """The rewards, 0 or 1, of the responses to one problem.
 
     ``correct``: the verdict is correct. ``format``: the response ended and holds an answer, right or not.
-    ``{random: p}``: 1 with probability p whatever the response says, drawn by run seed, step, place in the step,
-    problem and rollout index.
+    ``{random: p}``: 1 with probability p whatever the response says, drawn by place and rollout index.
+
+    Args:
+        place: run seed, step, place in the step and problem id.
     """
-    kind, each = training.reward, training.rollouts
     if isinstance(kind, RandomReward):
-        places = enumerate(problem.id for problem in problems)
-        drawn_P = [random_rewards(kind.random, seed, step, slot, name, each) for slot, name in places]
-        return np.concatenate(drawn_P).tolist()
+        seed_G = randomness.sample_seeds(randomness.key("random reward", *place), np.arange(len(grades_G)))
+        return (randomness.uniforms(seed_G, 0) < kind.random).astype(float).tolist()
     if kind == "format":
-        pairs = zip(responses, finished, strict=True)
-        return [float(bool(ended) and not isinstance(grader.extract(text), Nothing)) for text, ended in pairs]
-    references = [problem.reference for problem in problems for _ in range(each)]
-    grades = grade_many(grader, references, responses, finished, judge)
-    return [float(grade.verdict is Verdict.CORRECT) for grade in grades]
+        return [float(grade.answer is not None) for grade in grades_G]
+    return [float(grade.verdict is Verdict.CORRECT) for grade in grades_G]
 
 
-def random_rewards(probability: float, seed: int, step: int, slot: int, problem: str, each: int) -> np.ndarray:
-    """The rewards, 0.0 or 1.0, of ``each`` rollouts of one problem at one place of a step."""
-    index_G = np.arange(each)
-    seed_G = randomness.sample_seeds(randomness.key("random reward", seed, step, slot, problem), index_G)
-    return (randomness.uniforms(seed_G, 0) < probability).astype(float)
+def _nobody(grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
+    """Judges nothing: the controls look at no verdict."""
+    return [Ruling(Verdict.WRONG, "not judged")] * len(pairs)

@@ -6,14 +6,13 @@ Axes: P prompts, G responses of a prompt, N = P x G rollouts, T tokens of a prom
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.templates import RAW, Prompting
 from boundary_bench.core import randomness
@@ -32,7 +31,7 @@ class TrainingJob:
     A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
     """
 
-    objective: Objective
+    algorithm: Algorithm
     training: Training
     kind: Kind
     problems: list[Problem]
@@ -58,18 +57,9 @@ class Rollouts:
 
 
 def prompts_of_step(job: TrainingJob, step: int) -> list[Problem]:
-    """The problems of a step: consecutive pieces of one random permutation an epoch."""
-    count, total = job.training.prompts, len(job.problems)
-    chosen = []
-    for position in range((step - 1) * count, step * count):
-        epoch, place = divmod(position, total)
-        chosen.append(job.problems[_permutation(job.seed, epoch, total)[place]])
-    return chosen
-
-
-@lru_cache(4)
-def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
-    return np.random.default_rng(randomness.key("prompt order", seed, epoch)).permutation(total)
+    """The problems of a step, as the algorithm chooses them."""
+    chosen = job.algorithm.data(job.seed, step, job.training.prompts, len(job.problems))
+    return [job.problems[place] for place in chosen]
 
 
 def roll_out(job: TrainingJob, decoder: Decoder, tokenizer: Tokenizer, ends: tuple[int, ...], step: int) -> Rollouts:

@@ -25,7 +25,7 @@ class StepRow:
         response_length: mean tokens of a response.
         truncated: share of responses cut off at max_tokens.
         live_groups: share of prompts whose rollouts have different rewards.
-        positive_mass: mean over samples of max(A, 0), after the objective's signs.
+        positive_mass: mean over samples of max(A, 0), after the algorithm's signs.
         negative_mass: the same of max(-A, 0).
         updates: optimizer updates made.
         seconds_rollout: wall time of sampling and grading.

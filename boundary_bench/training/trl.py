@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from boundary_bench.algorithms.loss import advantages, normalizer
+from boundary_bench.algorithms.translate import words
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
@@ -122,7 +122,7 @@ def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int,
     ``steps_per_generation`` of them all updates of an epoch. They have equal sizes, so theirs is the largest divisor of
     an update's responses within ``training.trl.micro_batch``.
     """
-    settings, objective = job.training, job.objective
+    settings = job.training
     micro = max(n for n in range(1, settings.trl.micro_batch + 1) if settings.per_update % n == 0)
     # numbers that are not finite are drawn from as if they were, and then found in the gradient
     generation: dict[str, Any] = {"use_cache": True, "remove_invalid_values": True}
@@ -138,14 +138,7 @@ def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int,
         num_generations=settings.rollouts,
         num_iterations=settings.epochs,
         shuffle_dataset=False,
-        # dapo divides a sum over tokens by one number, which is ours
-        loss_type="grpo" if objective.aggregation == "sequence_mean" else "dapo",
-        importance_sampling_level=objective.ratio,
-        epsilon=objective.clip_low,
-        epsilon_high=objective.clip_high,
-        delta=objective.dual_clip,
-        beta=objective.kl_coefficient,
-        use_bias_correction_kl=False,
+        **words("trl", job.algorithm),
         router_aux_loss_coef=0.0,
         disable_dropout=True,
         max_grad_norm=0.0,
@@ -246,7 +239,7 @@ class Trainer(GRPOTrainer):
         assert [row["prompt"] for row in inputs] == [name for name in given for _ in range(self.num_generations)]
         torch.manual_seed(randomness.key("rollout", seed, self.step) >> 1)
         scored = super()._generate_and_score_completions(inputs)
-        advantage_N = advantages(self.reward_N, self.num_generations, self.job.objective)
+        advantage_N = self.job.algorithm.advantages(self.reward_N, self.num_generations)
         self.sums.facts |= masses(self.reward_N, advantage_N, self.num_generations)
         self.sums.rolled = time.perf_counter()
         # what TRL does next is to shuffle all responses, which makes the minibatches
@@ -260,7 +253,8 @@ class Trainer(GRPOTrainer):
         first = self._step % all_of_them // each * each
         update = self._buffered_inputs[first : first + each]
         self.live = self.beta > 0 or any(part["advantages"].any() for part in update)
-        denominator = normalizer(torch.cat([part["completion_mask"] for part in update]), self.job.objective)
+        whole_NT = torch.cat([part["completion_mask"] for part in update])
+        denominator = self.job.algorithm.aggregation.denominator(whole_NT)
         total = torch.tensor(denominator * all_of_them / each, device=inputs["completion_ids"].device)
         return {**inputs, "num_items_in_batch": total}
 
@@ -268,7 +262,7 @@ class Trainer(GRPOTrainer):
         loss = super()._compute_loss(model, inputs)
         sums, mask_NT = self.sums, inputs["completion_mask"]
         entropy, clipped = (self._metrics["train"][name].pop() for name in ("entropy", "clip_ratio/region_mean"))
-        weight_N = mask_NT.sum(1) if self.job.objective.ratio == "token" else torch.ones_like(mask_NT[:, 0])
+        weight_N = mask_NT.sum(1) if self.job.algorithm.surrogate.ratio == "token" else torch.ones_like(mask_NT[:, 0])
         counts_N = torch.ones_like(weight_N) if self.beta > 0 else inputs["advantages"] != 0
         sums.clipped += clipped * float(weight_N.sum())
         sums.counted += float((weight_N * counts_N).sum())

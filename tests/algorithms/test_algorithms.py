@@ -1,4 +1,4 @@
-"""Objectives: hand-worked numbers for every setting, gradients against autograd, and the identities of theory."""
+"""Algorithms: hand-worked numbers for every setting, gradients against autograd, and the identities of theory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from training import grpo
 
 from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import (
-    Loss,
-    advantages,
-    contributing,
-    kl_estimate,
-    log_ratio,
-    normalizer,
-    policy_loss,
-)
+from boundary_bench.algorithms.algorithm import Algorithm, Loss
+from boundary_bench.algorithms.part import LossInputs
+from boundary_bench.algorithms.penalties import KL
 
 #: Two groups of four. Means 0.25 and 4; squared deviations sum to 0.75 and 8.
 REWARDS = [1.0, 0.0, 0.0, 0.0, 2.0, 4.0, 4.0, 6.0]
@@ -39,7 +33,7 @@ def double(values: object) -> Tensor:
 
 
 def loss_of(
-    objective: Objective,
+    algorithm: Algorithm,
     ratio: object = RATIO,
     advantage: object = ADVANTAGE,
     mask: object = MASK,
@@ -50,8 +44,8 @@ def loss_of(
     ratio_NT, mask_NT = double(ratio), torch.tensor(mask)
     old_NT = torch.full_like(ratio_NT, -2.0)
     logprob_NT = (old_NT + ratio_NT.log()).requires_grad_()
-    denominator = normalizer(mask_NT, objective) if denominator is None else denominator
-    loss = policy_loss(logprob_NT, old_NT, double(advantage), mask_NT, objective, denominator, **others)
+    denominator = algorithm.aggregation.denominator(mask_NT) if denominator is None else denominator
+    loss = algorithm.loss(LossInputs(logprob_NT, old_NT, double(advantage), mask_NT, **others), denominator)
     loss.value.backward()
     assert logprob_NT.grad is not None
     return loss, logprob_NT.grad
@@ -69,7 +63,7 @@ def loss_of(
     ],
 )
 def test_advantages_equal_the_hand_worked_table(settings: dict[str, object], expected: list[float]) -> None:
-    found = advantages(double(REWARDS), 4, Objective(**settings))
+    found = grpo(**settings).advantages(double(REWARDS), 4)
     torch.testing.assert_close(found, double(expected), rtol=0, atol=1e-7)
 
 
@@ -79,7 +73,7 @@ def test_advantages_equal_the_hand_worked_table(settings: dict[str, object], exp
 )
 def test_a_group_with_equal_rewards_gets_exactly_zero(settings: dict[str, object], equal: float) -> None:
     """Also where their mean is rounded, as that of six tenths is."""
-    found = advantages(double([equal] * 6 + [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]), 6, Objective(**settings))
+    found = grpo(**settings).advantages(double([equal] * 6 + [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]), 6)
     assert (found[:6] == 0).all()
     assert torch.isfinite(found).all() and (found[6:] != 0).all()
 
@@ -87,13 +81,13 @@ def test_a_group_with_equal_rewards_gets_exactly_zero(settings: dict[str, object
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_rewards_that_are_not_finite_raise(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        advantages(torch.tensor([1.0, 0.0, bad, 0.0]), 2, Objective())
+        grpo().advantages(torch.tensor([1.0, 0.0, bad, 0.0]), 2)
 
 
 @pytest.mark.parametrize(("count", "group"), [(4, 1), (4, 0), (5, 2), (3, 4)])
 def test_groups_that_are_no_groups_raise(count: int, group: int) -> None:
     with pytest.raises(ValueError, match=f"{count} rewards"):
-        advantages(torch.zeros(count), group, Objective())
+        grpo().advantages(torch.zeros(count), group)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +136,7 @@ def test_groups_that_are_no_groups_raise(count: int, group: int) -> None:
 def test_loss_gradient_and_clip_count_equal_the_hand_worked_numbers(
     settings: dict[str, object], value: float, gradient: list[list[float]], clipped: int, counted: int
 ) -> None:
-    loss, found = loss_of(Objective(**settings))
+    loss, found = loss_of(grpo(**settings))
     assert float(loss.value.detach()) == pytest.approx(value, abs=1e-12)
     torch.testing.assert_close(found, double(gradient), rtol=0, atol=1e-12)
     assert (int(loss.clipped), int(loss.counted)) == (clipped, counted)
@@ -153,7 +147,7 @@ def test_loss_gradient_and_clip_count_equal_the_hand_worked_numbers(
 @pytest.mark.parametrize("extra", [{}, {"kl": "k3", "kl_coefficient": 0.1}, {"dual_clip": 2.0}])
 def test_gradient_equals_finite_differences(aggregation: str, ratio: str, extra: dict[str, object]) -> None:
     constant = {"constant_length": 7} if aggregation == "constant_length" else {}
-    objective = Objective(aggregation=aggregation, ratio=ratio, **constant, **extra)
+    algorithm = grpo(aggregation=aggregation, ratio=ratio, **constant, **extra)
     generator = torch.Generator().manual_seed(3)
     old_NT = -torch.rand(6, 5, generator=generator, dtype=torch.float64)
     reference_NT = old_NT - 0.3 * torch.rand(6, 5, generator=generator, dtype=torch.float64)
@@ -162,7 +156,7 @@ def test_gradient_equals_finite_differences(aggregation: str, ratio: str, extra:
     advantage_N = double([1.0, -2.0, 0.5, -0.5, 0.0, -1.0])
 
     def value(logprob_NT: Tensor) -> Tensor:
-        return policy_loss(logprob_NT, old_NT, advantage_N, mask_NT, objective, 3.0, reference_NT).value
+        return algorithm.loss(LossInputs(logprob_NT, old_NT, advantage_N, mask_NT, reference_NT), 3.0).value
 
     assert torch.autograd.gradcheck(value, (logprob_NT.requires_grad_(),), eps=1e-6, atol=1e-7)
     gradient = torch.autograd.grad(value(logprob_NT), logprob_NT)[0]
@@ -187,7 +181,7 @@ def test_gradient_equals_finite_differences(aggregation: str, ratio: str, extra:
 def test_the_clip_is_active_only_where_it_lowers_the_surrogate(
     kind: str, advantage: float, ratio: float, term: float, active: bool
 ) -> None:
-    loss, gradient = loss_of(Objective(ratio=kind), [[ratio]], [advantage], [[1]])
+    loss, gradient = loss_of(grpo(ratio=kind), [[ratio]], [advantage], [[1]])
     assert float(loss.value.detach()) == pytest.approx(-term)
     assert (int(loss.clipped), int(loss.counted)) == (int(active), 1)
     assert float(gradient) == pytest.approx(0.0 if active else -term)
@@ -204,15 +198,15 @@ def test_the_clip_is_active_only_where_it_lowers_the_surrogate(
     ],
 )
 def test_dual_clip_bounds_negative_terms_only(advantage: float, ratio: float, term: float, slope: float) -> None:
-    loss, gradient = loss_of(Objective(dual_clip=3.0), [[ratio]], [advantage], [[1]])
+    loss, gradient = loss_of(grpo(dual_clip=3.0), [[ratio]], [advantage], [[1]])
     assert float(loss.value.detach()) == pytest.approx(-term)
     assert float(gradient) == pytest.approx(-slope)
 
 
-def test_clip_bounds_are_those_of_the_objective_on_either_side() -> None:
-    objective = Objective(clip_low=0.1, clip_high=0.4)
-    assert float(loss_of(objective, [[2.0]], [1.0], [[1]])[0].value.detach()) == pytest.approx(-1.4)
-    assert float(loss_of(objective, [[0.2]], [-1.0], [[1]])[0].value.detach()) == pytest.approx(0.9)
+def test_clip_bounds_are_those_of_the_algorithm_on_either_side() -> None:
+    chosen = grpo(clip_low=0.1, clip_high=0.4)
+    assert float(loss_of(chosen, [[2.0]], [1.0], [[1]])[0].value.detach()) == pytest.approx(-1.4)
+    assert float(loss_of(chosen, [[0.2]], [-1.0], [[1]])[0].value.detach()) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
@@ -220,28 +214,29 @@ def test_clip_bounds_are_those_of_the_objective_on_either_side() -> None:
 )
 def test_kl_estimates_equal_the_hand_worked_numbers(kind: str, value: float) -> None:
     twice, same = double([[-1.0 + math.log(2), -1.0]]), double([[-1.0, -1.0]])
-    torch.testing.assert_close(kl_estimate(twice, same, kind), double([[value, 0.0]]))
+    torch.testing.assert_close(KL(kind=kind, kl_coefficient=1).estimate(twice, same), double([[value, 0.0]]))
 
 
 @pytest.mark.parametrize("kind", ["k1", "k3"])
 def test_kl_estimates_average_to_the_exact_divergence(kind: str) -> None:
     policy, reference = double([0.5, 0.3, 0.2]), double([0.2, 0.2, 0.6])
     exact = (policy * (policy / reference).log()).sum()
-    torch.testing.assert_close((policy * kl_estimate(policy.log(), reference.log(), kind)).sum(), exact)
+    found = KL(kind=kind, kl_coefficient=1).estimate(policy.log(), reference.log())
+    torch.testing.assert_close((policy * found).sum(), exact)
 
 
 @pytest.mark.parametrize(("aggregation", "share"), [("token_mean", [0.2, 0.2]), ("sequence_mean", [1 / 6, 1 / 4])])
 def test_kl_and_entropy_terms_are_aggregated_like_the_surrogate(aggregation: str, share: list[float]) -> None:
     """Of the sequence means, a token of the first response weighs 1/3 of 1/2, one of the second 1/2 of 1/2."""
-    plain = Objective(aggregation=aggregation)
+    plain = {"aggregation": aggregation}
     old_NT = torch.full((2, 3), -2.0, dtype=torch.float64)
     reference_NT = old_NT + double(RATIO).log() - double([[0.1, 0.2, 0.3], [0.4, 0.5, 99.0]])
     entropy_NT = double([[1.0, 2.0, 3.0], [4.0, 5.0, 99.0]])
-    without = float(loss_of(plain)[0].value.detach())
-    kl = plain.model_copy(update={"kl": "k1", "kl_coefficient": 0.5})
+    without = float(loss_of(grpo(**plain))[0].value.detach())
+    kl = grpo(**plain, kl="k1", kl_coefficient=0.5)
     found = float(loss_of(kl, reference_NT=reference_NT)[0].value.detach())
     assert found - without == pytest.approx(0.5 * (0.6 * share[0] + 0.9 * share[1]))
-    bonus = plain.model_copy(update={"entropy_coefficient": 0.5})
+    bonus = grpo(**plain, entropy_coefficient=0.5)
     found = float(loss_of(bonus, entropy_NT=entropy_NT)[0].value.detach())
     assert found - without == pytest.approx(-0.5 * (6.0 * share[0] + 9.0 * share[1]))
 
@@ -251,10 +246,8 @@ def test_entropy_bonus_has_the_gradient_of_the_entropy() -> None:
     full = torch.log_softmax(logit_V, -1)
     entropy_NT = -(full.exp() * full).sum(-1)
     logprob_NT = full[..., 0]
-    objective = Objective(entropy_coefficient=0.1)
-    loss = policy_loss(
-        logprob_NT, logprob_NT.detach(), double([0.0]), torch.ones(1, 1), objective, 1.0, entropy_NT=entropy_NT
-    )
+    given = LossInputs(logprob_NT, logprob_NT.detach(), double([0.0]), torch.ones(1, 1), entropy_NT=entropy_NT)
+    loss = grpo(entropy_coefficient=0.1).loss(given, 1.0)
     found = torch.autograd.grad(loss.value, logit_V, retain_graph=True)[0]
     torch.testing.assert_close(found, -0.1 * torch.autograd.grad(entropy_NT.sum(), logit_V)[0])
 
@@ -273,35 +266,34 @@ def test_mask_keeps_the_other_samples_in_the_denominator_and_drop_removes_them(
     settings: dict[str, object], denominator: float
 ) -> None:
     """One right answer of three tokens, three wrong ones of 1 + 2 + 2."""
-    objective = Objective(signs="negative", epsilon=0.0, **settings)
+    algorithm = grpo(signs="negative", epsilon=0.0, **settings)
     mask_NT = torch.arange(3)[None] < torch.tensor([3, 1, 2, 2])[:, None]
-    advantage_N = advantages(double([1.0, 0.0, 0.0, 0.0]), 4, objective)
-    present_N = contributing(advantage_N, objective)
-    assert normalizer(mask_NT[present_N], objective) == denominator
+    advantage_N = algorithm.advantages(double([1.0, 0.0, 0.0, 0.0]), 4)
+    present_N = algorithm.signs.present(advantage_N)
+    assert algorithm.aggregation.denominator(mask_NT[present_N]) == denominator
 
 
 def test_drop_also_removes_groups_without_a_difference_and_all_signs_keeps_them() -> None:
     reward_N = double([0.0, 0.0, 1.0, 0.0])
-    drop = Objective(signs="negative", others="drop")
-    assert contributing(advantages(reward_N, 2, drop), drop).tolist() == [False, False, False, True]
-    everything = Objective(signs="all", others="drop")
-    assert contributing(advantages(reward_N, 2, everything), everything).all()
+    drop = grpo(signs="negative", others="drop")
+    assert drop.signs.present(drop.advantages(reward_N, 2)).tolist() == [False, False, False, True]
+    everything = grpo(signs="all", others="drop")
+    assert everything.signs.present(everything.advantages(reward_N, 2)).all()
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_micro_batches_add_up_to_the_whole_minibatch(name: str) -> None:
-    objective = ALGORITHMS[name]
+    algorithm = ALGORITHMS[name]
     generator = torch.Generator().manual_seed(5)
     old_NT = -torch.rand(8, 6, generator=generator, dtype=torch.float64)
     logprob_NT = (old_NT + 0.3 * torch.randn(8, 6, generator=generator, dtype=torch.float64)).requires_grad_()
     mask_NT = torch.arange(6)[None] < torch.tensor([6, 1, 3, 2, 5, 4, 6, 2])[:, None]
-    advantage_N = advantages(double([1, 0, 0, 0, 1, 1, 0, 1]), 4, objective)
-    denominator = normalizer(mask_NT, objective)
+    advantage_N = algorithm.advantages(double([1, 0, 0, 0, 1, 1, 0, 1]), 4)
+    denominator = algorithm.aggregation.denominator(mask_NT)
 
     def part(chosen: list[int]) -> Loss:
-        return policy_loss(
-            logprob_NT[chosen], old_NT[chosen], advantage_N[chosen], mask_NT[chosen], objective, denominator
-        )
+        given = LossInputs(logprob_NT[chosen], old_NT[chosen], advantage_N[chosen], mask_NT[chosen])
+        return algorithm.loss(given, denominator)
 
     whole = part(list(range(8)))
     pieces = [part(chosen) for chosen in ([3, 1], [0, 7, 2], [4], [6, 5])]
@@ -315,12 +307,12 @@ def test_micro_batches_add_up_to_the_whole_minibatch(name: str) -> None:
 
 
 def test_the_sequence_ratio_is_the_geometric_mean_at_every_token_of_the_response() -> None:
-    objective, mask_NT = Objective(ratio="sequence"), double(MASK)
-    found = log_ratio(double(RATIO).log(), torch.zeros(2, 3, dtype=torch.float64), mask_NT, objective).exp()
+    given = LossInputs(double(RATIO).log(), torch.zeros(2, 3, dtype=torch.float64), double(ADVANTAGE), double(MASK))
+    found = grpo(ratio="sequence").surrogate.log_ratio(given).exp()
     torch.testing.assert_close(found, double([[1.65 ** (1 / 3)] * 3, [math.sqrt(0.65)] * 2 + [1.0]]))
 
 
-def expected_gradient(objective: Objective, logit_V: Tensor, reward_V: Tensor, group: int) -> Tensor:
+def expected_gradient(algorithm: Algorithm, logit_V: Tensor, reward_V: Tensor, group: int) -> Tensor:
     """Exact expected gradient of one on-policy update of a softmax bandit, over all groups of samples."""
     total = torch.zeros_like(logit_V)
     for arms in itertools.combinations_with_replacement(range(len(logit_V)), group):
@@ -330,8 +322,8 @@ def expected_gradient(objective: Objective, logit_V: Tensor, reward_V: Tensor, g
         chosen = torch.tensor(arms)
         probability = ways * float(logprob_V.detach()[chosen].sum().exp())
         logprob_NT = logprob_V[chosen][:, None]
-        advantage_N = advantages(reward_V[chosen], group, objective)
-        loss = policy_loss(logprob_NT, logprob_NT.detach(), advantage_N, torch.ones(group, 1), objective, 1.0)
+        advantage_N = algorithm.advantages(reward_V[chosen], group)
+        loss = algorithm.loss(LossInputs(logprob_NT, logprob_NT.detach(), advantage_N, torch.ones(group, 1)), 1.0)
         total += probability * torch.autograd.grad(loss.value, logit_V)[0]
     return total
 
@@ -343,11 +335,11 @@ def expected_gradient(objective: Objective, logit_V: Tensor, reward_V: Tensor, g
 def test_on_policy_negative_only_is_p_times_full_and_positive_only_the_rest(
     settings: dict[str, object], group: int
 ) -> None:
-    """Binary rewards, one prompt, no length averaging: the three objectives have one expected direction."""
+    """Binary rewards, one prompt, no length averaging: the three choices of signs have one expected direction."""
     logit_V, reward_V = double([0.5, -0.7, 0.1, -1.2]).requires_grad_(), double([1.0, 0.0, 0.0, 1.0])
     p = float(torch.softmax(logit_V.detach(), -1) @ reward_V)
     full, negative, positive = (
-        expected_gradient(Objective(signs=signs, **settings), logit_V, reward_V, group)
+        expected_gradient(grpo(signs=signs, **settings), logit_V, reward_V, group)
         for signs in ("all", "negative", "positive")
     )
     assert full.abs().max() > 1e-2
@@ -358,14 +350,14 @@ def test_on_policy_negative_only_is_p_times_full_and_positive_only_the_rest(
 def test_graded_rewards_break_the_identity() -> None:
     """The identity above is no artefact of the code: with rewards .8/1/0 the directions differ."""
     logit_V, reward_V = double([0.45, 0.01, 0.54]).log().requires_grad_(), double([0.8, 1.0, 0.0])
-    full = expected_gradient(Objective(), logit_V, reward_V, 4)
-    negative = expected_gradient(Objective(signs="negative"), logit_V, reward_V, 4)
+    full = expected_gradient(grpo(), logit_V, reward_V, 4)
+    negative = expected_gradient(grpo(signs="negative"), logit_V, reward_V, 4)
     assert (negative / full).max() - (negative / full).min() > 0.1
 
 
-def test_objectives_do_not_write_to_their_inputs() -> None:
+def test_algorithms_do_not_write_to_their_inputs() -> None:
     tensors = [double(REWARDS), double(RATIO).log(), double(ADVANTAGE), torch.tensor(MASK)]
     before = [tensor.clone() for tensor in tensors]
-    advantages(tensors[0], 4, Objective(signs="negative"))
-    policy_loss(tensors[1], torch.zeros(2, 3), tensors[2], tensors[3], Objective(dual_clip=2.0), 1.0)
+    grpo(signs="negative").advantages(tensors[0], 4)
+    grpo(dual_clip=2.0).loss(LossInputs(tensors[1], torch.zeros(2, 3), tensors[2], tensors[3]), 1.0)
     assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))

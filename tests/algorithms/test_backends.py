@@ -1,4 +1,4 @@
-"""Which backend can train what: refused by name when a study is read; and what of a backend is part of a run."""
+"""Which backend can train what: refused by name when a study is read, and what a run's identity is made of."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import pytest
 import yaml
 
 from boundary_bench.algorithms import ALGORITHMS, resolve
-from boundary_bench.algorithms.translate import DEFAULTS, check_backend, refusal
+from boundary_bench.algorithms.advantage import Advantage
+from boundary_bench.algorithms.algorithm import Algorithm
+from boundary_bench.algorithms.surrogate import Surrogate
+from boundary_bench.algorithms.translate import TABLES, refusal
 from boundary_bench.core.errors import StudyError
-from boundary_bench.plan import Plan, make_plan, stages
-from boundary_bench.study.backends import OpenRLHF, Trl
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.stages import identity, settings
+from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
 from boundary_bench.study.file import SHIPPED
 from boundary_bench.study.training import Training
 
@@ -23,11 +27,8 @@ CONSTANT = {"aggregation": "constant_length", "constant_length": 24}
 #: Backend: (changes of grpo, what the message must hold, the backends that can).
 UNSUPPORTED: dict[str, list[tuple[dict[str, Any], str, list[str]]]] = {
     "openrlhf": [
-        ({"std": "population"}, "std: population", ["reference", "trl"]),
-        ({"epsilon": 1e-6}, "epsilon: 1e-06", ["reference", "trl"]),
         ({"signs": "negative", "others": "drop"}, "others: drop", ["reference"]),
         ({"signs": "positive", "others": "drop"}, "others: drop", ["reference"]),
-        ({"signs": "negative", **KL}, "signs: negative with kl: k3", ["reference", "trl"]),
         (CONSTANT, "aggregation: constant_length", ["reference", "trl"]),
         ({"aggregation": "sequence_mean", **KL}, "sequence_mean with kl: k3", ["reference", "trl"]),
         ({"aggregation": "sequence_mean", **BONUS}, "sequence_mean with entropy_coefficient", ["reference"]),
@@ -43,6 +44,17 @@ UNSUPPORTED: dict[str, list[tuple[dict[str, Any], str, list[str]]]] = {
     ],
 }
 CASES = [(backend, *case) for backend, cases in UNSUPPORTED.items() for case in cases]
+
+#: What names the algorithm of a run, beside the version of everything.
+IDENTITIES = {
+    "grpo": {},
+    "grpo-n": {"signs": {"kind": "negative"}},
+    "gspo": {
+        "surrogate": {"kind": "clipped", "ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4},
+        "aggregation": {"kind": "sequence_mean"},
+    },
+}
+IDENTITIES["gspo-n"] = {**IDENTITIES["gspo"], **IDENTITIES["grpo-n"]}
 
 #: Another value of every setting that says where or how a backend runs.
 ELSEWHERE: dict[str, dict[str, Any]] = {
@@ -80,8 +92,8 @@ def plan(tmp_path: Path) -> Any:
     return made
 
 
-def identity(plan: Plan) -> str:
-    return stages.identity(plan, "train", plan.runs[0].name, 2)
+def named(plan: Plan) -> str:
+    return identity(plan, "train", plan.runs[0].name, plan.study.training.segments[0])
 
 
 @pytest.mark.parametrize(("backend", "changes", "found", "able"), CASES)
@@ -97,13 +109,34 @@ def test_a_study_whose_backend_cannot_express_an_algorithm_is_refused(
         plan(other, {"mine": {"like": "grpo", **changes}})
 
 
-@pytest.mark.parametrize("backend", DEFAULTS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_backend_trains_the_table_with_its_own_epsilon(name: str, backend: str) -> None:
-    objective = resolve(name, {}, backend)
-    check_backend(backend, name, objective)
-    epsilon = {"reference": 1e-6, "openrlhf": 1e-9, "trl": 1e-4}[backend]
-    assert objective == ALGORITHMS[name].model_copy(update={"epsilon": epsilon})
+def test_every_backend_trains_the_table_as_it_is(name: str, backend: str) -> None:
+    assert resolve(name, {}, backend) == ALGORITHMS[name]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "overrides", [{"advantage": "centered"}, {"std": "population"}, {"epsilon": 0.5}, {"signs": "positive"}]
+)
+def test_every_backend_has_every_advantage(overrides: dict[str, Any], backend: str) -> None:
+    resolve("grpo", overrides, backend)
+
+
+@pytest.mark.parametrize("backend", TABLES)
+def test_a_part_that_is_not_translated_is_refused_by_its_own_name(backend: str) -> None:
+    class Free(Surrogate):
+        kind: str = "free"
+
+        def __call__(self, given: Any) -> Any: ...
+
+    class Half(Advantage):
+        kind: str = "half"
+
+        def __call__(self, reward_PG: Any) -> Any: ...
+
+    assert refusal(backend, Algorithm().model_copy(update={"surrogate": Free()})) == "surrogate: free"
+    assert refusal(backend, Algorithm().model_copy(update={"advantage": Half()})) is None, "advantages are ours"
 
 
 def test_the_reference_expresses_everything() -> None:
@@ -114,34 +147,42 @@ def test_the_reference_expresses_everything() -> None:
 def test_runs_of_the_reference_keep_their_identity_in_a_study_of_more() -> None:
     """The quickstart's runs are the first of the same study with three seeds, and no two of those are one run."""
     one, three = (
-        {run.name: stages.identity(plan, "train", run.name, 40) for run in plan.runs}
+        {run.name: identity(plan, "train", run.name, 40) for run in plan.runs}
         for plan in map(make_plan, ("quickstart", "quickstart-seeds"))
     )
     assert len(one) == 4 and one.items() <= three.items()
     assert len(set(three.values())) == len(three) == 12
     smoke = make_plan("smoke")
-    assert identity(smoke) not in three.values(), "other settings"
+    assert named(smoke) not in three.values(), "other settings"
+
+
+@pytest.mark.parametrize("study", ["smoke", "quickstart", "quickstart-seeds"])
+def test_an_algorithm_is_in_the_identity_of_a_run_as_far_as_it_is_not_the_default(study: str) -> None:
+    plan = make_plan(study)
+    for run in plan.runs:
+        found = settings(plan, "train", run.name, plan.study.training.segments[0])
+        assert found["algorithm"] == IDENTITIES[run.algorithm]
 
 
 def test_where_and_how_a_backend_runs_is_no_part_of_a_run(plan: Any) -> None:
     assert {"flags", *ELSEWHERE["openrlhf"]} == set(OpenRLHF.model_fields), "a new setting: part of a run, or not?"
     assert {"dtype", *ELSEWHERE["trl"]} == set(Trl.model_fields), "a new setting: part of a run, or not?"
-    for backend, settings in ELSEWHERE.items():
-        usual = identity(plan(backend))
-        assert identity(plan(backend, python="/elsewhere/python", device="cuda", state_every=1)) == usual
-        for name, value in settings.items():
+    for backend, elsewhere in ELSEWHERE.items():
+        usual = named(plan(backend))
+        assert named(plan(backend, python="/elsewhere/python", device="cuda", state_every=1)) == usual
+        for name, value in elsewhere.items():
             assert Training.model_fields[backend].default.model_dump()[name] != value
-            assert identity(plan(backend, device="cuda", **{backend: {name: value}})) == usual, name
+            assert named(plan(backend, device="cuda", **{backend: {name: value}})) == usual, name
 
 
 def test_backend_flags_and_type_are_part_of_a_run(plan: Any) -> None:
     found = [
-        identity(plan()),
-        identity(plan("openrlhf")),
-        identity(plan("trl")),
-        identity(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-6}})),
-        identity(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-5}})),
-        identity(plan("trl", trl={"dtype": "bfloat16"})),
+        named(plan()),
+        named(plan("openrlhf")),
+        named(plan("trl")),
+        named(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-6}})),
+        named(plan("openrlhf", openrlhf={"flags": {"actor.adam.eps": 1e-5}})),
+        named(plan("trl", trl={"dtype": "bfloat16"})),
     ]
     assert len(set(found)) == len(found)
 

@@ -1,10 +1,11 @@
-"""OpenRLHF and TRL train what our objectives define: advantages, loss, gradients and clip fractions are the same.
+"""OpenRLHF and TRL train what our algorithms define: advantages, loss, gradients and clip fractions are the same.
 
 The real OpenRLHF and TRL of the training environment: ``PYTHON_OF_THE_TRAINING_ENVIRONMENT -m pytest -m openrlhf``.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from collections.abc import Callable
@@ -25,12 +26,11 @@ if str(SHIM) not in sys.path:
 
 import rival_losses as rivals
 from rival_losses import Outcome, clip_fraction, draw, ours
-from training import job, quiet
+from training import grpo, job, quiet
 from trl import GRPOTrainer
 
 from boundary_bench.algorithms import ALGORITHMS, resolve
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import advantages
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.algorithms.translate import refusal
 from boundary_bench.models.folder import load_model
 from boundary_bench.study.training import Training
@@ -56,6 +56,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "asymmetric clip": {"like": "grpo", "clip_low": 0.1, "clip_high": 0.28},
     "mean over sequences": {"like": "grpo", "aggregation": "sequence_mean"},
     "mean over sequences, negative": {"like": "grpo-n", "aggregation": "sequence_mean"},
+    "population": {"like": "grpo", "std": "population", "epsilon": 0.0},
 }
 KL: dict[str, dict[str, Any]] = {kl: {"like": "grpo", "kl": kl, "kl_coefficient": 0.3} for kl in ("k1", "k2", "k3")}
 BONUS = {"like": "grpo", "entropy_coefficient": 0.1}
@@ -65,24 +66,22 @@ OF_TRL = (
     | {"k3": KL["k3"], "k3 gspo": {**KL["k3"], "like": "gspo"}}
     | {"constant length": {"like": "grpo", "aggregation": "constant_length", "constant_length": 20}}
     | {"mean over tokens, gspo": {"like": "gspo", "aggregation": "token_mean"}}
-    | {"population": {"like": "grpo", "std": "population", "epsilon": 0.0}}
 )
 
 
-def line(objective: Objective, group: int = GROUP) -> list[str]:
+def line(algorithm: Algorithm, group: int = GROUP) -> list[str]:
     """The command line of a small study that trains with OpenRLHF."""
     settings = {"benchmark": "countdown", "segments": [2], "prompts": 8, "rollouts": group}
     own = {"gpus": 1, "micro_batch": MICRO}
     training = Training.model_validate({**settings, "backend": "openrlhf", "openrlhf": own})
     segment = command.Start(Path("/base"), Path("/store"), seed=0, longest=10, done=0, stop=2)
-    return command.arguments(command.flags(training, objective, segment))
+    return command.arguments(command.flags(training, algorithm, segment))
 
 
-def all_of_openrlhf() -> list[Objective]:
+def all_of_openrlhf() -> list[Algorithm]:
     """Every combination of settings that is not refused."""
     choices: dict[str, list[Any]] = {
         "advantage": ["normalized", "centered"],
-        "epsilon": [1e-9],
         "signs": ["all", "negative", "positive"],
         "others": ["mask", "drop"],
         "ratio": ["token", "sequence"],
@@ -94,8 +93,8 @@ def all_of_openrlhf() -> list[Objective]:
     }
     terms = [("none", 0.0), ("k1", 0.3), ("k2", 0.3), ("k3", 0.3)]
     products = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-    found = [Objective(kl=kl, kl_coefficient=much, **settings) for settings in products for kl, much in terms]
-    return [objective for objective in found if refusal("openrlhf", objective) is None]
+    found = [grpo(kl=kl, kl_coefficient=much, **settings) for settings in products for kl, much in terms]
+    return [algorithm for algorithm in found if refusal("openrlhf", algorithm) is None]
 
 
 def same(found: Outcome, expected: Outcome, tolerance: dict[str, float]) -> None:
@@ -109,59 +108,86 @@ def same(found: Outcome, expected: Outcome, tolerance: dict[str, float]) -> None
 def parsed() -> dict[str, Any]:
     """What the real parser of OpenRLHF makes of every command line, all in one process."""
     lines = {name: line(resolve(name, overrides, "openrlhf")) for name, overrides in OF_OPENRLHF.items()}
-    lines |= {f"combination {i}": line(objective) for i, objective in enumerate(all_of_openrlhf())}
+    lines |= {f"combination {i}": line(algorithm) for i, algorithm in enumerate(all_of_openrlhf())}
     lines["large groups"] = line(resolve("grpo", {}, "openrlhf"), LARGE)
     return dict(zip(lines, parse(lines.values()), strict=True))
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", OF_OPENRLHF)
-def test_openrlhf_with_our_command_line_is_our_objective(name: str, seed: int, parsed: dict[str, Any]) -> None:
-    objective = resolve(name, OF_OPENRLHF[name], "openrlhf")
-    batch = draw(objective, seed, group=GROUP)
+def test_openrlhf_with_our_command_line_is_our_algorithm(name: str, seed: int, parsed: dict[str, Any]) -> None:
+    algorithm = resolve(name, OF_OPENRLHF[name], "openrlhf")
+    batch = draw(algorithm, seed, group=GROUP)
     tokens_of_update = batch.mask_NT.sum(1).view(-1, batch.update).sum(1)
     tokens_of_micro = batch.mask_NT.sum(1).view(-1, MICRO).sum(1)
     assert tokens_of_update.unique().numel() == 2 and tokens_of_micro.unique().numel() > 3, "uneven numbers of tokens"
-    found, expected = rivals.openrlhf(parsed[name], batch), ours(objective, batch)
-    same(found, expected, FLOAT32 if objective.kl != "none" else CLOSE)
-    assert found.clipped == pytest.approx(clip_fraction(objective, batch, by_length=True), abs=1e-6)
+    found, expected = rivals.openrlhf(parsed[name], algorithm, batch), ours(algorithm, batch)
+    same(found, expected, FLOAT32 if algorithm.kl.active else CLOSE)
+    assert found.clipped == pytest.approx(clip_fraction(algorithm, batch, by_length=True), abs=1e-6)
     assert 0.01 < found.clipped < 0.9, "the clip must be put to the test"
 
 
 def test_whatever_is_not_refused_is_the_same_in_openrlhf(parsed: dict[str, Any]) -> None:
-    objectives = all_of_openrlhf()
-    assert len(objectives) > 100
-    for i, objective in enumerate(objectives):
-        batch = draw(objective, i, group=GROUP)
-        found, expected = rivals.openrlhf(parsed[f"combination {i}"], batch), ours(objective, batch)
-        same(found, expected, FLOAT32 if objective.kl != "none" else CLOSE)
+    algorithms = all_of_openrlhf()
+    assert len(algorithms) > 100
+    for i, algorithm in enumerate(algorithms):
+        batch = draw(algorithm, i, group=GROUP)
+        found, expected = rivals.openrlhf(parsed[f"combination {i}"], algorithm, batch), ours(algorithm, batch)
+        same(found, expected, FLOAT32 if algorithm.kl.active else CLOSE)
 
 
 def test_openrlhf_does_not_cut_the_advantages_of_large_groups(parsed: dict[str, Any]) -> None:
     """One right response of 128 has advantage 11.2; OpenRLHF's own range ends at 10."""
-    objective = resolve("grpo", {}, "openrlhf")
-    batch = draw(objective, 0, group=LARGE)
-    expected = ours(objective, batch)
+    algorithm = resolve("grpo", {}, "openrlhf")
+    batch = draw(algorithm, 0, group=LARGE)
+    expected = ours(algorithm, batch)
     assert expected.advantage_N.max() > 10
-    same(rivals.openrlhf(parsed["large groups"], batch), expected, CLOSE)
+    same(rivals.openrlhf(parsed["large groups"], algorithm, batch), expected, CLOSE)
 
 
 def test_openrlhf_leaves_a_batch_without_any_difference_of_rewards_alone(parsed: dict[str, Any]) -> None:
-    objective = resolve("grpo", {}, "openrlhf")
-    batch = draw(objective, 0, group=GROUP)
+    algorithm = resolve("grpo", {}, "openrlhf")
+    batch = draw(algorithm, 0, group=GROUP)
     for reward in (0.0, 1.0):
         equal = dataclasses.replace(batch, reward_N=torch.full_like(batch.reward_N, reward))
-        found = rivals.openrlhf(parsed["grpo"], equal)
+        found = rivals.openrlhf(parsed["grpo"], algorithm, equal)
         assert not found.advantage_N.any() and not found.gradient_NT.any()
 
 
+ESTIMATORS = ("reinforce", "rloo", "reinforce_baseline", "group_norm", "dr_grpo", "flash_reinforce")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_estimator_of_openrlhf_takes_advantages_as_they_are(estimator: str, parsed: dict[str, Any]) -> None:
+    """Each subtracts a mean, which negative ones alone have: hence our hook."""
+    batch = draw(ALGORITHMS["grpo-n"], 0, group=GROUP)
+    given_N = ALGORITHMS["grpo-n"].advantages(batch.reward_N, GROUP)
+    args = copy.deepcopy(parsed["grpo-n"])
+    args.algo.advantage.estimator, args.algo.advantage.no_std_norm = estimator, True
+    both = (rivals.made(args, given_N, batch, own=own) for own in (True, False))
+    own_N, ours_N = (torch.cat([each.advantages[:, 0] for each in found]) for found in both)
+    assert torch.equal(ours_N, given_N) and (own_N - given_N).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("advantage", "estimator"), [("normalized", "group_norm"), ("centered", "dr_grpo")])
+def test_advantages_of_openrlhf_are_ours_with_its_epsilon(
+    advantage: str, estimator: str, parsed: dict[str, Any]
+) -> None:
+    algorithm = grpo(advantage=advantage, **({"epsilon": 1e-9} if advantage == "normalized" else {}))
+    batch = draw(algorithm, 0, group=GROUP)
+    args = copy.deepcopy(parsed["grpo"])
+    args.algo.advantage.estimator = estimator
+    found_N = torch.cat([each.advantages[:, 0] for each in rivals.made(args, batch.reward_N, batch, own=True)])
+    torch.testing.assert_close(found_N, algorithm.advantages(batch.reward_N, GROUP), rtol=0.0, atol=1e-7)
+
+
 @pytest.fixture
-def trainer(tiny_model: Path, tmp_path: Path) -> Callable[[Objective], Trainer]:
+def trainer(tiny_model: Path, tmp_path: Path) -> Callable[[Algorithm], Trainer]:
     """Real trainers of TRL over a tiny model, with rewards by a coin."""
 
-    def make(objective: Objective) -> Trainer:
+    def make(algorithm: Algorithm) -> Trainer:
         changes = {"prompts": 8, "rollouts": GROUP, "epochs": 2, "reward": {"random": 0.5}}
-        chosen = job(objective, backend="trl", trl={"micro_batch": MICRO}, **changes)
+        chosen = job(algorithm, backend="trl", trl={"micro_batch": MICRO}, **changes)
         model = load_model(tiny_model, "cpu")
         segment = Segment(chosen, tiny_model, tmp_path / "store", 1, quiet, lambda: False)
         return Trainer(segment, 0, model, torch.optim.AdamW(model.parameters()), str(tmp_path / "scratch"))
@@ -170,28 +196,29 @@ def trainer(tiny_model: Path, tmp_path: Path) -> Callable[[Objective], Trainer]:
 
 
 @pytest.mark.parametrize("name", OF_TRL)
-def test_trl_with_our_settings_is_our_objective(name: str, trainer: Callable[[Objective], Trainer]) -> None:
-    objective = resolve(name, OF_TRL[name], "trl")
-    real = trainer(objective)
+def test_trl_with_our_settings_is_our_algorithm(name: str, trainer: Callable[[Algorithm], Trainer]) -> None:
+    algorithm = resolve(name, OF_TRL[name], "trl")
+    real = trainer(algorithm)
     for seed in range(3):
-        batch = draw(objective, seed, group=GROUP)
+        batch = draw(algorithm, seed, group=GROUP)
         found = rivals.trl(real, batch)
-        same(found, ours(objective, batch), CLOSE)
-        counts_all = objective.kl != "none"
-        assert found.clipped == pytest.approx(clip_fraction(objective, batch, active=not counts_all), abs=1e-6)
+        same(found, ours(algorithm, batch), CLOSE)
+        active = not algorithm.kl.active
+        assert found.clipped == pytest.approx(clip_fraction(algorithm, batch, active=active), abs=1e-6)
         assert 0.01 < found.clipped < 0.9, "the clip must be put to the test"
 
 
 @pytest.mark.parametrize("advantage", ["normalized", "centered"])
-def test_advantages_of_trl_are_ours_with_its_epsilon(advantage: str, trainer: Callable[[Objective], Trainer]) -> None:
-    """We put ours in their place, so that a study may have other settings; by default they are the same."""
-    objective = resolve("grpo", {"advantage": advantage}, "trl")
-    real = trainer(objective)
+def test_advantages_of_trl_are_ours_with_its_epsilon(advantage: str, trainer: Callable[[Algorithm], Trainer]) -> None:
+    """We put ours in their place, so that a study may have any; with its epsilon they are the same."""
+    epsilon = {"epsilon": 1e-4} if advantage == "normalized" else {}
+    algorithm = resolve("grpo", {"advantage": advantage, **epsilon}, "trl")
+    real = trainer(algorithm)
     real.scale_rewards = {"normalized": "group", "centered": "none"}[advantage]
     real.model.train()
     inputs = [{"prompt": problem.id} for problem in prompts_of_step(real.job, 1) for _ in range(GROUP)]
     found = GRPOTrainer._generate_and_score_completions(real, inputs)["advantages"]
-    expected = advantages(real.reward_N.double(), GROUP, objective)
+    expected = algorithm.advantages(real.reward_N.double(), GROUP)
     assert expected.unique().numel() > 4
     torch.testing.assert_close(found.double(), expected, rtol=0.0, atol=1e-6)  # it computes in float32
     torch.testing.assert_close(real._generate_and_score_completions(inputs)["advantages"].double(), expected)

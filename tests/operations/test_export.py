@@ -137,7 +137,8 @@ def test_a_record_says_whose_it_is_and_how_it_was_drawn(published: Path) -> None
     assert details["weights_sha256"] == provenance["weights_sha256"][name]
     assert (details["algorithm"], details["training_seed"], details["training_step"]) == ("gspo-n", "2", "40")
     assert details["base_model"] == "boundary-bench/countdown-base"
-    assert json.loads(details["objective"])["ratio"] == "sequence" and json.loads(details["training"])["prompts"] == 16
+    assert json.loads(details["parts"])["surrogate"]["ratio"] == "sequence"
+    assert json.loads(details["training"])["prompts"] == 16
     assert record["eval_library"]["additional_details"]["commit"] == provenance["code"]["commit"]
     assert record["source_metadata"]["evaluator_relationship"] == "first_party"
     drawn, *_, greedy = (result["generation_config"] for result in record["evaluation_results"])

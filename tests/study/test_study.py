@@ -59,7 +59,7 @@ def test_the_debate_is_the_published_study_past_its_end() -> None:
     assert study.training.prompts == 1024 and {256, 1024} <= set(study.ks)
     assert 0 < study.evaluate.steps[1] < 50 < study.evaluate.steps[-1], "published curves end before step 50"
     updates = {name: training.updates_per_rollout for name, training in plan.trainings.items()}
-    arms = {(chosen.ratio, chosen.signs, updates[name]) for name, chosen in plan.objectives.items()}
+    arms = {(chosen.surrogate.ratio, chosen.signs.kind, updates[name]) for name, chosen in plan.algorithms.items()}
     assert arms == {(ratio, sign, n) for ratio in ("token", "sequence") for sign in ("all", "negative") for n in (4, 1)}
 
 

@@ -1,10 +1,11 @@
-"""The agent inside OpenRLHF: grades as responses end, rewards, and what the last response of a group carries."""
+"""The agent inside OpenRLHF: grades as responses end, and gives each its advantage once its group has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,20 @@ sys.path.append(str(SHIM))  # last: a real flash-attn comes first where there is
 import torch
 from openrlhf_runs import trained_with
 
-from boundary_bench.algorithms.loss import advantages
+from boundary_bench.algorithms import ALGORITHMS
 from boundary_bench.core.errors import GradingError
-from boundary_bench.grading import Grade, Verdict
+from boundary_bench.grading import TRUNCATED, Grade, Verdict
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.judging import Judge
 from boundary_bench.training.openrlhf import agent, command, inputs
-from boundary_bench.training.rewards import random_rewards
+from boundary_bench.training.rewards import of_group
 
 pytestmark = pytest.mark.openrlhf
 
 
-def executor(folder: Path, **changes: Any) -> agent.Executor:
+def executor(folder: Path, name: str = "grpo", **changes: Any) -> agent.Executor:
     """The executor that OpenRLHF makes of the agent's file."""
-    job = trained_with(rollouts=4, **changes)
+    job = replace(trained_with(rollouts=4, **changes), algorithm=ALGORITHMS[name])
     start = command.Start(folder, folder, 7, 20, 0, 2)
     inputs.write(job, start, {problem.id: [1, 2] for problem in job.problems}, (1,), folder / "judgements")
     found: dict[str, Any] = {}
@@ -41,6 +42,15 @@ def executor(folder: Path, **changes: Any) -> agent.Executor:
 
 def place(slot: int = 0, step: int = 1) -> dict[str, Any]:
     return {"step": step, "slot": slot, "problem": "p"}
+
+
+def facts(found: agent.Executor, *ended: tuple[int, Grade]) -> list[dict[str, float]]:
+    """What is told of responses that end in this order, each with the place of its prompt."""
+
+    async def all_of_them() -> list[dict[str, float]]:
+        return await asyncio.gather(*(found.facts(place(slot), grade) for slot, grade in ended))
+
+    return asyncio.run(all_of_them())
 
 
 RIGHT, WRONG = Grade(Verdict.CORRECT, "1", ""), Grade(Verdict.WRONG, "2", "")
@@ -53,29 +63,40 @@ def test_the_agents_file_has_what_the_prompts_name(tmp_path: Path) -> None:
     assert found.ends == [1]
 
 
-def test_the_last_of_a_group_carries_its_facts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["grpo", "grpo-n"])
+def test_a_response_gets_its_advantage_when_its_group_has_ended(name: str, tmp_path: Path) -> None:
+    found = executor(tmp_path, name)
+    # responses of several prompts end in any order
+    told = facts(found, (0, RIGHT), (0, WRONG), (1, WRONG), (0, WRONG), (1, WRONG), (0, WRONG), (1, WRONG), (1, WRONG))
+    mixed, equal = [told[i] for i in (0, 1, 3, 5)], [told[i] for i in (2, 4, 6, 7)]
+    assert [fact["paid"] for fact in mixed] == [1.0, 0.0, 0.0, 0.0]
+    advantage_G = ALGORITHMS[name].advantages(torch.tensor([1.0, 0, 0, 0], dtype=torch.float64), 4)
+    assert [fact["advantage"] for fact in mixed] == advantage_G.tolist()
+    assert [fact["positive_mass"] - fact["negative_mass"] for fact in mixed] == advantage_G.tolist()
+    assert all(min(fact["positive_mass"], fact["negative_mass"]) == 0 for fact in told)
+    assert all(fact["live_groups"] == 1 for fact in mixed)
+    assert not any(fact[name] for fact in equal for name in ("paid", "advantage", "live_groups", "positive_mass"))
+    assert not found.groups
+
+
+def test_no_response_is_given_back_before_its_group_has_ended(tmp_path: Path) -> None:
     found = executor(tmp_path)
-    told = [found._reward(place(), grade, True) for grade in (RIGHT, WRONG)]
-    told += [found._reward(place(slot=1), WRONG, True)]  # responses of several prompts end in any order
-    told += [found._reward(place(), grade, True) for grade in (WRONG, WRONG)]
-    assert [reward for reward, _ in told] == [1.0, 0.0, 0.0, 0.0, 0.0]
-    assert all(not any(facts.values()) for _, facts in told[:-1])
-    advantage_G = advantages(torch.tensor([1.0, 0, 0, 0]), 4, found.objective)
-    facts = told[-1][1]
-    # OpenRLHF takes the mean over all responses: of this group alone, a quarter of the sums
-    assert facts["live_groups"] / 4 == 1
-    assert facts["positive_mass"] == pytest.approx(float(advantage_G.clamp(min=0).sum()))
-    assert facts["negative_mass"] == pytest.approx(facts["positive_mass"])
-    assert list(found.groups) == [(1, 1)]
+
+    async def three_of_four() -> None:
+        async with asyncio.timeout(0.1):
+            await asyncio.gather(*(found.facts(place(), WRONG) for _ in range(3)))
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(three_of_four())
 
 
 def test_control_rewards_know_nothing_of_correctness(tmp_path: Path) -> None:
     found = executor(tmp_path / "random", reward={"random": 0.5})
-    paid = [found._reward(place(), RIGHT, True)[0] for _ in range(4)]
-    assert paid == random_rewards(0.5, found.seed, 1, 0, "p", 4).tolist()
+    paid = [fact["paid"] for fact in facts(found, *[(0, RIGHT)] * 4)]
+    assert paid == of_group(found.training.reward, [WRONG] * 4, (found.seed, 1, 0, "p")) and 0 < sum(paid) < 4
     found = executor(tmp_path / "format", reward="format")
-    cases = [(RIGHT, True), (WRONG, True), (WRONG, False), (Grade(Verdict.UNPARSABLE, None, ""), True)]
-    assert [found._reward(place(), *case)[0] for case in cases] == [1.0, 1.0, 0.0, 0.0]
+    cases = (RIGHT, WRONG, TRUNCATED, Grade(Verdict.UNPARSABLE, None, ""))
+    assert [fact["paid"] for fact in facts(found, *((0, case) for case in cases))] == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_responses_that_end_one_by_one_are_judged_by_an_isolated_grader(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from openrlhf_parser import parse
+from training import grpo
 
 from boundary_bench.algorithms import ALGORITHMS, resolve
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.algorithms.translate import refusal
 from boundary_bench.core.errors import StudyError
 from boundary_bench.plan import make_plan
@@ -23,7 +24,7 @@ from boundary_bench.training.openrlhf.command import Flags, Start, arguments, fl
 STUDIES = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 SETTINGS = {"benchmark": "countdown", "segments": [2], "prompts": 4, "rollouts": 8, "backend": "openrlhf"}
 OWN = {"backend", "openrlhf", "trl"}
-GRPO = resolve("grpo", {}, "openrlhf")
+GRPO = ALGORITHMS["grpo"]
 
 
 def training(**changes: Any) -> Training:
@@ -42,8 +43,8 @@ def lines() -> dict[str, Flags]:
         given = make_plan(study).study.training
         chosen = given if given.backend == "openrlhf" else training(**given.model_dump(exclude=OWN))
         for name in ALGORITHMS:
-            objective = resolve(name, {}, "openrlhf")
-            found[f"{study} {name}"] = flags(chosen, objective, segment(chosen.segments[-1]))
+            algorithm = resolve(name, {}, "openrlhf")
+            found[f"{study} {name}"] = flags(chosen, algorithm, segment(chosen.segments[-1]))
     return found
 
 
@@ -103,17 +104,17 @@ def test_the_warm_up_is_the_whole_number_of_updates_that_openrlhf_makes_of_it(
     assert math.ceil(every * found["actor.lr_warmup_ratio"]) == warmup * updates * epochs
 
 
-OBJECTIVES = st.builds(
-    lambda kl, **settings: Objective(
+ALL = st.builds(
+    lambda kl, std, **settings: grpo(
         kl=kl,
         kl_coefficient=0.0 if kl == "none" else 0.1,
-        constant_length=48 if settings["aggregation"] == "constant_length" else None,
+        **({"constant_length": 48} if settings["aggregation"] == "constant_length" else {}),
+        **({"std": std} if settings["advantage"] == "normalized" else {}),
         **settings,
     ),
     kl=st.sampled_from(["none", "k1", "k2", "k3"]),
     advantage=st.sampled_from(["normalized", "centered"]),
     std=st.sampled_from(["unbiased", "population"]),
-    epsilon=st.just(1e-9),
     signs=st.sampled_from(["all", "negative", "positive"]),
     others=st.sampled_from(["mask", "drop"]),
     ratio=st.sampled_from(["token", "sequence"]),
@@ -123,10 +124,10 @@ OBJECTIVES = st.builds(
 )
 
 
-@given(OBJECTIVES)
-def test_whatever_is_not_refused_has_a_command_line(objective: Objective) -> None:
-    assume(refusal("openrlhf", objective) is None)
-    words = arguments(flags(training(), objective, segment(2)))
+@given(ALL)
+def test_whatever_is_not_refused_has_a_command_line(algorithm: Algorithm) -> None:
+    assume(refusal("openrlhf", algorithm) is None)
+    words = arguments(flags(training(), algorithm, segment(2)))
     assert all(isinstance(word, str) for word in words)
     assert "None" not in words and "True" not in words
 

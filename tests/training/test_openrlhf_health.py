@@ -37,7 +37,9 @@ METRICS = {
     "live_groups": 0.5,
     "positive_mass": 0.2,
     "negative_mass": 0.2,
-    "rollout/reward_mean": 0.25,
+    "paid": 0.25,
+    "advantage": 0.0,
+    "return": 0.0,
     "rollout/response_length_mean": 12.0,
     "rollout/truncated_rate": 0.125,
     "timing/generation": 1.0,
@@ -70,7 +72,7 @@ def test_nothing_but_numbers_is_taken(text: str) -> None:
         run.read_step(f"✨ Global step 3: {text}")
 
 
-@pytest.mark.parametrize("name", ["policy_loss", "actor_grad_norm", "rollout/reward_mean"])
+@pytest.mark.parametrize("name", ["policy_loss", "actor_grad_norm", "return"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_ends_the_run(name: str, value: float) -> None:
     run.check_step(3, METRICS, 0.01)
@@ -83,6 +85,13 @@ def test_weights_that_do_not_reach_vllm_end_the_run(value: float) -> None:
     with pytest.raises(TrainingError, match="the weights do not reach vLLM"):
         run.check_step(3, METRICS | {"vllm_kl": value}, 0.01)
     run.check_step(3, {name: number for name, number in METRICS.items() if name != "vllm_kl"}, 0.01)
+
+
+@pytest.mark.parametrize(("told", "found"), [(0.0, 0.005), (-0.2, 0.0), (0.1, 0.0)])
+def test_other_advantages_than_the_agents_end_the_run(told: float, found: float) -> None:
+    run.check_step(3, METRICS | {"advantage": told, "return": told + 0.003}, 0.01)
+    with pytest.raises(TrainingError, match=f"found a mean advantage of {found:.6f}, expected {told:.6f}, the algo"):
+        run.check_step(3, METRICS | {"advantage": told, "return": found}, 0.01)
 
 
 def test_prompts_of_another_step_end_the_run() -> None:

@@ -1,4 +1,4 @@
-"""The reference trainer: its updates are the objective's, and stopping, resuming or crashing changes no result."""
+"""The reference trainer: its updates are the algorithm's, and stopping, resuming or crashing changes no result."""
 
 from __future__ import annotations
 

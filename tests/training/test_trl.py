@@ -15,7 +15,6 @@ pytest.importorskip("trl")
 import torch
 from training import quiet, steps
 
-from boundary_bench.algorithms.algorithm import Objective
 from boundary_bench.algorithms.translate import refusal
 from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.folder import load_weights
@@ -98,5 +97,5 @@ def test_another_version_of_trl_is_refused(monkeypatch: pytest.MonkeyPatch, tiny
 def test_what_cannot_be_had_is_refused_when_the_study_is_read() -> None:
     with pytest.raises(ValueError, match=r"trl\.vllm: true with device: cpu"):
         Training.model_validate({**training.SETTINGS, "backend": "trl", "trl": {"vllm": True}})
-    assert refusal("trl", Objective(dual_clip=1.2)) is None
-    assert "dual_clip: 1.1" in str(refusal("trl", Objective(dual_clip=1.1)))
+    assert refusal("trl", training.grpo(dual_clip=1.2)) is None
+    assert "dual_clip: 1.1" in str(refusal("trl", training.grpo(dual_clip=1.1)))

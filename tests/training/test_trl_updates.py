@@ -15,11 +15,10 @@ pytest.importorskip("trl")
 
 import torch
 from safetensors.torch import load_file
-from training import END, problems, quiet, same_weights, steps
+from training import END, grpo, problems, quiet, same_weights, steps
 
 from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import advantages, normalizer, policy_loss
+from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.core import randomness
 from boundary_bench.grading import Grader, Ruling, Verdict
@@ -85,7 +84,7 @@ def test_prompts_come_in_order_and_responses_are_rewarded_by_the_grader(
         correct = [grade(one.reference, text).verdict == "correct" for one, text in zip(given, texts, strict=True)]
         assert batch["reward_N"].tolist() == [float(a and b) for a, b in zip(correct, finished, strict=True)]
         assert all(ids[:-1].count(END) == 0 and (ids[-1] == END or len(ids) == limit) for ids in responses)
-        assert torch.equal(batch["advantages"], advantages(batch["reward_N"], 8, chosen.objective))
+        assert torch.equal(batch["advantages"], chosen.algorithm.advantages(batch["reward_N"], 8))
         assert row["reward"] == pytest.approx(float(batch["reward_N"].mean()), abs=1e-6)
         assert row["truncated"] == pytest.approx(1 - sum(finished) / 48, abs=1e-6)
         assert row["response_length"] == pytest.approx(sum(map(len, responses)) / 48, abs=1e-6)
@@ -155,23 +154,23 @@ def updates(monkeypatch: pytest.MonkeyPatch) -> list[Update]:
 
 CASES = {
     "grpo": ("llama", ALGORITHMS["grpo"]),
-    "constant": ("llama", Objective(aggregation="constant_length", constant_length=11, dual_clip=3.0)),
-    "kl": ("llama", Objective(kl="k3", kl_coefficient=0.1, signs="negative")),
+    "constant": ("llama", grpo(aggregation="constant_length", constant_length=11, dual_clip=3.0)),
+    "kl": ("llama", grpo(kl="k3", kl_coefficient=0.1, signs="negative")),
     "gspo-n": ("gpt2", ALGORITHMS["gspo-n"]),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_update_is_the_gradient_of_the_objective_over_its_minibatch(
+def test_every_update_is_the_gradient_of_the_loss_over_its_minibatch(
     case: str, tiny_folder: Callable[[str], Path], tmp_path: Path, updates: list[Update]
 ) -> None:
     """Against one backward pass over all of it, without dropout; the numbers of the log follow from the same passes."""
-    (name, objective), temperature = CASES[case], 0.9
-    base, with_kl = tiny_folder(name), objective.kl != "none"
+    (name, algorithm), temperature = CASES[case], 0.9
+    base, with_kl = tiny_folder(name), algorithm.kl.active
     settings: dict[str, Any] = {"trl": {"micro_batch": 5}, "epochs": 2, "lr": 3e-3, "temperature": temperature}
     if name == "gpt2":  # its random weights are large, so that its gradients are too
         settings |= {"lr": 3e-4, "max_tokens": 8}
-    chosen = job(objective, warmup=0, **settings)
+    chosen = job(algorithm, warmup=0, **settings)
     train(on_even_texts(chosen) if name == "gpt2" else chosen, base, tmp_path, 1, quiet)
 
     model, original = load_model(base, "cpu"), load_model(base, "cpu")
@@ -185,8 +184,8 @@ def test_every_update_is_the_gradient_of_the_objective_over_its_minibatch(
         with torch.no_grad():
             reference_NT = response_logprobs(original, batch, temperature)[0] if with_kl else None
         mask_NT, advantage_N = batch["completion_mask"], batch["advantages"]
-        settled = objective, normalizer(mask_NT, objective), reference_NT
-        loss = policy_loss(logprob_NT, batch["old_per_token_logps"], advantage_N, mask_NT, *settled)
+        given = LossInputs(logprob_NT, batch["old_per_token_logps"], advantage_N, mask_NT, reference_NT)
+        loss = algorithm.loss(given, algorithm.aggregation.denominator(mask_NT))
         loss.value.backward()
         size = max(float(gradient.abs().max()) for gradient in update.gradients.values())
         for key, gradient in update.gradients.items():
@@ -194,7 +193,7 @@ def test_every_update_is_the_gradient_of_the_objective_over_its_minibatch(
         assert update.live == (with_kl or bool(advantage_N.any()))
         if update.live:
             norms.append(float(torch.stack([gradient.norm() for gradient in update.gradients.values()]).norm()))
-        weight_N = mask_NT.sum(1) if objective.ratio == "token" else torch.ones_like(advantage_N)
+        weight_N = mask_NT.sum(1) if algorithm.surrogate.ratio == "token" else torch.ones_like(advantage_N)
         clipped += float(loss.clipped)
         counted += float(weight_N.sum() if with_kl else weight_N[advantage_N != 0].sum())
         entropies.append(float((-(full_NTV.exp() * full_NTV).sum(-1) * mask_NT).sum() / mask_NT.sum()))

@@ -1,4 +1,4 @@
-"""The reference trainer's rollouts and updates: they are the grader's and the objective's, exactly."""
+"""The reference trainer's rollouts and updates: they are the grader's and the algorithm's, exactly."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from training import END, job, problems
+from training import END, grpo, job, problems
 
 from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import advantages, contributing, normalizer, policy_loss
+from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.models.folder import load_tokenizer
 from boundary_bench.training import reference
 from boundary_bench.training.reference import response_logprobs
@@ -96,14 +95,14 @@ def test_log_probabilities_of_the_trainer_are_those_of_the_sampler(
 
 VARIANTS = {
     **ALGORITHMS,
-    "grpo-n dropped": ALGORITHMS["grpo-n"].model_copy(update={"others": "drop"}),
-    "constant length": Objective(aggregation="constant_length", constant_length=16, signs="positive"),
-    "kl and entropy": Objective(kl="k3", kl_coefficient=0.1, entropy_coefficient=0.01),
+    "grpo-n dropped": grpo(signs="negative", others="drop"),
+    "constant length": grpo(aggregation="constant_length", constant_length=16, signs="positive"),
+    "kl and entropy": grpo(kl="k3", kl_coefficient=0.1, entropy_coefficient=0.01),
 }
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_one_update_is_the_gradient_of_the_objective_over_all_samples(
+def test_one_update_is_the_gradient_of_the_loss_over_all_samples(
     name: str, tiny_model: Path, loaded: tuple[nn.Module, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trainer's micro-batches and skipped samples, against one backward pass over everything."""
@@ -116,25 +115,24 @@ def test_one_update_is_the_gradient_of_the_objective_over_all_samples(
     with torch.no_grad():
         for parameter in base.parameters():
             parameter.mul_(0.9)
-    needs_base = chosen.objective.kl != "none"
+    algorithm = chosen.algorithm
 
-    advantage_N = advantages(rollouts.reward_N, 8, chosen.objective)
-    present = contributing(advantage_N, chosen.objective).nonzero()[:, 0]
+    advantage_N = algorithm.advantages(rollouts.reward_N, 8)
+    present = algorithm.signs.present(advantage_N).nonzero()[:, 0]
     mask_NT = rollouts.mask_NT[present]
     logprob_NT, full_NTV = response_logprobs(model, rollouts, present, 1.0)
     width = logprob_NT.shape[1]
     with torch.no_grad():
         reference_NT = response_logprobs(base, rollouts, present, 1.0)[0]
-    loss = policy_loss(
+    given = LossInputs(
         logprob_NT,
         rollouts.old_logprob_NT[present, :width],
         advantage_N[present],
         mask_NT[:, :width],
-        chosen.objective,
-        normalizer(mask_NT, chosen.objective),
         reference_NT,
         -(full_NTV.exp() * full_NTV).sum(-1),
     )
+    loss = algorithm.loss(given, algorithm.aggregation.denominator(mask_NT))
     gradients = torch.autograd.grad(loss.value, list(model.parameters()))
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     assert norm > 1e-3
@@ -143,7 +141,7 @@ def test_one_update_is_the_gradient_of_the_objective_over_all_samples(
     monkeypatch.setattr(reference, "MICRO_BATCH_TOKENS", {"cpu": 100})
     assert len(list(reference.micro_batches(present, rollouts))) > 3
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    facts = reference.update(chosen, model, base if needs_base else None, optimizer, rollouts, 1)
+    facts = reference.update(chosen, model, base if algorithm.kl.active else None, optimizer, rollouts, 1)
     assert facts["updates"] == 1 and facts["clip_fraction"] == 0
     assert facts["gradient_norm"] == pytest.approx(float(norm), rel=1e-3)
     for parameter, old, gradient in zip(model.parameters(), before, gradients, strict=True):
@@ -174,9 +172,9 @@ def test_a_step_without_any_difference_in_reward_changes_nothing(loaded: tuple[n
 def test_an_update_raises_good_responses_and_lowers_bad_ones(signs: str, loaded: tuple[nn.Module, Any]) -> None:
     """Weighted by their advantages, the log-probabilities of the responses rise: the sign of the loss is right."""
     model, tokenizer = loaded
-    chosen = job(Objective(signs=signs), updates_per_rollout=1, lr=1e-4)
+    chosen = job(grpo(signs=signs), updates_per_rollout=1, lr=1e-4)
     rollouts = roll_out(chosen, reference.decoder_of(model), tokenizer, (END,), 1)
-    advantage_N = advantages(rollouts.reward_N, 8, chosen.objective)
+    advantage_N = chosen.algorithm.advantages(rollouts.reward_N, 8)
 
     def logprob_of_responses() -> torch.Tensor:
         with torch.no_grad():

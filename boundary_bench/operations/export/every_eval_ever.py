@@ -126,7 +126,7 @@ def _trained(source: Exported, run: Run) -> dict[str, Any]:
         own["flags"] = {name: value for name, value in own["flags"].items() if not name.startswith("logger.")}
     return {
         "algorithm": run.algorithm,
-        "objective": source.plan.objectives[run.algorithm].identity(usual=True),
+        "parts": source.plan.algorithms[run.algorithm].identity(usual=True),
         "training_seed": run.seed,
         "training": training,
         "trained_on": {"benchmark": problems.benchmark, "options": problems.options},

@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from openrlhf.utils.agent import AgentExecutorBase
 
-from boundary_bench.algorithms.algorithm import Objective
-from boundary_bench.algorithms.loss import advantages
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks import kind_of
 from boundary_bench.core.files import read_json
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, grade_many
 from boundary_bench.grading.judging import Judge
-from boundary_bench.study.training import RandomReward, Training
-from boundary_bench.training.rewards import random_rewards
+from boundary_bench.study.training import Training
+from boundary_bench.training.rewards import of_group
 
 #: (reference, response, whether it ended by itself)
 Response = tuple[str, str, bool]
@@ -39,22 +38,30 @@ def executor(facts: str) -> type[AgentExecutorBase]:
     return AgentExecutor
 
 
+class Group:
+    """The grades of the responses to one prompt of one step, as they end, and the facts of all of them in the end."""
+
+    def __init__(self) -> None:
+        self.grades: list[Grade] = []
+        self.facts: asyncio.Future[list[dict[str, float]]] = asyncio.get_running_loop().create_future()
+
+
 class Executor(AgentExecutorBase):
     """Answers prompts with vLLM and rewards the responses; one in every process that holds an engine.
 
-    Attributes:
-        groups: rewards of the responses to one prompt of one step, as they come in.
+    OpenRLHF asks for the responses to a prompt all at once, of one engine, so that each may wait for the others: what
+    it is given as the reward of a response is its advantage.
     """
 
     def __init__(self, path: Path) -> None:
         facts = read_json(path)
         self.training = Training.model_validate(facts["training"])
-        self.objective = Objective.model_validate(facts["objective"])
+        self.algorithm = Algorithm.model_validate(facts["algorithm"])
         self.seed, self.ids, self.ends = facts["seed"], facts["ids"], facts["ends"]
         self.references = facts["references"]
         grader = kind_of(self.training.benchmark, "training.benchmark").grader
         self.grading = Grading(grader, Judge(Path(facts["judgements"])))
-        self.groups: dict[tuple[int, int], list[float]] = defaultdict(list)
+        self.groups: dict[tuple[int, int], Group] = defaultdict(Group)
 
     async def execute(
         self,
@@ -84,8 +91,7 @@ class Executor(AgentExecutorBase):
         # some tokenizers tidy blanks up; the samplers' text is as it was drawn
         text = hf_tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
-        reward, group = self._reward(place, grade, ended)
-        told = {f"verdict_{name}": float(grade.verdict == name) for name in VERDICTS}
+        facts = await self.facts(place, grade)
         return {
             "prompt": prompt,
             "label": label,
@@ -95,34 +101,37 @@ class Executor(AgentExecutorBase):
             "action_ranges": [(len(ids), len(ids) + len(drawn))],
             "rollout_log_probs": [0.0] * len(ids) + logprobs if sampling_params.logprobs is not None else None,
             "truncated": not ended,
-            "reward": reward,
-            "scores": reward,
-            "extra_logs": {**told, **group, "surprisal": -sum(logprobs), "step": float(place["step"])},
+            "reward": facts["advantage"],
+            "scores": facts["paid"],
+            "extra_logs": {**facts, "surprisal": -sum(logprobs), "step": float(place["step"])},
         }
 
-    def _reward(self, place: dict[str, Any], grade: Grade, ended: bool) -> tuple[float, dict[str, float]]:
-        """The reward, and the facts of the group, which the last of its responses carries for all."""
-        kind, group = self.training.reward, self.groups[place["step"], place["slot"]]
-        if isinstance(kind, RandomReward):
-            drawn_G = random_rewards(
-                kind.random, self.seed, place["step"], place["slot"], place["problem"], self.training.rollouts
-            )
-            group.append(float(drawn_G[len(group)]))
-        elif kind == "format":
-            group.append(float(ended and grade.answer is not None))
-        else:
-            group.append(float(grade.verdict == "correct"))
-        reward = group[-1]
-        told = {"live_groups": 0.0, "positive_mass": 0.0, "negative_mass": 0.0}
-        if len(group) == self.training.rollouts:
-            del self.groups[place["step"], place["slot"]]
-            advantage_G = advantages(torch.tensor(group), len(group), self.objective)
-            told = {
-                "live_groups": float(len(group) * (len(set(group)) > 1)),
-                "positive_mass": float(advantage_G.clamp(min=0).sum()),
-                "negative_mass": float((-advantage_G).clamp(min=0).sum()),
+    async def facts(self, place: dict[str, Any], grade: Grade) -> dict[str, float]:
+        """What there is to log of a response, once its whole group has ended; the means are those of the step log."""
+        key = place["step"], place["slot"]
+        group = self.groups[key]
+        index = len(group.grades)
+        group.grades.append(grade)
+        if len(group.grades) == self.training.rollouts:
+            del self.groups[key]
+            group.facts.set_result(self._of_group(place, group.grades))
+        return (await group.facts)[index]
+
+    def _of_group(self, place: dict[str, Any], grades_G: list[Grade]) -> list[dict[str, float]]:
+        at = self.seed, place["step"], place["slot"], place["problem"]
+        reward_G = of_group(self.training.reward, grades_G, at)
+        advantage_G = self.algorithm.advantages(torch.tensor(reward_G, dtype=torch.float64), len(reward_G)).tolist()
+        return [
+            {
+                "paid": reward,
+                "advantage": advantage,
+                "live_groups": float(len(set(reward_G)) > 1),
+                "positive_mass": max(advantage, 0.0),
+                "negative_mass": max(-advantage, 0.0),
+                **{f"verdict_{name}": float(grade.verdict == name) for name in VERDICTS},
             }
-        return reward, told
+            for reward, advantage, grade in zip(reward_G, advantage_G, grades_G, strict=True)
+        ]
 
 
 class Grading:

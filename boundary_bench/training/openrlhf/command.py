@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.algorithm import Algorithm
+from boundary_bench.algorithms.translate import words
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import StudyError
 from boundary_bench.study.backends import STATES_KEPT, Flag
@@ -23,6 +24,8 @@ REFUSED = {
     "ckpt.save_hf": "would fill the disk: every segment leaves its own checkpoint",
     "algo.dynamic_filtering_enable": "would replace prompts, so that a step no longer has those of the study",
     "train.async_enable": "would train on prompts of other steps",
+    "reward.overlong_buffer_len": "would change advantages, which are those of the study's algorithm",
+    "reward.stop_properly_penalty_coef": "would change advantages, which are those of the study's algorithm",
 }
 
 
@@ -66,15 +69,15 @@ class Start:
         return self.store / "agent.py"
 
 
-def flags(training: Training, objective: Objective, start: Start) -> Flags:
+def flags(training: Training, algorithm: Algorithm, start: Start) -> Flags:
     """All flags of a start. True stands for a flag without a value.
 
     Raises:
         StudyError: ``training.openrlhf.flags`` repeats one of them, or the beginning of its name.
     """
     own = {
-        **_places(training, objective),
-        **_objective(training, objective),
+        **_places(training, algorithm),
+        **words("openrlhf", algorithm),
         **_steps(training, start),
         **_files(training, start),
     }
@@ -114,7 +117,7 @@ def state_every(training: Training, stop: int) -> int:
     return min(divisors, key=lambda step: (max(step / wanted, wanted / step), step))
 
 
-def _places(training: Training, objective: Objective) -> Flags:
+def _places(training: Training, algorithm: Algorithm) -> Flags:
     own, gpu = training.openrlhf, training.device == "cuda"
     return {
         "actor.num_nodes": own.nodes,
@@ -128,7 +131,7 @@ def _places(training: Training, objective: Objective) -> Flags:
         "vllm.enforce_eager": not gpu,
         "vllm.enable_prefix_caching": True,
         "train.colocate_all": own.colocate,
-        "train.colocate_actor_ref": not own.colocate and objective.kl != "none",
+        "train.colocate_actor_ref": not own.colocate and algorithm.kl.active,
         "vllm.enable_sleep": own.colocate and gpu,
         "ds.enable_sleep": own.colocate and gpu,
         "ds.zero_stage": own.zero_stage,
@@ -137,40 +140,6 @@ def _places(training: Training, objective: Objective) -> Flags:
         "ds.attn_implementation": own.attention if gpu else "eager",
         "actor.gradient_checkpointing_enable": own.gradient_checkpointing,
     }
-
-
-def _objective(training: Training, objective: Objective) -> Flags:
-    # a normalised advantage of n responses is at most sqrt(n): the default range of 10 would cut those of n > 101
-    beyond = float(training.rollouts)
-    found: Flags = {
-        "algo.advantage.estimator": {"normalized": "group_norm", "centered": "dr_grpo"}[objective.advantage],
-        # the range applies after the group's normalisation, so that a bound of 0 leaves one sign
-        "reward.clip_range": [
-            0.0 if objective.signs == "positive" else -beyond,
-            0.0 if objective.signs == "negative" else beyond,
-        ],
-        "actor.policy_loss_type": {"token": "ppo", "sequence": "gspo"}[objective.ratio],
-        "actor.eps_clip_low_high": [objective.clip_low, objective.clip_high],
-        "actor.loss_agg_mode": {"token_mean": "token-mean", "sequence_mean": "seq-mean-token-mean"}[
-            objective.aggregation
-        ],
-        "algo.kl.init_coef": objective.kl_coefficient,
-        "actor.entropy_coef": objective.entropy_coefficient,
-        "rollout.temperature": training.temperature,
-        "rollout.top_p": 1.0,
-    }
-    if objective.dual_clip is not None:
-        found["actor.dual_clip"] = objective.dual_clip
-    if objective.kl != "none":
-        found |= {"algo.kl.use_loss": True, "algo.kl.estimator": objective.kl}
-    if objective.ratio == "token":
-        # a weight clipped to 1 changes no loss, and has the difference between vLLM and the trainer logged
-        found |= {
-            "algo.advantage.is_correction_level": "token",
-            "algo.advantage.is_correction_mode": "clip",
-            "algo.advantage.is_correction_threshold": [1.0, 1.0],
-        }
-    return found
 
 
 def _steps(training: Training, start: Start) -> Flags:
@@ -182,6 +151,8 @@ def _steps(training: Training, start: Start) -> Flags:
         "rollout.n_samples_per_prompt": training.rollouts,
         "rollout.micro_batch_size": micro,
         "rollout.max_new_tokens": training.max_tokens,
+        "rollout.temperature": training.temperature,
+        "rollout.top_p": 1.0,
         "data.max_len": start.longest + training.max_tokens,
         "train.batch_size": training.per_update,
         "train.micro_batch_size": micro,

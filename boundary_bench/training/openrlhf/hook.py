@@ -1,8 +1,9 @@
 """What is changed inside OpenRLHF's processes, by Ray's own hooks; OpenRLHF's files stay as they are.
 
 Prompts are taken in the order of the prompt file: OpenRLHF shuffles them by a generator that nothing seeds, so that no
-two runs would meet the same prompts, and a longer prompt file would not continue a shorter one. The numbers of a step
-go to a file as well as to the screen.
+two runs would meet the same prompts, and a longer prompt file would not continue a shorter one. Advantages are those
+that the agent gives: each of OpenRLHF's own estimators subtracts a mean, and so has no advantages that do not add up
+to 0, such as negative ones alone. The numbers of a step go to a file as well as to the screen.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def install() -> None:
     """Change what is imported already, and the rest when it is imported: most of Ray's processes need none of it."""
     patches: dict[str, Patch] = {
         "openrlhf.utils.deepspeed.deepspeed": in_file_order,
+        "openrlhf.trainer.ppo_utils.experience_maker": as_given,
         "openrlhf.trainer.ppo_trainer": tell_steps,
     }
     if os.environ.get(DEVICE) == "cpu":
@@ -58,6 +60,22 @@ def in_file_order(module: ModuleType) -> None:
         return original(self, rows, batch, pin, False, *rest, **named)
 
     module.DeepspeedStrategy.setup_dataloader = setup_dataloader
+
+
+def as_given(module: ModuleType) -> None:
+    """The reward of a response is its advantage: nothing is subtracted or divided."""
+    original = module.RemoteExperienceMaker.compute_advantages_and_returns
+
+    def compute_advantages_and_returns(self: Any, experiences: Any) -> Any:
+        chosen = self.strategy.args.algo.advantage
+        # means and deviations are chosen by it; how returns are summed up over tokens is settled before
+        kept, chosen.estimator = chosen.estimator, None
+        try:
+            return original(self, experiences)
+        finally:
+            chosen.estimator = kept
+
+    module.RemoteExperienceMaker.compute_advantages_and_returns = compute_advantages_and_returns
 
 
 def tell_steps(module: ModuleType) -> None:

@@ -25,7 +25,7 @@ def write(job: TrainingJob, start: Start, ids: dict[str, list[int]], ends: tuple
         facts,
         {
             "training": job.training.model_dump(mode="json"),
-            "objective": job.objective.model_dump(mode="json"),
+            "algorithm": job.algorithm.model_dump(mode="json"),
             "seed": job.seed,
             "judgements": str(judgements.absolute()),
             "ids": ids,

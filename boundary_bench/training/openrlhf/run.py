@@ -231,16 +231,22 @@ def check_step(step: int, metrics: Metrics, limit: float) -> None:
     """Refuse to go on after a step that has gone wrong.
 
     Raises:
-        TrainingError: a number is not finite, the prompts are those of another step, or vLLM samples from other
-            weights than those that are trained.
+        TrainingError: a number is not finite, the prompts are those of another step, advantages are not those of the
+            agent, or vLLM samples from other weights than those that are trained.
     """
-    for name in ("policy_loss", "actor_grad_norm", "rollout/reward_mean"):
+    for name in ("policy_loss", "actor_grad_norm", "return"):
         if not math.isfinite(metrics[name]):
             raise TrainingError(f"step {step}: {name} is {metrics[name]}, expected a finite number; {GENTLER}")
     if metrics["step"] != step:
         raise TrainingError(
             f"step {step}: found prompts of step {metrics['step']:g}, expected those of the step in their order; a "
             "flag under training.openrlhf.flags changes it, or OpenRLHF is not the pinned one"
+        )
+    # it may keep them in bfloat16
+    if abs(metrics["return"] - metrics["advantage"]) > 0.01 * (metrics["positive_mass"] + metrics["negative_mass"]):
+        raise TrainingError(
+            f"step {step}: found a mean advantage of {metrics['return']:.6f}, expected {metrics['advantage']:.6f}, the "
+            "algorithm's; a flag under training.openrlhf.flags changes it, or OpenRLHF is not the pinned one"
         )
     mismatch = abs(metrics.get("vllm_kl", 0.0))
     if not mismatch <= limit:

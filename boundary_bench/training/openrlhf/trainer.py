@@ -1,7 +1,8 @@
 """OpenRLHF as the trainer: its command line, its checkpoints and its log in the terms of a study.
 
-What OpenRLHF does is decided by flags alone (``command``), its steps come back as the same step log, and its model of
-the last step becomes a checkpoint like any other. Ray, vLLM and DeepSpeed run below a guard that ends them.
+What OpenRLHF does is decided by flags (``command``), and by prompts and advantages that are ours (``inputs``,
+``agent``). Its steps come back as the same step log, and its model of the last step becomes a checkpoint like any
+other. Ray, vLLM and DeepSpeed run below a guard that ends them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.core.errors import Interrupted, ModelError, TrainingError
 from boundary_bench.core.files import read_json
 from boundary_bench.grading.judging import Judge
@@ -88,7 +89,7 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
         )
     for step, metrics in known:  # what ended a run is not passed by on a second try
         run.check_step(step, metrics, own.mismatch)
-    step_log.write(store, (row_of(step, metrics, job.training, job.objective) for step, metrics in known))
+    step_log.write(store, (row_of(step, metrics, job.training, job.algorithm) for step, metrics in known))
     longest = max(map(len, ids.values()))
     return command.Start(base.absolute(), store.absolute(), job.seed, longest, done, segment.stop), ids
 
@@ -113,14 +114,14 @@ def _check_names(base: Path, store: Path) -> None:
 
 def _run(segment: Segment, start: command.Start) -> None:
     job, training, done = segment.job, segment.job.training, start.done
-    flags = command.flags(training, job.objective, start)
+    flags = command.flags(training, job.algorithm, start)
     words = [sys.executable, "-P", "-m", command.MODULE, *command.arguments(flags)]
     launch = run.Launch.of(cluster.words(training, words), start.store)
 
     def on_step(step: int, metrics: run.Metrics) -> None:
         nonlocal done
         run.check_step(step, metrics, training.openrlhf.mismatch)
-        row = row_of(step, metrics, training, job.objective)
+        row = row_of(step, metrics, training, job.algorithm)
         step_log.append(start.store, row)
         done = step
         segment.log(f"step {step}/{start.stop}  {row}")
@@ -137,7 +138,7 @@ def _run(segment: Segment, start: command.Start) -> None:
         ) from None
 
 
-def row_of(step: int, metrics: run.Metrics, training: Training, objective: Objective) -> step_log.StepRow:
+def row_of(step: int, metrics: run.Metrics, training: Training, algorithm: Algorithm) -> step_log.StepRow:
     """A line of the step log from OpenRLHF's numbers.
 
     Entropy: mean of -log p over the drawn tokens, an unbiased estimate; OpenRLHF's own ``entropy_loss`` weighs
@@ -145,10 +146,10 @@ def row_of(step: int, metrics: run.Metrics, training: Training, objective: Objec
     ``clip_fraction`` is a share of all tokens, and ``gradient_norm`` that of the last update.
     """
     length = metrics["rollout/response_length_mean"]
-    known = objective.ratio == "token" or training.temperature == 1
+    known = algorithm.surrogate.ratio == "token" or training.temperature == 1
     return step_log.rounded(
         step=step,
-        reward=metrics["rollout/reward_mean"],
+        reward=metrics["paid"],
         entropy=metrics["surprisal"] / length if known and length else None,
         clip_fraction=metrics["ppo_clip_ratio"],
         gradient_norm=metrics["actor_grad_norm"],

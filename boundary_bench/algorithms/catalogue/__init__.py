@@ -1,0 +1,1 @@
+"""Named algorithms, one file a family."""

@@ -1,0 +1,36 @@
+"""Which problems a step trains on: a function of the run's seed and the step, so that a resumed run goes on exactly."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from boundary_bench.algorithms.part import Part
+from boundary_bench.core import randomness
+
+
+class Data(Part, ABC):
+    """Problems of a step, in their order."""
+
+    @abstractmethod
+    def __call__(self, seed: int, step: int, count: int, total: int) -> list[int]:
+        """The numbers, below ``total``, of the ``count`` problems of a step; steps begin at 1."""
+
+
+class EpochOrder(Data):
+    """Consecutive pieces of one random permutation of all problems an epoch."""
+
+    kind: Literal["epochs"] = "epochs"
+
+    def __call__(self, seed: int, step: int, count: int, total: int) -> list[int]:
+        """See ``Data``."""
+        places = (divmod(position, total) for position in range((step - 1) * count, step * count))
+        return [int(_permutation(seed, epoch, total)[place]) for epoch, place in places]
+
+
+@lru_cache(4)
+def _permutation(seed: int, epoch: int, total: int) -> np.ndarray:
+    return np.random.default_rng(randomness.key("prompt order", seed, epoch)).permutation(total)
