@@ -73,34 +73,56 @@ def build(folder: Path, problems: int) -> int:
     import numpy as np
     import yaml
 
-    from boundary_bench.analysis.compare import compare
-    from boundary_bench.analysis.measure import measure
     from boundary_bench.benchmarks.base import LEFT_OUT, Prepared, Problem
     from boundary_bench.benchmarks.problem_file import write_problems
-    from boundary_bench.core.files import write_json
+    from boundary_bench.commands import stages
     from boundary_bench.plan import make_plan
-    from boundary_bench.plan.jobs import figures
+    from boundary_bench.plan.outputs import report_files
+    from boundary_bench.plan.stages import settings
 
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     plan, rng = make_plan(str(folder / "study.yaml"), folder), np.random.default_rng(0)
-    for policy in plan.policies:
-        settings = plan.train_settings(policy.run) if policy.run else plan.model_settings(policy.model)
-        write_json(plan.weights(policy), {"weights_sha256": f"{policy.step:064x}", "settings": settings})
     chosen = [Problem(f"problem {i}", str(i), "1", f"level {i % STRATA}", 1e-3) for i in range(problems)]
     record = Prepared(chosen, problems, dict.fromkeys(LEFT_OUT, 0)).record
     for name in plan.problem_sets:
-        write_problems(plan.problems(name), chosen, "test", {"settings": plan.problem_settings(name), **record})
+        write_problems(plan.problems(name), chosen, "test", {"settings": settings(plan, "prepare", name), **record})
+    for policy in plan.policies:
+        write_weights(plan, policy)
     for benchmark, shape in SHAPES.items():
         rate_P = rng.beta(*shape, problems)
         for policy in plan.policies:
             write_samples(plan, policy, benchmark, [each.id for each in chosen], rate_P ** (1 + policy.step / 400))
-            measure(plan, policy, benchmark)
+            stages.measure(plan, policy.name, benchmark)
         for run in plan.runs:
-            compare(plan, run, benchmark)
+            stages.compare(plan, run.name, benchmark)
     for run in plan.runs:
         for stop in plan.study.training.segments:
-            write_log(plan.checkpoint(run, stop).with_name("log.jsonl"), range(plan.previous(stop) + 1, stop + 1))
-    return len(figures(plan))
+            write_log(plan.steps(run, stop), range(plan.previous(stop) + 1, stop + 1))
+    return sum(file.suffix == ".svg" for file in report_files(plan))
+
+
+def made_from(plan: Any, stage: str, *values: Any) -> dict[str, str]:
+    """What the first output of a job says of the content that it was made from, which is there already."""
+    from boundary_bench.core.files import read_json
+    from boundary_bench.core.parquet import read_table
+    from boundary_bench.plan.stages import STAGES, outputs
+
+    found = {}
+    for fact, (job, name) in STAGES[stage].made_from(plan, *values).items():
+        file = next(iter(outputs(plan, job)))
+        found[fact] = (read_json(file) if file.suffix == ".json" else read_table(file, ["id"])[1])[name]
+    return found
+
+
+def write_weights(plan: Any, policy: Any) -> None:
+    """The manifest of weights that nobody has trained."""
+    from boundary_bench.core.files import write_json
+    from boundary_bench.core.provenance import fingerprint
+    from boundary_bench.plan.stages import settings
+
+    job = ("train", policy.run.name, policy.step) if policy.run else ("pretrain", policy.model)
+    said = {"weights_sha256": f"{policy.step:064x}", "content": fingerprint({"weights": policy.name})}
+    write_json(plan.weights(policy), {**said, **made_from(plan, *job), "settings": settings(plan, *job)})
 
 
 def write_samples(plan: Any, policy: Any, benchmark: str, ids: list[str], rate_P: Any) -> None:
@@ -110,12 +132,13 @@ def write_samples(plan: Any, policy: Any, benchmark: str, ids: list[str], rate_P
 
     from boundary_bench.core.files import write_json
     from boundary_bench.core.parquet import write_table
-    from boundary_bench.core.provenance import file_sha256, fingerprint
+    from boundary_bench.core.provenance import file_sha256
+    from boundary_bench.plan.stages import settings
     from boundary_bench.samples.store import SAMPLES, SampleStore
     from boundary_bench.sampling.block import list_column
 
     rng = np.random.default_rng([policy.step, *benchmark.encode()])
-    store, files = SampleStore(plan.store("samples", f"{policy.name}--{benchmark}", {})), {}
+    store, files = SampleStore(plan.store("sample", policy.name, benchmark, identity={})), {}
     correct_PN = rng.random((len(ids), plan.design.rounds[-1])) < rate_P[:, None]
     first, last = plan.design.rounds
     going_P = correct_PN[:, :first].sum(1) < plan.design.stop_after
@@ -133,12 +156,14 @@ def write_samples(plan: Any, policy: Any, benchmark: str, ids: list[str], rate_P
             "entropy": rng.normal(30, 5, count).astype(np.float32),
             "verdict": np.where(correct_S, "correct", "wrong"),
             "answer": answer_S,
+            "reason": np.where(correct_S, "equal", "unequal"),
         }
         file = store.new_greedy() if stop == 1 else store.new_block(start, stop)
         write_table(file, pa.table(rows).cast(SAMPLES), {})
         files[file.name] = file_sha256(file)
     (manifest,) = plan.samples(policy, benchmark)
-    facts = {"settings": fingerprint(plan.sample_settings(benchmark, policy.model)), "weights": f"{policy.step:064x}"}
+    job = ("sample", policy.name, benchmark, 1)
+    facts = {**made_from(plan, *job), "settings": settings(plan, *job)}
     place = os.path.relpath(store.folder, manifest.parent)
     write_json(manifest, {"folder": place, "files": files, "design": plan.design_settings, **facts})
 

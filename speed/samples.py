@@ -28,11 +28,11 @@ import pyarrow as pa
 from storage import PROBLEMS, SAMPLES_EACH, made_up
 
 from boundary_bench.benchmarks.base import Problem
+from boundary_bench.core import parquet
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.core.parquet import GROUP_ROWS, read_table, write_table
 from boundary_bench.report.page.stored import SAMPLES_EACH as EACH_SIDE
 from boundary_bench.report.page.stored import read_shown
-from boundary_bench.samples import store as blocks
 from boundary_bench.samples.store import SAMPLES, SampleStore
 from boundary_bench.statistics.design import Design
 
@@ -50,7 +50,7 @@ def fill(folder: Path, each: int, group_rows: int) -> None:
     for place in range(0, len(IDS), each):
         part = rows.slice(place % DISTINCT * SAMPLES_EACH, each * SAMPLES_EACH)
         ids = pa.array(np.repeat(IDS[place : place + each], SAMPLES_EACH)).dictionary_encode()
-        with patch.object(blocks, "GROUP_ROWS", group_rows):
+        with patch.object(parquet, "GROUP_ROWS", group_rows):
             write_table(store.new_block(0, SAMPLES_EACH), part.set_column(0, SAMPLES.field(0), ids), {})
         right = np.array(part.column("verdict").to_pylist()) == "correct"
         correct |= zip(IDS[place : place + each], right.reshape(each, -1).sum(1).tolist(), strict=True)

@@ -89,6 +89,7 @@ def made_up(rng: np.random.Generator, problems: list[str], first: int, stop: int
             "entropy": rng.normal(300, 50, count).astype(np.float32),
             "verdict": rng.choice(VERDICTS, count, p=[0.3, 0.5, 0.1, 0.1, 0.0]),
             "answer": [words[token] for token in token_ST[:, -1]],
+            "reason": np.repeat("equal text", count),
         }
     ).cast(SAMPLES)
 

@@ -8,12 +8,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 from workflow import shipped, write_study
 
-from boundary_bench.algorithms.algorithm import Objective
+from boundary_bench.algorithms.advantage import Normalized, Signs
+from boundary_bench.algorithms.aggregation import ConstantLength
+from boundary_bench.algorithms.algorithm import Algorithm
+from boundary_bench.algorithms.penalties import KL, EntropyBonus
+from boundary_bench.algorithms.surrogate import Clipped
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
@@ -77,7 +82,8 @@ PRETRAIN = f"{MODEL}pretrain."
 VLLM = {"sampling.engine": "vllm"}
 OPENRLHF = {"training.backend": "openrlhf", "training.device": "cuda", "training.openrlhf": {"gpus": 1}}
 TRL = {"training.backend": "trl", "training.device": "cuda"}
-KL = {f"{MINE}kl": "k1", f"{MINE}kl_coefficient": 0.1}
+PENALTY = {f"{MINE}kl": {"kind": "k3", "kl_coefficient": 0.1}}
+CONSTANT = {f"{MINE}aggregation": {"kind": "constant_length", "constant_length": 12}}
 #: Of every block: where it stands in the study; of its settings another value, the stages whose results it names, and
 #: where it needs some, the changes that it is a change from.
 CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
@@ -143,25 +149,23 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
             "gradient_checkpointing": (False, set(), TRL),
         },
     ),
-    Objective: (
-        MINE,
+    Normalized: (
+        f"{MINE}advantage.",
+        {"std": ("population", RUNS), "epsilon": (1e-5, RUNS)},
+    ),
+    Signs: (f"{MINE}signs.", {"kind": ("negative", RUNS), "others": ("drop", RUNS)}),
+    Clipped: (
+        f"{MINE}surrogate.",
         {
-            "advantage": ("centered", RUNS),
-            "std": ("population", RUNS),
-            "epsilon": (1e-5, RUNS),
-            "signs": ("negative", RUNS),
-            "others": ("drop", RUNS),
             "ratio": ("sequence", RUNS),
             "clip_low": (0.1, RUNS),
             "clip_high": (0.3, RUNS),
             "dual_clip": (3.0, RUNS),
-            "aggregation": ("sequence_mean", RUNS),
-            "constant_length": (24, RUNS, {f"{MINE}aggregation": "constant_length", f"{MINE}constant_length": 12}),
-            "kl": ("k2", RUNS, KL),
-            "kl_coefficient": (0.2, RUNS, KL),
-            "entropy_coefficient": (0.1, RUNS),
         },
     ),
+    ConstantLength: (f"{MINE}aggregation.", {"constant_length": (24, RUNS, CONSTANT)}),
+    KL: (f"{MINE}kl.", {"kind": ("k2", RUNS, PENALTY), "kl_coefficient": (0.2, RUNS, PENALTY)}),
+    EntropyBonus: (f"{MINE}entropy.", {"entropy_coefficient": (0.1, RUNS)}),
     Sampling: (
         SAMPLING,
         {
@@ -253,7 +257,8 @@ EVERY = [(block, name) for block, (_, changes) in CHANGES.items() for name in ch
 def test_every_setting_names_a_result_or_only_executes(block: type[Block]) -> None:
     """A new setting needs a place in ``CHANGES``: which results does it change?"""
     _, changes = CHANGES[block]
-    assert changes.keys() == block.model_fields.keys()
+    one_kind = {"kind"} if len(get_args(block.model_fields.get("kind", FieldInfo()).annotation)) == 1 else set()
+    assert changes.keys() == block.model_fields.keys() - one_kind
     executing = {name for name, field in block.model_fields.items() if _EXECUTION in field.metadata}
     named = {name for name, (_, stages, *_) in changes.items() if stages}
     by_content = {(Model, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
@@ -274,6 +279,11 @@ def test_a_setting_names_what_it_changes_and_nothing_else(
     assert prints(*start) == before, "of the same study they are the same"
 
 
+@pytest.mark.parametrize("part", [("advantage", "centered"), ("aggregation", "sequence_mean")])
+def test_another_kind_of_a_part_names_other_runs(part: tuple[str, str], prints: Callable[..., Prints]) -> None:
+    assert moved(prints(), prints({MINE + part[0]: part[1]})) == RUNS
+
+
 def test_what_the_smoke_study_is_named_by() -> None:
     """In words, so that what names results is read and not only compared."""
     plan = make_plan("smoke")
@@ -287,11 +297,9 @@ def test_what_the_smoke_study_is_named_by() -> None:
         ("pretrain", BASE): {"pretrain": {**pretrain, "hidden": 48, "layers": 2, "heads": 2}},
         ("train", f"{BASE}--gspo-n--seed0", 4): {
             "algorithm": {
-                "signs": "negative",
-                "ratio": "sequence",
-                "clip_low": 0.0003,
-                "clip_high": 0.0004,
-                "aggregation": "sequence_mean",
+                "signs": {"kind": "negative"},
+                "surrogate": {"kind": "clipped", "ratio": "sequence", "clip_low": 0.0003, "clip_high": 0.0004},
+                "aggregation": {"kind": "sequence_mean"},
             },
             "seed": 0,
             "training": training,
@@ -319,7 +327,7 @@ def test_a_new_setting_at_its_default_names_no_result(prints: Callable[..., Prin
     class MoreSampling(Sampling):
         more: int = 3
 
-    class MoreObjective(Objective):
+    class MoreAlgorithm(Algorithm):
         more: int = 3
 
     class MoreAnalysis(Analysis):
@@ -334,7 +342,7 @@ def test_a_new_setting_at_its_default_names_no_result(prints: Callable[..., Prin
         sampling = more(MoreSampling, plan.study.sampling, **changes)
         analysis = more(MoreAnalysis, plan.study.analysis, **changes)
         made = replace(plan, study=plan.study.model_copy(update={"sampling": sampling, "analysis": analysis}))
-        made.objectives["mine"] = more(MoreObjective, plan.objectives["mine"], **changes)
+        made.algorithms["mine"] = more(MoreAlgorithm, plan.algorithms["mine"], **changes)
         made.trainings["mine"] = more(MoreTraining, plan.trainings["mine"], **changes)
         return fingerprints(made)
 

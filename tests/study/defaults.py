@@ -66,7 +66,11 @@ def defaults() -> dict[str, dict[str, Any]]:
     for block in blocks():
         values = {name: field.get_default(call_default_factory=True) for name, field in block.model_fields.items()}
         given = {name for name, field in block.model_fields.items() if field.is_required()}
-        usual = {name: value for name, value in values.items() if name not in given and not isinstance(value, Block)}
+        usual = {
+            name: type(value).__name__ if isinstance(value, Block) else value
+            for name, value in values.items()
+            if name not in given
+        }
         if usual:
             found[block.__name__] = to_jsonable_python(usual)
     kinds = {**KINDS, **{f"{family}:": make("any") for family, make in FAMILIES.items()}}

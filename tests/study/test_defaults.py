@@ -36,7 +36,7 @@ def test_the_file_of_defaults_is_of_this_code() -> None:
 def test_every_block_says_which_versions_its_defaults_need() -> None:
     named = {each.__name__ for each in defaults.blocks()}
     assert {"Model", "Pretrain", "Training", "OpenRLHF", "Trl", "Sampling", "Vllm", "Analysis", "Probe"} <= named
-    assert {"Benchmark", "Objective"} <= named
+    assert {"Benchmark", "Algorithm", "Normalized", "Clipped"} <= named
     read = [(where, name) for where, usual in defaults.defaults().items() for name in usual]
     assert len(read) > 100
     for where, name in read:
@@ -74,7 +74,7 @@ OPTION = changed("kind countdown", "targets", "uniform")
         ([OPTION], ["raise the version of kinds countdown or stages prepare,"]),
         ([OPTION, raised("kinds countdown")], []),
         ([OPTION, raised("kinds countdown-hard")], ["kinds countdown or"]),
-        ([changed("Objective", "epsilon", 1.0)], ["raise the version of stages train,"]),
+        ([changed("Normalized", "epsilon", 1.0)], ["raise the version of stages train,"]),
         ([changed("Training", "state_every", 11)], []),  # how it runs
         ([changed("Sampling", "n_max", 11)], []),  # a design is named in full
         ([changed("Training", "new", 11)], []),
