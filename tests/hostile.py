@@ -14,7 +14,7 @@ from boundary_bench.claims.verdicts import Ledger, ledger
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
 from boundary_bench.report.pivots import Pivot
-from boundary_bench.report.tables import Tables, collect, record
+from boundary_bench.report.tables import collect, record
 
 #: Sets a mark on the page if any of it is run.
 HOSTILE = (
@@ -32,15 +32,14 @@ def hostile_page(plan: Plan, folder: Path) -> Path:
         return names.get(text, text)
 
     rows = {
-        field.name: [{name: renamed(cell) for name, cell in row.items()} for row in getattr(tables, field.name)]
-        for field in dataclasses.fields(Tables)
-        if isinstance(getattr(tables, field.name), list)
+        table: [{name: renamed(cell) for name, cell in row.items()} for row in found]
+        for table, found in tables.rows.items()
     }
     renamed_found = {
         (renamed(model), renamed(benchmark)): {renamed(algorithm): curve for algorithm, curve in curves.items()}
         for (model, benchmark), curves in tables.boundaries.items()
     }
-    changed = dataclasses.replace(tables, **rows, boundaries=renamed_found)
+    changed = dataclasses.replace(tables, rows=rows, boundaries=renamed_found)
     study = plan.study.model_copy(
         update={"study": HOSTILE}
         | {

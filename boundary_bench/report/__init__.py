@@ -37,7 +37,7 @@ def write_tables(plan: Plan, collected: Tables) -> dict[str, list[Pivot]]:
     literature = beside.pairs(plan, collected.boundaries, load_published())
     compared = beside.pivots(plan, literature)
     compact = pivots.make_pivots(plan, collected) | {"ours_vs_published": compared}
-    rows = vars(collected) | {"ours_vs_published": beside.rows(plan, literature)}
+    rows = collected.rows | {"ours_vs_published": beside.rows(plan, literature)}
     papers = paper.paper_tables(plan, collected)
     papers["ours_vs_published"] = {str(place): part for place, part in enumerate(compared, 1)}
     output.write(plan, rows, compact, papers)

@@ -94,7 +94,7 @@ def _measured(plan: Plan) -> Limit:
 def left_out(tables: Tables) -> list[Limit]:
     """The rows of its sets that a study says nothing of: without a reference, or skipped; none where there are none."""
     found = []
-    for row in tables.problems:
+    for row in tables.rows["problems"]:
         if count := int(row["no_reference"]) + int(row["skipped"]):
             found.append(f"{count} of the {row['rows']} rows of {row['benchmark']}")
     if not found:

@@ -89,8 +89,8 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
         last = curve.checkpoints[-1]
         crossing = last.crossover
         place = {"model": model, "algorithm": name, "step": str(last.step), "benchmark": benchmark, "stratum": ALL}
-        counts = [_over_seeds(tables.boundary, column, place) for column in ("gained", "lost")]
-        counts += [_over_seeds(tables.coverage, column, place | {"hits": "1"}) for column in sets.values()]
+        counts = [_over_seeds(tables.rows["boundary"], column, place) for column in ("gained", "lost")]
+        counts += [_over_seeds(tables.rows["coverage"], column, place | {"hits": "1"}) for column in sets.values()]
         means, spreads = zip(*counts, strict=True)
         k, low, high = (_crossing(plan, value) for value in (crossing.k, crossing.low, crossing.high))
         gap = percent(curve.base.estimate_K[-1] - last.curve.estimate_K[0])

@@ -16,23 +16,26 @@ WHO = ["model", "algorithm", "seed", "step"]
 
 def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
     """Compact versions of every table; the CSV files hold all columns and strata."""
-    level = f"{100 * plan.study.analysis.level:g} % interval"
-    tables_of_all = {"problems": [_problems(tables.problems)], "training": [_training_means(plan, tables.training)]}
-    if tables.contamination:
-        tables_of_all["contamination"] = [_contamination(tables.contamination, level)]
+    level, rows = f"{100 * plan.study.analysis.level:g} % interval", tables.rows
+    tables_of_all = {
+        "problems": [_problems(rows["problems"])],
+        "training": [_training_means(plan, rows["training"])],
+    }
+    if rows["contamination"]:
+        tables_of_all["contamination"] = [_contamination(rows["contamination"], level)]
     return {
         name: [make(benchmark) for benchmark in plan.study.benchmarks]
         for name, make in {
-            "pass_at_k": lambda b: _over(f"pass@k on {b} [{level}]", _of(tables.pass_at_k, b), "k", "estimate"),
-            "differences": lambda b: _differences(f"pass@k minus the base's on {b} [{level}]", tables.differences, b),
-            "boundary": lambda b: _boundary(plan, tables.boundary, b, level),
-            "mean_differences": lambda b: _mean_differences(tables.mean_differences, b, level),
-            "mean_boundary": lambda b: _mean_boundary(plan, tables.mean_boundary, b, level),
-            "stages": lambda b: _stages(tables.stages, b, level),
-            "coverage": lambda b: _coverage(tables.coverage, b),
-            "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(tables.cover, b)),
-            "summary": lambda b: _summary(tables.summary, b, level),
-            "graders": lambda b: _graders(tables.graders, b, level),
+            "pass_at_k": lambda b: _over(f"pass@k on {b} [{level}]", _of(rows["pass_at_k"], b), "k", "estimate"),
+            "differences": lambda b: _differences(f"pass@k minus the base's on {b} [{level}]", rows["differences"], b),
+            "boundary": lambda b: _boundary(plan, rows["boundary"], b, level),
+            "mean_differences": lambda b: _mean_differences(rows["mean_differences"], b, level),
+            "mean_boundary": lambda b: _mean_boundary(plan, rows["mean_boundary"], b, level),
+            "stages": lambda b: _stages(rows["stages"], b, level),
+            "coverage": lambda b: _coverage(rows["coverage"], b),
+            "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(rows["cover"], b)),
+            "summary": lambda b: _summary(rows["summary"], b, level),
+            "graders": lambda b: _graders(rows["graders"], b, level),
         }.items()
     } | tables_of_all
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Tables:
     """Every row of a study's results, in the order of the study.
 
     Attributes:
+        rows: of every table of the registry, by its name.
         counts: what is compared of ``problems.parquet``, of each (policy name, benchmark).
         contents: of each set of problems.
         weights: sha256 of the weights of each policy.
@@ -48,19 +50,7 @@ class Tables:
         boundaries: means over the training seeds, which the figures draw and the tables of means hold.
     """
 
-    pass_at_k: list[Row]
-    cover: list[Row]
-    summary: list[Row]
-    differences: list[Row]
-    boundary: list[Row]
-    coverage: list[Row]
-    stages: list[Row]
-    graders: list[Row]
-    problems: list[Row]
-    training: list[Row]
-    contamination: list[Row]
-    mean_differences: list[Row]
-    mean_boundary: list[Row]
+    rows: dict[str, list[Row]]
     counts: dict[tuple[str, str], dict[str, np.ndarray]]
     contents: dict[str, str]
     weights: dict[str, str]
@@ -75,34 +65,37 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
             columns than the study asks for.
     """
-    tables = Tables(*([] for _ in range(13)), {}, {}, {}, {}, {})
+    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {})
     for name in plan.problem_sets:
-        tables.problems.append(_prepared(plan, name))
+        tables.rows["problems"].append(_prepared(plan, name))
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
         ids = [problem.id for problem in problems]
         for policy in plan.policies:
             tables.counts[policy.name, benchmark] = _counts(plan, policy, benchmark, ids)
-            _add_measures(plan, policy, benchmark, names, tables)
+            places = _measured(plan, policy, benchmark, names)
+            _add(plan, tables, "measure", (policy.name, benchmark), places)
         for run in plan.runs:
-            _add_comparison(plan, run, benchmark, names, tables)
+            _add(plan, tables, "compare", (run.name, benchmark), _compared(plan, run, benchmark, names))
     _check_agreement(tables)
     contents = _contents(plan)
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
     for policy, benchmark in plan.probes:
-        _add_probe(plan, policy, benchmark, tables)
+        _add(plan, tables, "probe", (policy.name, benchmark), _probed(plan, policy, benchmark))
     for run in plan.runs:
-        tables.training.extend(_training(plan, run))
+        tables.rows["training"].extend(_training(plan, run))
     setup, last = setup_of(plan), {"settings": identity(plan, "report")}
     tables.boundaries.update(_boundaries(plan, setup, tables.counts))
     for (model, benchmark), curves in tables.boundaries.items():
         for algorithm, found in curves.items():
             place = model, algorithm, benchmark
-            tables.mean_differences.extend(_written(row | last) for row in difference_means(setup, place, found))
-            tables.mean_boundary.extend(_written(row | last) for row in boundary_means(setup, place, found))
+            tables.rows["mean_differences"].extend(
+                _written(row | last) for row in difference_means(setup, place, found)
+            )
+            tables.rows["mean_boundary"].extend(_written(row | last) for row in boundary_means(setup, place, found))
     return tables
 
 
@@ -222,59 +215,54 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
 
 
-def _add_measures(plan: Plan, policy: Policy, benchmark: str, names: list[str], tables: Tables) -> None:
-    folder, whose = plan.measures(policy, benchmark), identify(policy, benchmark)
-    made_with = identity(plan, "measure", policy.name, benchmark)
-    places = [{**whose, "stratum": name, "settings": made_with} for name in names]
-    _add(tables.pass_at_k, folder / "pass_at_k.csv", _with(places, "k", plan.study.ks))
-    _add(tables.cover, folder / "cover.csv", _with(places, "threshold", THRESHOLDS))
-    _add(tables.summary, folder / "summary.csv", places)
-    everyone = {**whose, "stratum": ALL, "settings": made_with}
-    graders = [{**everyone, "grader": grader.label} for grader in plan.graders(benchmark)]
-    _add(
-        tables.graders,
-        folder / "graders.csv",
-        _with(graders, "k", grader_ks(setup_of(plan))),
-    )
+def _add(plan: Plan, tables: Tables, stage: str, names: tuple[str, str], places: Sequence[dict[str, Any]]) -> None:
+    """The fragments of a job: of every table that it makes exactly the rows of these places, along its further keys."""
+    for path in outputs(plan, (stage, *names)):
+        if path.suffix == ".csv" and path.stem in TABLES:
+            columns = TABLES[path.stem].columns
+            found = [
+                {name: value for name, value in {**place, **further}.items() if name in columns}
+                for place in places
+                for further in _further(plan, names[1], path.stem)
+            ]
+            expected = list({tuple(row.items()): row for row in found}.values())
+            tables.rows[path.stem].extend(read_rows(path, expected, columns))
 
 
-def _add_probe(plan: Plan, policy: Policy, benchmark: str, tables: Tables) -> None:
-    assert plan.study.probe is not None
-    folder = plan.probe(policy, benchmark)
-    path = folder / "problems.parquet"
+def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
+    """The values of the keys that a table has beside those of a policy or run, benchmark and stratum."""
+    ks, labels = plan.study.ks, [grader.label for grader in plan.graders(benchmark)]
+    if table == "graders":
+        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(setup_of(plan))]
+    if table == "stages":
+        return [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
+    fractions = plan.study.probe.fractions if plan.study.probe else ()
+    axes = {"k": ks, "threshold": THRESHOLDS, "hits": countable(plan.design), "fraction": [*map(cell, fractions)]}
+    own = [name for name in TABLES[table].keys if name in axes]
+    return [dict(zip(own, values, strict=True)) for values in product(*(axes[name] for name in own))]
+
+
+def _measured(plan: Plan, policy: Policy, benchmark: str, strata: Sequence[str]) -> list[dict[str, Any]]:
+    last = {"settings": identity(plan, "measure", policy.name, benchmark)}
+    return [{**identify(policy, benchmark), "stratum": name, **last} for name in strata]
+
+
+def _compared(plan: Plan, run: Run, benchmark: str, strata: Sequence[str]) -> list[dict[str, Any]]:
+    last = {"settings": identity(plan, "compare", run.name, benchmark)}
+    whose = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed}
+    steps = [policy.step for policy in plan.policies_of(run)[1:]]
+    return [
+        {**whose, "step": step, "benchmark": benchmark, "stratum": name, **last} for step in steps for name in strata
+    ]
+
+
+def _probed(plan: Plan, policy: Policy, benchmark: str) -> list[dict[str, Any]]:
+    path = plan.probe(policy, benchmark) / "problems.parquet"
     _, facts = read_table(path, ["problem_id"])
     _expect(path, "settings", str(facts.get("settings")), identity(plan, "probe", policy.name, benchmark))
     _expect(path, "model", str(facts.get("model")), _field(plan.weights(policy), "content"))
     made_with = provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
-    place = {**identify(policy, benchmark), "settings": made_with}
-    fractions = map(cell, plan.study.probe.fractions)
-    _add(tables.contamination, folder / "contamination.csv", _with([place], "fraction", fractions))
-
-
-def _add_comparison(plan: Plan, run: Run, benchmark: str, names: list[str], tables: Tables) -> None:
-    folder, ks = plan.comparison(run, benchmark), plan.study.ks
-    made_with = identity(plan, "compare", run.name, benchmark)
-    whose = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed, "settings": made_with}
-    courses = [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
-    by_stratum, by_step = [{**whose, "benchmark": benchmark, "stratum": name} for name in names], []
-    for policy in plan.policies_of(run)[1:]:
-        by_step += [{**whose, "step": policy.step, "benchmark": benchmark, "stratum": name} for name in names]
-    expected = {
-        "differences": _with(by_step, "k", ks),
-        "boundary": by_step,
-        "coverage": _with(by_step, "hits", countable(plan.design)),
-        "stages": [{**place, **course} for place in by_stratum for course in courses],
-    }
-    for name, keys in expected.items():
-        _add(getattr(tables, name), folder / f"{name}.csv", keys)
-
-
-def _add(table: list[Row], path: Path, expected: Sequence[dict[str, Any]]) -> None:
-    table.extend(read_rows(path, expected, TABLES[path.stem].columns))
-
-
-def _with(places: list[dict[str, Any]], name: str, values: Iterable[Any]) -> list[dict[str, Any]]:
-    return [{**place, name: value} for place in places for value in values]
+    return [{**identify(policy, benchmark), "settings": made_with}]
 
 
 def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[Row]:
@@ -309,8 +297,8 @@ def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[
 def _check_agreement(tables: Tables) -> None:
     """A comparison that is older than its measures would show other numbers than they do."""
     names = ("model", "algorithm", "seed", "step", "benchmark", "stratum", "k")
-    estimates = {tuple(row[name] for name in names): row["estimate"] for row in tables.pass_at_k}
-    for row in tables.differences:
+    estimates = {tuple(row[name] for name in names): row["estimate"] for row in tables.rows["pass_at_k"]}
+    for row in tables.rows["differences"]:
         key = tuple(row[name] for name in names)
         base = (row["model"], "base", "", "0", *key[4:])
         if (row["base"], row["checkpoint"]) != (estimates[base], estimates[key]):

@@ -164,12 +164,12 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[Row]:
     try:
         with open(path, encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
-            rows = list(reader)
+            rows, there = list(reader), list(reader.fieldnames or [])
     except FileNotFoundError:
         raise DataError(f"{path} is missing; run the stage that makes it (snakemake does)") from None
     except (UnicodeDecodeError, csv.Error) as fault:
         raise DataError(f"{path} is torn ({fault}); delete it and run the same command again") from None
-    if lacking := [name for name in columns if name not in (reader.fieldnames or [])]:
+    if lacking := [name for name in columns if name not in there]:
         raise DataError(
             f"{path}: found no column {lacking[0]!r}, expected {', '.join(columns)}; delete it and run the same "
             "command again"

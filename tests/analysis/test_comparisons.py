@@ -49,9 +49,9 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Tables:
 
 
 def test_differences_are_those_of_the_measures(toy: Tables) -> None:
-    estimates = {(row["policy"], row["stratum"], row["k"]): row["estimate"] for row in toy.pass_at_k}
-    assert len(toy.differences) == 2 * len(STRATA) * len(KS)
-    for row in toy.differences:
+    estimates = {(row["policy"], row["stratum"], row["k"]): row["estimate"] for row in toy.rows["pass_at_k"]}
+    assert len(toy.rows["differences"]) == 2 * len(STRATA) * len(KS)
+    for row in toy.rows["differences"]:
         policy, where = f"{RUN}--step{row['step']}", (row["stratum"], row["k"])
         assert (row["base"], row["checkpoint"]) == (estimates["base-model", *where], estimates[policy, *where])
         assert float(row["difference"]) == pytest.approx(float(row["checkpoint"]) - float(row["base"]), abs=2e-6)
@@ -68,12 +68,12 @@ def verdict(row: Row) -> str:
 
 
 def test_a_verdict_is_what_band_and_margin_say(toy: Tables, wide: Tables) -> None:
-    rows = [row for tables in (toy, wide) for row in tables.differences]
+    rows = [row for tables in (toy, wide) for row in tables.rows["differences"]]
     assert [row["change"] for row in rows] == [verdict(row) for row in rows]
-    by_step = [[row["change"] for row in wide.differences if row["step"] == str(s)] for s in (1, 2, 3, 4)]
+    by_step = [[row["change"] for row in wide.rows["differences"] if row["step"] == str(s)] for s in (1, 2, 3, 4)]
     assert by_step[:3] == [["shrunk"] * 4, ["unchanged"] * 4, ["expanded"] * 4]
     assert by_step[3] == ["expanded", "expanded", "shrunk", "shrunk"]
-    assert {row["change"] for row in toy.differences} == {"undecided"}, "four problems say nothing"
+    assert {row["change"] for row in toy.rows["differences"]} == {"undecided"}, "four problems say nothing"
 
 
 def crossing(change_K: list[float]) -> tuple[str, float]:
@@ -87,7 +87,7 @@ def crossing(change_K: list[float]) -> tuple[str, float]:
 
 def test_boundary_holds_crossover_and_gap(toy: Tables) -> None:
     found = []
-    for row in toy.boundary:
+    for row in toy.rows["boundary"]:
         policy, stratum = f"{RUN}--step{row['step']}", row["stratum"]
         gap = mean_of("base-model", stratum, lambda c: exact(c, KS[-1])) - mean_of(
             policy, stratum, lambda c: exact(c, 1)
@@ -95,7 +95,9 @@ def test_boundary_holds_crossover_and_gap(toy: Tables) -> None:
         assert float(row["efficiency_gap"]) == near(gap)
         assert float(row["efficiency_gap_low"]) < gap < float(row["efficiency_gap_high"])
         changes = [
-            float(r["difference"]) for r in toy.differences if (r["step"], r["stratum"]) == (row["step"], stratum)
+            float(r["difference"])
+            for r in toy.rows["differences"]
+            if (r["step"], r["stratum"]) == (row["step"], stratum)
         ]
         leader, k = crossing(changes)
         assert (row["leader"], float(row["crossover"])) == (leader, near(k))
@@ -107,7 +109,7 @@ def test_boundary_holds_crossover_and_gap(toy: Tables) -> None:
 
 def test_a_crossover_says_when_there_is_none_and_when_it_may_lie_below(wide: Tables) -> None:
     names = ("leader", "crossover", "crossover_low", "crossover_high", "gained", "lost")
-    rows = [[row[name] for name in names] for row in wide.boundary]
+    rows = [[row[name] for name in names] for row in wide.rows["boundary"]]
     assert rows[0][:5] == ["base", "inf", "inf", "inf", "0"], "behind at every k, in every resample"
     assert rows[1] == ["", "inf", "0", "inf", "0", "0"], "no difference at all: it may lie anywhere"
     assert rows[2][:4] == ["checkpoint", "inf", "inf", "inf"] and rows[2][5] == "0"
@@ -132,8 +134,8 @@ def split(hits: int, n: int, c: int) -> float:
 
 
 def test_coverage_sets_add_up_and_have_their_null(toy: Tables) -> None:
-    assert [row["hits"] for row in toy.coverage] == ["1", "3"] * 2 * len(STRATA)
-    for row in toy.coverage:
+    assert [row["hits"] for row in toy.rows["coverage"]] == ["1", "3"] * 2 * len(STRATA)
+    for row in toy.rows["coverage"]:
         policy, hits, part = f"{RUN}--step{row['step']}", int(row["hits"]), STRATA[row["stratum"]]
         base, ours = ([ended(CORRECT[name][i]) for i in part] for name in ("base-model", policy))
         pairs = [(a >= hits, b >= hits) for (_, a), (_, b) in zip(base, ours, strict=True)]
@@ -146,7 +148,7 @@ def test_coverage_sets_add_up_and_have_their_null(toy: Tables) -> None:
         assert float(row["null_at_half"]) == near(sum(split(hits, n, c) for n, c in base))
         p = float(row["detection_limit"])
         assert sum(comb(N, j) * p**j * (1 - p) ** (N - j) for j in range(hits)) == pytest.approx(0.05, rel=1e-4)
-    row = one(toy.coverage, step=2, stratum="all", hits=1)
+    row = one(toy.rows["coverage"], step=2, stratum="all", hits=1)
     names = ("support_retention", "net_discovery", "net_support_change", "shrinkage", "consolidation")
     assert [float(row[name]) for name in names] == [near(x) for x in (2 / 3, 0, -1 / 3, 1 / 3, 1 / 2)]
 
@@ -157,13 +159,13 @@ def test_coverage_sets_add_up_and_have_their_null(toy: Tables) -> None:
 def test_stages_have_a_row_for_every_k_and_both_entropies(toy: Tables) -> None:
     courses = [("pass@k", str(k)) for k in KS] + [(name, "") for name in ENTROPIES]
     assert ENTROPIES == ("token entropy", "answer entropy")
-    assert [(row["measure"], row["k"]) for row in toy.stages] == courses * len(STRATA)
-    for row in toy.stages:
+    assert [(row["measure"], row["k"]) for row in toy.rows["stages"]] == courses * len(STRATA)
+    for row in toy.rows["stages"]:
         assert row["problems"] == str(len(STRATA[row["stratum"]]))
         if row["measure"] != "pass@k":
             continue
         course = {
-            step: float(one(toy.pass_at_k, step=step, stratum=row["stratum"], k=row["k"])["estimate"])
+            step: float(one(toy.rows["pass_at_k"], step=step, stratum=row["stratum"], k=row["k"])["estimate"])
             for step in (0, 2, 4)
         }
         assert [float(row[name]) for name in ("first", "last")] == [course[0], course[4]]
@@ -173,20 +175,20 @@ def test_stages_have_a_row_for_every_k_and_both_entropies(toy: Tables) -> None:
             change = course[int(row[f"{move}_to"])] - course[int(row[f"{move}_from"])]
             assert float(row[f"{move}_change"]) == pytest.approx(change, abs=2e-6)
             assert 0 <= float(row[f"{move}_p"]) <= 1
-        last = one(toy.differences, step=4, stratum=row["stratum"], k=row["k"])
+        last = one(toy.rows["differences"], step=4, stratum=row["stratum"], k=row["k"])
         assert [row[f"change{end}"] for end in ("", "_low", "_high")] == [
             last[c] for c in ("difference", "low", "high")
         ]
-    entropy = one(toy.stages, stratum="all", measure="token entropy")
+    entropy = one(toy.rows["stages"], stratum="all", measure="token entropy")
     assert (entropy["first"], entropy["last"], entropy["course"]) == ("0.25", "0.25", "no change seen")
-    entropy, steps = one(toy.stages, stratum="all", measure="answer entropy"), ("base-model", f"{RUN}--step4")
-    ends = [one(toy.summary, policy=policy, stratum="all")["answer_entropy_chao_shen"] for policy in steps]
+    entropy, steps = one(toy.rows["stages"], stratum="all", measure="answer entropy"), ("base-model", f"{RUN}--step4")
+    ends = [one(toy.rows["summary"], policy=policy, stratum="all")["answer_entropy_chao_shen"] for policy in steps]
     assert [entropy["first"], entropy["last"]] == ends
 
 
 def test_a_course_with_two_stages_names_its_turn(wide: Tables) -> None:
     for k in KS:
-        row = one(wide.stages, measure="pass@k", k=k)
+        row = one(wide.rows["stages"], measure="pass@k", k=k)
         assert (row["course"], row["turn"], row["lowest_step"], row["lowest"]) == ("falls, then rises", "1", "1", "0")
         assert int(row["turn_low"]) <= 1 <= int(row["turn_high"])
         assert row["fall_p"] == row["rise_p"] == "0"
@@ -219,7 +221,7 @@ def test_problems_without_answers_have_no_course(
         alter(fresh, policy, answers(0.5, 0.5, 0.5, 0.5))
     alter(fresh, STEP2, answers(*entropies))
     stages.compare(fresh, RUN, "countdown")
-    row = one(collect(fresh).stages, stratum="all", measure="answer entropy")
+    row = one(collect(fresh).rows["stages"], stratum="all", measure="answer entropy")
     assert (row["problems"], row["course"]) == (problems, course)
     cells = tuple(row[name] for name in ("turn", "first", "fall_p", "change", "change_low"))
     assert cells == (("", "", "", "", "") if problems == "0" else ("", "0.5", "1", "0", "0"))
@@ -229,8 +231,14 @@ def test_problems_without_answers_have_no_course(
 
 
 def test_every_interval_names_its_kind(wide: Tables) -> None:
-    curves = (wide.pass_at_k, wide.differences, wide.boundary, wide.mean_differences, wide.mean_boundary)
-    for rows in (*curves, wide.cover, wide.summary, wide.stages):
+    curves = (
+        wide.rows["pass_at_k"],
+        wide.rows["differences"],
+        wide.rows["boundary"],
+        wide.rows["mean_differences"],
+        wide.rows["mean_boundary"],
+    )
+    for rows in (*curves, wide.rows["cover"], wide.rows["summary"], wide.rows["stages"]):
         assert {(row["interval"], row["level"]) for row in rows} == {(INTERVAL, "0.95")}
         for row in rows:
             ends = [name for name in row if name.endswith("_low") and row[name]] + ["low"] * ("low" in row)
@@ -243,8 +251,8 @@ def test_intervals_lie_around_each_other(wide: Tables, toy: Tables) -> None:
     estimate lies when all problems agree; and a two-level bootstrap redraws from fitted rates, so that at large k its
     draws lie around another number.
     """
-    rows = [("estimate", row) for found in (wide, toy) for row in found.pass_at_k]
-    rows += [("difference", row) for found in (wide, toy) for row in found.differences]
+    rows = [("estimate", row) for found in (wide, toy) for row in found.rows["pass_at_k"]]
+    rows += [("difference", row) for found in (wide, toy) for row in found.rows["differences"]]
     wider = set()
     for name, row in rows:
         value, low, high, band_low, band_high, only_low, only_high = (
@@ -260,7 +268,7 @@ def test_intervals_lie_around_each_other(wide: Tables, toy: Tables) -> None:
 
 def test_equivalence_is_tested_on_a_narrower_interval(wide: Tables) -> None:
     """Two tests at 5 %: 90 %, where low and high hold 95 %."""
-    for row in wide.differences:
+    for row in wide.rows["differences"]:
         low, near_low, near_high, high = (
             float(row[name]) for name in ("low", "equivalence_low", "equivalence_high", "high")
         )

@@ -185,7 +185,7 @@ def test_probes_of_other_weights_problems_or_settings_are_refused(tree: Plan, en
 def test_a_study_without_a_probe_has_no_such_table(tmp_path: Path) -> None:
     plan = make_tree(tmp_path, CORRECT, **ONE_RUN)
     run_stages(plan)
-    assert not list((plan.root / "tables").glob("contamination*")) and not collect(plan).contamination
+    assert not list((plan.root / "tables").glob("contamination*")) and not collect(plan).rows["contamination"]
 
 
 def test_statements_that_cannot_be_divided_are_counted(tree: Plan, engine: Any) -> None:

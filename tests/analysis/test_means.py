@@ -32,10 +32,12 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Tables]:
 
 def test_means_are_those_of_the_seeds(three: tuple[Plan, Tables]) -> None:
     plan, tables = three
-    assert [(row["step"], row["k"]) for row in tables.mean_differences] == [(s, str(k)) for s in "24" for k in KS]
-    for row in tables.mean_differences:
+    assert [(row["step"], row["k"]) for row in tables.rows["mean_differences"]] == [
+        (s, str(k)) for s in "24" for k in KS
+    ]
+    for row in tables.rows["mean_differences"]:
         key = {"step": row["step"], "stratum": "all", "k": row["k"]}
-        each = [one(tables.differences, seed=seed, **key) for seed in SEEDS]
+        each = [one(tables.rows["differences"], seed=seed, **key) for seed in SEEDS]
         found = [float(single["difference"]) for single in each]
         assert float(row["difference"]) == pytest.approx(mean(found), abs=2e-6)
         assert float(row["checkpoint"]) == pytest.approx(mean(float(single["checkpoint"]) for single in each), abs=2e-6)
@@ -54,7 +56,7 @@ def test_intervals_of_a_mean_lie_around_it(three: tuple[Plan, Tables]) -> None:
     _, tables = three
     kinds = [("difference", f"{name}{{}}") for name in ("", "band_", "samples_only_", "other_seeds_")]
     kinds += [("checkpoint", "checkpoint_{}"), ("checkpoint", "checkpoint_band_{}")]
-    for row in tables.mean_differences:
+    for row in tables.rows["mean_differences"]:
         for value, columns in kinds:
             low, high = (float(row[columns.format(end)]) for end in ("low", "high"))
             assert -1 <= low <= float(row[value]) <= high <= 1
@@ -67,13 +69,13 @@ def test_tables_of_means_hold_what_the_figures_draw(three: tuple[Plan, Tables]) 
     _, tables = three
     found = tables.boundaries["base-model", "countdown"]["grpo"]
     for checkpoint in found.checkpoints:
-        crossing = one(tables.mean_boundary, step=checkpoint.step)
+        crossing = one(tables.rows["mean_boundary"], step=checkpoint.step)
         assert float(crossing["crossover"]) == near(checkpoint.crossover.k)
         ends = checkpoint.crossover.low, checkpoint.crossover.high
         assert [float(crossing[f"crossover_{end}"]) for end in ("low", "high")] == [near(end) for end in ends]
         assert crossing["leader"] == checkpoint.crossover.leader and crossing["seeds"] == "3"
         for i, k in enumerate(KS):
-            row = one(tables.mean_differences, step=checkpoint.step, k=k)
+            row = one(tables.rows["mean_differences"], step=checkpoint.step, k=k)
             for columns, drawn in (("", checkpoint.difference), ("checkpoint_", checkpoint.curve)):
                 for end in ("low", "high", "band_low", "band_high"):
                     assert float(row[columns + end]) == near(getattr(drawn, f"{end}_K")[i])
@@ -81,16 +83,16 @@ def test_tables_of_means_hold_what_the_figures_draw(three: tuple[Plan, Tables]) 
 
 def test_the_mean_of_one_seed_is_that_seed(tmp_path: Path) -> None:
     tables = analysed(make_tree(tmp_path, CORRECT, **ONE_RUN))
-    single = [row for row in tables.differences if row["stratum"] == "all"]
-    for row, alone in zip(tables.mean_differences, single, strict=True):
+    single = [row for row in tables.rows["differences"] if row["stratum"] == "all"]
+    for row, alone in zip(tables.rows["mean_differences"], single, strict=True):
         shared = row.keys() & alone.keys() - {"settings"}
         assert len(alone) - len(shared) == 2 and {name: row[name] for name in shared} == {
             name: alone[name] for name in shared
         }
         assert row["seed_lowest"] == row["seed_highest"] == row["difference"]
         assert row["seed_deviation"] == row["other_seeds_low"] == row["other_seeds_high"] == ""
-    single = [row for row in tables.boundary if row["stratum"] == "all"]
-    for row, alone in zip(tables.mean_boundary, single, strict=True):
+    single = [row for row in tables.rows["boundary"] if row["stratum"] == "all"]
+    for row, alone in zip(tables.rows["mean_boundary"], single, strict=True):
         assert {row[name] == alone[name] for name in ("leader", "crossover", "crossover_low", "crossover_high")} == {
             True
         }
@@ -102,7 +104,7 @@ def test_readable_means_name_the_seeds(three: tuple[Plan, Tables]) -> None:
     (differences,), (crossings,) = found["mean_differences"], found["mean_boundary"]
     who = [("mean of 3", step) for step in "24"] + [("other seeds too", step) for step in "24"]
     assert [line[:4] for line in differences.rows] == [["base-model", "grpo", *each] for each in who]
-    row = one(tables.mean_differences, step=2, k=1)
+    row = one(tables.rows["mean_differences"], step=2, k=1)
     assert differences.rows[0][4] == "{:z.2f} [{:z.2f}, {:z.2f}]".format(
         *(float(row[c]) for c in ("difference", "low", "high"))
     )

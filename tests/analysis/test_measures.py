@@ -39,8 +39,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Tables]:
 
 def test_pass_at_k_is_the_mean_of_the_exact_estimates(toy: tuple[Plan, Tables]) -> None:
     _, tables = toy
-    assert len(tables.pass_at_k) == len(CORRECT) * len(STRATA) * len(KS)
-    for row in tables.pass_at_k:
+    assert len(tables.rows["pass_at_k"]) == len(CORRECT) * len(STRATA) * len(KS)
+    for row in tables.rows["pass_at_k"]:
         k = int(row["k"])
         assert float(row["estimate"]) == near(mean_of(row["policy"], row["stratum"], lambda c, k=k: exact(c, k)))
         null = np.mean([1 - (1 - PROBLEMS[i].chance) ** k for i in STRATA[row["stratum"]]])
@@ -52,21 +52,21 @@ def test_pass_at_k_is_the_mean_of_the_exact_estimates(toy: tuple[Plan, Tables]) 
 def test_null_line_is_empty_where_a_chance_is_unknown(tmp_path: Path) -> None:
     problems = [*PROBLEMS[:3], Problem("new", "", "", stratum=HOSTILE)]
     tables = analysed(make_tree(tmp_path, CORRECT, problems, **ONE_RUN))
-    assert {row["stratum"] for row in tables.pass_at_k if not row["null"]} == {"all", HOSTILE}
-    assert {row["stratum"] for row in tables.pass_at_k if row["null"]} == {"three"}
+    assert {row["stratum"] for row in tables.rows["pass_at_k"] if not row["null"]} == {"all", HOSTILE}
+    assert {row["stratum"] for row in tables.rows["pass_at_k"] if row["null"]} == {"three"}
 
 
 def test_majority_is_of_the_first_round(toy: tuple[Plan, Tables]) -> None:
     """One and two votes: 0, 1/2, 1 and 1/4 of the groups; four votes: 0, 1, 1 and 0."""
-    rows = [one(toy[1].pass_at_k, policy="base-model", stratum="all", k=k) for k in KS]
+    rows = [one(toy[1].rows["pass_at_k"], policy="base-model", stratum="all", k=k) for k in KS]
     assert [row["majority"] for row in rows] == ["0.4375", "0.4375", "0.5", ""]
     assert all(float(row["majority_low"]) < float(row["majority"]) < float(row["majority_high"]) for row in rows[:3])
     assert rows[3]["majority_low"] == rows[3]["majority_high"] == ""
 
 
 def test_cover_is_the_share_of_problems_at_the_threshold_or_above(toy: tuple[Plan, Tables]) -> None:
-    assert [float(row["threshold"]) for row in toy[1].cover[: len(THRESHOLDS)]] == list(THRESHOLDS)
-    for row in toy[1].cover:
+    assert [float(row["threshold"]) for row in toy[1].rows["cover"][: len(THRESHOLDS)]] == list(THRESHOLDS)
+    for row in toy[1].rows["cover"]:
         tau = float(row["threshold"])
         share = mean_of(row["policy"], row["stratum"], lambda c, tau=tau: exact(c, 1) >= tau)
         assert float(row["share"]) == near(share) and has_sampling(row, row["policy"])
@@ -76,12 +76,12 @@ def test_a_rate_at_the_threshold_counts_in_the_share_and_in_its_interval(tmp_pat
     """2 of 8 is a quarter, but for rounding; an interval that rounds otherwise was [0, 0] around a share of 1/2."""
     fixed = {"sampling": {"n_max": N, "stop_after": None}}
     tables = analysed(make_tree(tmp_path, {name: [2, 2, 0, 0] for name in CORRECT}, **ONE_RUN, **fixed))
-    row = one(tables.cover, policy="base-model", stratum="all", threshold=0.25)
+    row = one(tables.rows["cover"], policy="base-model", stratum="all", threshold=0.25)
     assert row["share"] == "0.5" and float(row["low"]) < 0.5 < float(row["high"])
 
 
 def test_summary_counts_verdicts_and_averages_the_first_round(toy: tuple[Plan, Tables]) -> None:
-    row = one(toy[1].summary, policy="base-model", stratum="all")
+    row = one(toy[1].rows["summary"], policy="base-model", stratum="all")
     assert has_sampling(row, "base-model") and row["drawn"] == "28" and row["first_round"] == str(FIRST)
     counts = {"correct": 7, "wrong": 18, "unparsable": 0, "truncated": 3, "timeout": 0}
     for name, count in counts.items():
@@ -116,7 +116,7 @@ def test_problems_without_answers_are_left_out_of_the_answer_entropies(
         return table
 
     monkeypatch.setattr("boundary_bench.analysis.counts.tally", silent)
-    rows = analysed(make_tree(tmp_path, CORRECT, **ONE_RUN)).summary
+    rows = analysed(make_tree(tmp_path, CORRECT, **ONE_RUN)).rows["summary"]
     row = one(rows, policy="base-model", stratum="all")
     assert [row[name] for name in names] == ["0.375"] * 3
     assert (row["problems_with_answers"], row["distinct_answers"]) == ("2", "1.25")
@@ -127,10 +127,10 @@ def test_samples_without_a_score_are_counted_apart_and_replaced(tmp_path: Path, 
     write_samples(plan, plan.policy(STEP2), "countdown", CORRECT[STEP2], timeouts=2)
     tables = analysed(plan)
     for name in ("pass_at_k", "cover", "differences", "boundary", "coverage"):
-        for row, other in zip(getattr(tables, name), getattr(toy[1], name), strict=True):
+        for row, other in zip(tables.rows[name], toy[1].rows[name], strict=True):
             late = row.get("policy") == STEP2 or ("policy" not in row and row["step"] == "2")
             assert row == other | {"unscored": str(2 * int(row["problems"]) if late else 0)}
-    row = one(tables.summary, policy=STEP2, stratum="all")
+    row = one(tables.rows["summary"], policy=STEP2, stratum="all")
     assert (row["unscored"], row["timeout"], row["greedy_timeout"]) == ("8", "8", "4")
     assert int(row["drawn"]) == int(row["samples"]) + 8
 
@@ -142,10 +142,10 @@ def test_an_engine_that_says_no_entropies_leaves_them_empty(tmp_path: Path, toy:
         warnings.simplefilter("error")
         tables = analysed(plan)
         report(plan)
-    for row, before in zip(tables.summary, whole.summary, strict=True):
+    for row, before in zip(tables.rows["summary"], whole.rows["summary"], strict=True):
         assert row["token_entropy"] == "" and row["nll"] == before["nll"] == "0.5"
         assert {**row, "token_entropy": ""} == {**before, "token_entropy": ""}
-    for row, before in zip(tables.stages, whole.stages, strict=True):
+    for row, before in zip(tables.rows["stages"], whole.rows["stages"], strict=True):
         if row["measure"] == "token entropy":
             assert (row["course"], row["problems"], row["first"]) == ("unknown", "0", "")
         else:
@@ -160,14 +160,14 @@ def test_without_early_stopping_the_numbers_are_the_classical_ones(tmp_path: Pat
     tables = analysed(plan)
     assert plan.design.rounds == (N,)
     pass_PK = {policy: pass_at_k([N] * 4, correct, KS) for policy, correct in CORRECT.items()}
-    for row in tables.pass_at_k:
+    for row in tables.rows["pass_at_k"]:
         column = KS.index(int(row["k"]))
         assert float(row["estimate"]) == near(pass_PK[row["policy"]][STRATA[row["stratum"]], column].mean())
         assert int(row["samples"]) == N * int(row["problems"]) and row["majority"]
-    for row in tables.differences:
+    for row in tables.rows["differences"]:
         change_PK = pass_PK[f"{RUN}--step{row['step']}"] - pass_PK["base-model"]
         assert float(row["difference"]) == near(change_PK[STRATA[row["stratum"]], KS.index(int(row["k"]))].mean())
-    row = one(tables.coverage, step=4, stratum="all", hits=3)
+    row = one(tables.rows["coverage"], step=4, stratum="all", hits=3)
     assert [row[name] for name in ("both", "base_only", "checkpoint_only", "neither")] == ["1", "0", "1", "2"]
 
 
@@ -179,7 +179,7 @@ def test_every_row_leads_to_its_settings(toy: tuple[Plan, Tables]) -> None:
     }.items():
         job = next(iter(STAGES[stage].each(plan)))
         expected = identity(plan, stage, *job)
-        assert {row["settings"] for name in names for row in getattr(tables, name)} == {expected}
+        assert {row["settings"] for name in names for row in tables.rows[name]} == {expected}
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ def test_a_step_log_that_lacks_a_number(
     plan = made(tmp_path / "tree")
     forget_steps(plan, gone)
     tables = finish(plan)
-    for row, before in zip(tables.training, whole[1].training, strict=True):
+    for row, before in zip(tables.rows["training"], whole[1].rows["training"], strict=True):
         assert row == before | (dict.fromkeys(UNTOLD, "") if int(row["step"]) in gone else {})
     for name in ("pass_at_k", "summary", "differences", "stages", "coverage"):
-        assert getattr(tables, name) == getattr(whole[1], name)
+        assert tables.rows[name] == whole[1].rows[name]
     lines = [line.split("|") for line in (plan.root / "tables/training.md").read_text().splitlines()]
     header = [cell.strip() for cell in next(line for line in lines if len(line) > 5)]
     segments = {cells["steps"]: cells for line in lines[-2:] for cells in [dict(zip(header, line, strict=True))]}
@@ -130,11 +130,11 @@ def test_tables_of_samples_that_lack_a_number(
         warnings.simplefilter("error")
         tables = analysed(plan)
     empty = set().union(*(EMPTY[name] for name in names))
-    for row, before in zip(tables.summary, whole[1].summary, strict=True):
+    for row, before in zip(tables.rows["summary"], whole[1].rows["summary"], strict=True):
         # the sample is of a problem of this stratum
         assert differing(row, before) == (empty if not one or row["stratum"] in ("all", "three") else set())
         assert {row[name] for name in differing(row, before)} <= {""}
-    for row, before in zip(tables.stages, whole[1].stages, strict=True):
+    for row, before in zip(tables.rows["stages"], whole[1].rows["stages"], strict=True):
         if row["measure"] != "token entropy" or not names & {"tokens", "entropy"}:
             assert row == before
         elif one:
@@ -143,7 +143,7 @@ def test_tables_of_samples_that_lack_a_number(
         else:
             assert (row["course"], row["problems"], row["first"], row["change"]) == ("unknown", "0", "", "")
     for name in ("pass_at_k", "cover", "differences", "boundary", "coverage", "graders", "training"):
-        assert getattr(tables, name) == getattr(whole[1], name)
+        assert tables.rows[name] == whole[1].rows[name]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["of all samples", "of one sample"])

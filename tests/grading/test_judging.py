@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from answers import GOLDEN, HOSTILE
@@ -39,6 +40,9 @@ from boundary_bench.grading.judging import Judge
 from boundary_bench.grading.sieve import incomputable, unreadable
 
 C, W, LATE = Verdict.CORRECT, Verdict.WRONG, Verdict.TIMEOUT
+#: Where another process can import this module, and what it imports.
+PATHS = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+HERE: dict[str, Any] = {"cwd": Path(__file__).parent, "env": {**os.environ, "PYTHONPATH": PATHS}}
 
 
 def odd(reference: str, answer: str) -> Ruling:
@@ -233,7 +237,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path, answer: str, deadli
         verdicts(judge, patient, [({str(begun[0])!r}, {answer!r}), ({str(begun[1])!r}, {answer!r})])
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **HERE) as parent:
         assert parent.stdout is not None
         children = [int(number) for number in parent.stdout.readline().split()]
         assert len(children) == 2
@@ -323,8 +327,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
             cache.put(sys.argv[2], str(i), Ruling(Verdict.CORRECT, "read as \\"x\\""))
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    root = Path(__file__).parent
-    writers = [subprocess.Popen([*command, name], cwd=root) for name in ("a", "b", "c")]
+    writers = [subprocess.Popen([*command, name], **HERE) for name in ("a", "b", "c")]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
     cache = Cache(tmp_path, ODD)
     cache.load()

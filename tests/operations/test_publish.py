@@ -19,11 +19,12 @@ from workflow import REPOSITORY, stage, write_study
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR, DataError
 from boundary_bench.core.files import read_json, write_json
-from boundary_bench.operations.publish import SUMS, Provenance, faults, outdated, publish
+from boundary_bench.operations.publish import SUMS, faults, outdated, publish
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.outputs import report_files
 from boundary_bench.plan.stages import STAGES
 from boundary_bench.study.file import SHIPPED
+from boundary_bench.tables.record import read_record
 from results import make_tree, run_stages
 
 FOLDERS = sorted(path for path in (REPOSITORY / "results/published").iterdir() if path.is_dir())
@@ -48,7 +49,7 @@ def test_published_files_are_as_they_were_written(folder: Path) -> None:
 def test_published_tables_are_of_the_codes_statistics(folder: Path) -> None:
     shipped = SHIPPED / f"{folder.name}.yaml"
     plan = make_plan(str(shipped if shipped.is_file() else folder / "study.yaml"), folder.parent)
-    changed = outdated(plan, Provenance.model_validate(read_json(folder / "tables/provenance.json")))
+    changed = outdated(plan, read_record(folder))
     assert changed == [], (
         f"{folder} was made with other settings or versions of stages than the code has now; run the study again and "
         f"publish it anew: boundary-bench publish {folder.name}"
@@ -175,7 +176,7 @@ def test_what_nobody_could_make_again_is_refused(said: str, plan: Plan, tmp_path
 
 def test_another_version_of_a_stage_is_seen(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = publish(plan, tmp_path)
-    provenance = Provenance.model_validate(read_json(folder / "tables/provenance.json"))
+    provenance = read_record(folder)
     assert outdated(plan, provenance) == []
     stage = STAGES["compare"]
     monkeypatch.setitem(STAGES, "compare", replace(stage, version=stage.version + 1))

@@ -21,7 +21,7 @@ from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.core.locks import holder
 from boundary_bench.core.text import duration
-from boundary_bench.operations.status import Ended, Stage, Status, _after_progress, _fault, status
+from boundary_bench.operations.status import Ended, StageStatus, Status, _after_progress, _fault, status
 from boundary_bench.operations.status_text import LISTED, text
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.jobs import jobs
@@ -338,7 +338,7 @@ def test_logs_are_untrusted_text(folder: Path) -> None:
 
 def test_long_lists_end_in_a_count_and_times_have_two_units() -> None:
     failed = [Ended(f"measure {i}", "log", "boundary-bench: no") for i in range(LISTED + 5)]
-    told = text(Status("s", {"measure": Stage(25, 0, 0, 25, 0, None, 1)}, [], failed, [], []))
+    told = text(Status("s", {"measure": StageStatus(25, 0, 0, 25, 0, None, 1)}, [], failed, [], []))
     assert told.count("boundary-bench: no") == LISTED and told.endswith("and 5 more")
     seconds = (0.2, 59.2, 61, 7384, 7200, 200_000)
     assert [duration(each) for each in seconds] == ["1 s", "1 min", "1 min 1 s", "2 h 3 min", "2 h", "2 d 7 h"]

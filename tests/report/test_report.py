@@ -119,13 +119,13 @@ def test_figures_show_the_mean_over_seeds_of_the_tables(tmp_path: Path) -> None:
     found = tables.boundaries["base-model", "countdown"]["grpo"]
     assert [checkpoint.step for checkpoint in found.checkpoints] == [2, 4]
     for column, k in enumerate(plan.study.ks):
-        base = one(tables.pass_at_k, policy="base-model", stratum="all", k=k)
+        base = one(tables.rows["pass_at_k"], policy="base-model", stratum="all", k=k)
         assert float(base["estimate"]) == pytest.approx(found.base.estimate_K[column], rel=1e-5)
         assert float(base["low"]) == pytest.approx(found.base.low_K[column], rel=1e-5)
         assert float(base["null"]) == pytest.approx(found.null[column], rel=1e-5)
         for checkpoint in found.checkpoints:
             key = {"step": checkpoint.step, "stratum": "all", "k": k}
-            seeds = [float(one(tables.differences, seed=seed, **key)["difference"]) for seed in (0, 1)]
+            seeds = [float(one(tables.rows["differences"], seed=seed, **key)["difference"]) for seed in (0, 1)]
             assert seeds[0] != seeds[1]
             assert np.mean(seeds) == pytest.approx(checkpoint.difference.estimate_K[column], abs=1e-5)
             curve = checkpoint.curve.estimate_K - found.base.estimate_K
@@ -146,8 +146,8 @@ def test_readable_tables_hold_estimate_and_interval(finished: Plan) -> None:
 def test_readable_differences_show_the_verdict(finished: Plan) -> None:
     marks = {"shrunk": "↓", "expanded": "↑", "unchanged": "=", "undecided": "]"}
     tables = collect(finished)
-    changed = [row | {"change": [*marks][i // 5 % 4]} for i, row in enumerate(tables.differences)]
-    found = pivots.make_pivots(finished, replace(tables, differences=changed))["differences"]
+    changed = [row | {"change": [*marks][i // 5 % 4]} for i, row in enumerate(tables.rows["differences"])]
+    found = pivots.make_pivots(finished, replace(tables, rows=tables.rows | {"differences": changed}))["differences"]
     for pivot, benchmark in zip(found, ("countdown", "countdown-hard"), strict=True):
         rows = [row for row in changed if (row["benchmark"], row["stratum"]) == (benchmark, "all")]
         cells = [cell for line in pivot.rows for cell in line[pivot.labels :]]
@@ -170,8 +170,8 @@ def test_a_crossover_is_said_in_words_where_it_is_no_number(
     analysis = finished.study.analysis.model_copy(update={"ks": [2, 4]})
     plan = Plan(finished.study.model_copy(update={"analysis": analysis}), finished.path, finished.results)
     tables, names = collect(finished), ("crossover", "crossover_low", "crossover_high")
-    changed = [row | dict(zip(names, cells, strict=True)) for row in tables.boundary]
-    pivot = pivots.make_pivots(plan, replace(tables, boundary=changed))["boundary"][0]
+    changed = [row | dict(zip(names, cells, strict=True)) for row in tables.rows["boundary"]]
+    pivot = pivots.make_pivots(plan, replace(tables, rows=tables.rows | {"boundary": changed}))["boundary"][0]
     assert {line[pivot.header.index("crossover k [95 % interval]")] for line in pivot.rows} == {text}
 
 

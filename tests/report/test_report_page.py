@@ -142,7 +142,7 @@ def test_embedded_curves_are_those_of_the_tables(tmp_path: Path) -> None:
     for i, step in enumerate((2, 4)):
         drawn = [course["checkpoints"][i]["difference"] for course in seeds]
         for j, k in enumerate(plan.study.ks):
-            rows = [one(tables.differences, seed=seed, step=step, stratum="all", k=k) for seed in (0, 1)]
+            rows = [one(tables.rows["differences"], seed=seed, step=step, stratum="all", k=k) for seed in (0, 1)]
             assert [each["estimate"][j] for each in drawn] == [rounded(row["difference"], 5) for row in rows]
             for key, column in columns.items():
                 assert drawn[0][key][j] == rounded(rows[0][column], 5)

@@ -132,8 +132,10 @@ def test_kinds_and_totals_are_those_of_the_tables(made: Plan) -> None:
         PROBLEMS[1].id: ["lost", "solved by the base alone"],
         PROBLEMS[3].id: ["solved by the base alone"],
     }
-    (boundary,) = (row for row in tables.boundary if (row["step"], row["stratum"]) == ("4", "all"))
-    (sets,) = (row for row in tables.coverage if (row["step"], row["stratum"], row["hits"]) == ("4", "all", "1"))
+    (boundary,) = (row for row in tables.rows["boundary"] if (row["step"], row["stratum"]) == ("4", "all"))
+    (sets,) = (
+        row for row in tables.rows["coverage"] if (row["step"], row["stratum"], row["hits"]) == ("4", "all", "1")
+    )
     found = {kind: found for kind, (_, found) in group["totals"].items()}
     assert found == {
         "gained": int(boundary["gained"]),

@@ -25,7 +25,7 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
     columns = 1 + len(benchmarks)
     width, height = max(10.0, 3.9 * columns), 7.0
     figure, axes = plt.subplots(2, columns, figsize=(width, height), squeeze=False, sharex=True)
-    log = [row for row in tables.training if row["model"] == model]
+    log = [row for row in tables.rows["training"] if row["model"] == model]
     for axis, name, label in (
         (axes[0, 0], "reward", "training reward"),
         (axes[1, 0], "entropy", "token entropy of rollouts (nats)"),
@@ -34,7 +34,9 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
         axis.set_ylabel(label)
     axes[0, 0].set_title("training", fontweight="bold")
     for column, benchmark in enumerate(benchmarks, 1):
-        rows = [r for r in tables.summary if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")]
+        rows = [
+            r for r in tables.rows["summary"] if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")
+        ]
         axes[0, column].set_title(benchmark, fontweight="bold")
         for axis, name, label in (
             (axes[0, column], *entropy_column(rows)),

@@ -124,9 +124,9 @@ def _curve(found: Estimate) -> dict[str, list[float | None]]:
 def _courses(tables: Tables) -> dict[tuple[str, ...], dict[str, Any]]:
     """The checkpoints of every run on every benchmark, as the tables have them."""
     names = ("model", "benchmark", "algorithm", "seed")
-    curve, difference = _by_checkpoint(tables.pass_at_k), _by_checkpoint(tables.differences)
+    curve, difference = _by_checkpoint(tables.rows["pass_at_k"]), _by_checkpoint(tables.rows["differences"])
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in tables.boundary:
+    for row in tables.rows["boundary"]:
         if row["stratum"] != ALL:
             continue
         run = tuple(row[name] for name in names)
@@ -162,7 +162,7 @@ def training(plan: Plan, tables: Tables) -> dict[str, Any]:
     steps = plan.study.training.segments[-1]
     stride = max(1, math.ceil(steps / POINTS))
     logs: dict[tuple[str, ...], list[Row]] = {}
-    for row in tables.training:
+    for row in tables.rows["training"]:
         logs.setdefault((row["model"], row["algorithm"], row["seed"]), []).append(row)
     runs = []
     for (model, algorithm, seed), log in logs.items():
@@ -177,7 +177,7 @@ def training(plan: Plan, tables: Tables) -> dict[str, Any]:
 
 def summary(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Entropies, greedy accuracy and shares of every verdict, one row a policy and benchmark."""
-    rows = [row for row in tables.summary if row["stratum"] == ALL]
+    rows = [row for row in tables.rows["summary"] if row["stratum"] == ALL]
     entropy, label = entropy_column(rows)
     numbers = (entropy, "answer_entropy_chao_shen", *_GREEDY, *(f"{name}_share" for name in VERDICTS))
     found = columns(rows, ("model", "benchmark", "algorithm", "seed", "step"), numbers)
@@ -186,7 +186,7 @@ def summary(plan: Plan, tables: Tables) -> dict[str, Any]:
 
 def coverage(plan: Plan, tables: Tables) -> dict[str, list[Any]]:
     """Problems solved by both, by one and by none, one row a checkpoint, benchmark and rule."""
-    rows = [row for row in tables.coverage if row["stratum"] == ALL]
+    rows = [row for row in tables.rows["coverage"] if row["stratum"] == ALL]
     names = ("model", "benchmark", "algorithm", "seed", "step", "hits")
     return columns(rows, names, (*_SETS, *_HALVES))
 
