@@ -35,11 +35,10 @@ def publish(plan: Plan, to: Path) -> Path:
             commit holds; or the folder holds what no call wrote.
         StoreError: the folder cannot be written to.
     """
-    files = report_files(plan)
+    files, found = report_files(plan), read_record(plan.root)
     again = _command(plan, _name(plan, str(plan.path))) + " --forcerun report"
     if missing := [str(file) for file in files if not file.is_file()]:
         raise DataError(f"publish: {_some(missing)} missing; make them: {again}")
-    found = read_record(plan.root)
     if changed := outdated(plan, found):
         raise DataError(
             f"publish: {plan.root / PROVENANCE} was made otherwise than the study and the code make it now: "

@@ -144,7 +144,11 @@ def test_a_record_says_whose_it_is_and_how_it_was_drawn(published: Path) -> None
     drawn, *_, greedy = (result["generation_config"] for result in record["evaluation_results"])
     assert drawn["generation_args"].items() >= {"temperature": 1.0, "top_p": 1.0, "max_tokens": 48}.items()
     assert greedy["generation_args"]["temperature"] == 0
-    assert json.loads(drawn["additional_details"]["design"]) == {"rounds": [256, 1024], "stop_after": 32}
+    assert json.loads(drawn["additional_details"]["design"]) == {
+        "rounds": [256, 1024],
+        "stop_after": 32,
+        "unscored": ["timeout"],
+    }
 
 
 def test_a_hub_model_and_set_keep_their_names(fresh: Plan) -> None:
@@ -273,7 +277,7 @@ DAMAGE: dict[str, tuple[Callable[[Plan], Any], str]] = {
     "a policy without weights": (lambda plan: change(plan, lambda f: f["weights_sha256"].popitem()), "weights_sha256"),
     "no samples": (lambda plan: change(plan, lambda f: f["samples_sha256"]["base-model"].clear()), "samples_sha256"),
     "no commit": (lambda plan: change(plan, lambda f: f["code"].update(commit=f"1\n---\n{HOSTILE}")), "code.commit"),
-    "no study": (lambda plan: change(plan, lambda f: f["study"].update(sampling=3)), "study.sampling"),
+    "no study": (lambda plan: change(plan, lambda f: f["study"].update(sampling=3)), "sampling: Input should be"),
     "another seed": (lambda plan: change(plan, lambda f: f["study"].update(seeds=[0, 7])), "seed7--step2"),
     "no number": (lambda plan: edit(plan.root / "tables" / "pass_at_k.csv", 0, low="nan"), "finite number"),
     "an empty cell": (lambda plan: edit(plan.root / "tables" / "summary.csv", 0, greedy=""), "value of greedy"),
