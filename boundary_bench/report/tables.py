@@ -261,6 +261,8 @@ def _probed(plan: Plan, policy: Policy, benchmark: str) -> list[dict[str, Any]]:
     _, facts = read_table(path, ["problem_id"])
     _expect(path, "settings", str(facts.get("settings")), identity(plan, "probe", policy.name, benchmark))
     _expect(path, "model", str(facts.get("model")), _field(plan.weights(policy), "content"))
+    there = read_table(plan.problems(benchmark), ["id"])[1].get("content")
+    _expect(path, "problems", str(facts.get("problems")), str(there))
     made_with = provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
     return [{**identify(policy, benchmark), "settings": made_with}]
 

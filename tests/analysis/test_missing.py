@@ -77,7 +77,7 @@ def test_a_step_log_that_lacks_a_number(
     segments = {cells["steps"]: cells for line in lines[-2:] for cells in [dict(zip(header, line, strict=True))]}
     dashes = {steps.strip(): "\N{EN DASH}" in cells["entropy"] for steps, cells in segments.items()}
     assert dashes == {"1-2": 1 in gone, "3-4": True}
-    (run,) = page_data(plan, "data-training")["runs"]
+    (run,) = page_data(plan, "data-panels")["training"]["runs"]
     assert [value is None for value in run["entropy"]] == [step in gone for step in run["step"]]
     assert None not in run["reward"]
     assert not re.search(r"\bnan\b|\bNone\b", texts(plan))
@@ -101,7 +101,7 @@ def test_the_step_log_of_openrlhf_without_entropies(tmp_path: Path) -> None:
         rows = [row | {"step": step} for step in (stop - 1, stop)]
         log = plan.checkpoint(plan.run(RUN), stop).parent / "log.jsonl"
         log.write_text("".join(json.dumps(each) + "\n" for each in rows))
-    assert [row["entropy"] for row in finish(plan).training] == [""] * 4
+    assert [row["entropy"] for row in finish(plan).rows["training"]] == [""] * 4
 
 
 @pytest.mark.parametrize("found", ["1e999", '"many"', "[]", "1" + "0" * 400])
