@@ -172,7 +172,7 @@ def test_the_report_holds_the_probes(tree: Plan, engine: Any) -> None:
     assert "| base-model | countdown | generated | 40% |" in text
     assert "Contamination: base models" in (tree.root / "report.html").read_text()
     source = json.loads((tree.root / "tables/provenance.json").read_text())
-    assert source["fingerprints"]["probe"] == {"all": rows and job_of(tree, "countdown").facts["settings"]}
+    assert source["fingerprints"]["probe"] == {"countdown": rows and job_of(tree, "countdown").facts["settings"]}
 
 
 @pytest.mark.parametrize("what", ["model", "problems", "settings"])

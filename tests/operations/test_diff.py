@@ -325,8 +325,8 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "provenance.json is torn": lambda it: (it / "tables" / "provenance.json").write_text('{"study": '),
     "provenance.json is torn (maximum": lambda it: (it / "tables" / "provenance.json").write_text('{"a": ' * 10**5),
     "provenance.json: found no study": lambda it: (it / "tables" / "provenance.json").write_text("{}"),
-    "found no sound 'fingerprints'": lambda it: rename(it / "tables" / "provenance.json", "fingerprints"),
-    "found no sound 'weights_sha256'": lambda it: rename(it / "tables" / "provenance.json", "weights_sha256"),
+    "fingerprints: missing": lambda it: rename(it / "tables" / "provenance.json", "fingerprints"),
+    "weights_sha256: missing": lambda it: rename(it / "tables" / "provenance.json", "weights_sha256"),
     "differences.csv is torn": lambda it: (it / "tables" / "differences.csv").write_text(
         (it / "tables" / "differences.csv").read_text()[:900]
     ),
@@ -402,8 +402,8 @@ def test_no_number_compared_is_not_none_moved(before: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["diff", "smoke"], "required: b"),
-        (["diff", "smoke", "--run", RUN], "required: b"),
+        (["diff", "smoke"], "unrecognized arguments: --run"),
+        (["diff", "smoke", "--run", RUN], "unrecognized arguments: --run"),
         (["diff", "smoke", "smoke", "--run", RUN], f"unrecognized arguments: --run {RUN}"),
         (["compare", "smoke"], "required: --run, --benchmark"),
         (["compare", "smoke", "--run", RUN], "required: --benchmark"),
