@@ -402,7 +402,7 @@ def test_no_number_compared_is_not_none_moved(before: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["diff", "smoke"], "unrecognized arguments: --run"),
+        (["diff", "smoke"], "required: b"),
         (["diff", "smoke", "--run", RUN], "unrecognized arguments: --run"),
         (["diff", "smoke", "smoke", "--run", RUN], f"unrecognized arguments: --run {RUN}"),
         (["compare", "smoke"], "required: --run, --benchmark"),
