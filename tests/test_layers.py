@@ -139,7 +139,7 @@ def brought_in(modules: list[str], packages: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_modules_import_nothing_heavy(name: str) -> None:
-    modules = [module for module in sources() if room(module) == name and not module.endswith(("loss",))]
+    modules = [module for module in sources() if room(module) == name]
     assert modules and not brought_in(modules, HEAVY)
 
 

@@ -37,7 +37,6 @@ class Normalized(Advantage):
     epsilon: float = Field(1e-6, ge=0, description="added to the standard deviation")
 
     def __call__(self, reward_PG: Tensor) -> Tensor:
-        """See ``Advantage``."""
         std_P1 = reward_PG.std(1, keepdim=True, correction=1 if self.std == "unbiased" else 0)
         return _centered(reward_PG) / (std_P1 + self.epsilon).clamp_min(sys.float_info.min)
 
@@ -48,7 +47,6 @@ class Centered(Advantage):
     kind: Literal["centered"] = "centered"
 
     def __call__(self, reward_PG: Tensor) -> Tensor:
-        """See ``Advantage``."""
         return _centered(reward_PG)
 
 

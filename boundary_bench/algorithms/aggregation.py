@@ -49,7 +49,6 @@ class SequenceMean(Aggregation):
         return float(mask_NT.shape[0])
 
     def __call__(self, loss_NT: Tensor, mask_NT: Tensor, denominator: float) -> Tensor:
-        """See ``Aggregation``."""
         return (loss_NT * (mask_NT / mask_NT.sum(1, keepdim=True).clamp_min(1))).sum() / denominator
 
 

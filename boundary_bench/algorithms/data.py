@@ -26,7 +26,6 @@ class EpochOrder(Data):
     kind: Literal["epochs"] = "epochs"
 
     def __call__(self, seed: int, step: int, count: int, total: int) -> list[int]:
-        """See ``Data``."""
         places = (divmod(position, total) for position in range((step - 1) * count, step * count))
         return [int(_permutation(seed, epoch, total)[place]) for epoch, place in places]
 

@@ -43,11 +43,9 @@ class KL(Penalty):
 
     @property
     def active(self) -> bool:
-        """See ``Penalty``."""
         return self.kind != "none"
 
     def __call__(self, given: LossInputs) -> Tensor:
-        """See ``Penalty``."""
         assert given.reference_NT is not None, "a KL term needs reference log-probabilities"
         return self.kl_coefficient * self.estimate(given.logprob_NT, given.reference_NT)
 
@@ -67,10 +65,8 @@ class EntropyBonus(Penalty):
 
     @property
     def active(self) -> bool:
-        """See ``Penalty``."""
         return self.entropy_coefficient > 0
 
     def __call__(self, given: LossInputs) -> Tensor:
-        """See ``Penalty``."""
         assert given.entropy_NT is not None, "an entropy bonus needs token entropies"
         return -self.entropy_coefficient * given.entropy_NT

@@ -42,7 +42,7 @@ class Clipped(Surrogate):
     dual_clip: float | None = Field(None, gt=1, description="bound on the ratio where the advantage is negative")
 
     def __call__(self, given: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """See ``Surrogate``; the clip is active where the clipped term is the smaller one."""
+        """The clip is active where the clipped term is the smaller one."""
         advantage_N1, live_NT = given.advantage_N.to(given.logprob_NT.dtype)[:, None], given.mask_NT.bool()
         ratio_NT = self.log_ratio(given).exp()
         plain_NT = ratio_NT * advantage_N1
