@@ -26,7 +26,7 @@ CORRECT, WRONG, TIMEOUT = (VERDICTS.index(name) for name in ("correct", "wrong",
 RATES = [0.0, 0.03, 0.1, 0.2, 0.4, 0.8, 1.0]
 PROBLEMS = [Problem(f"{a}{a + 1}{a + 2}={3 * a + 3}:", str(rate), "") for a, rate in enumerate(RATES, 1)]
 DESIGN = Design((8, 16, 32), 3)
-FACTS = {"settings": "of the test", "weights": "of the test"}
+FACTS = {name: "of the test" for name in ("settings", "model", "problems")}
 Samples = dict[str, dict[int, dict[str, Any]]]
 
 

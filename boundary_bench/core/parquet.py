@@ -83,7 +83,6 @@ def read_verified(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     """
     table, facts = read_table(path)
     declared = facts.pop("sha256", None)
-    # files of version 0.1.0 carry no checksum, and were sampled at some cost
-    if declared is not None and (found := content_sha256(table, facts)) != declared:
-        raise DataError(f"{path} was altered: its content hashes to {found[:12]}, expected {declared[:12]}")
+    if (found := content_sha256(table, facts)) != declared:
+        raise DataError(f"{path} was altered: its content hashes to {found[:12]}, expected {str(declared)[:12]}")
     return table, facts

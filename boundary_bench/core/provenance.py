@@ -51,13 +51,13 @@ class Code(BaseModel):
 
     Attributes:
         commit: None where it had no repository.
-        committed: when that commit was made, in seconds since the epoch; earlier records do not say it.
+        committed: when that commit was made, in seconds since the epoch; None where it had no repository.
         dirty: whether the working tree differed.
     """
 
     commit: str | None = Field(pattern="^[0-9a-f]{40,64}$")
     dirty: bool | None
-    committed: int | None = None
+    committed: int | None
 
 
 @cache

@@ -151,7 +151,7 @@ def test_an_engine_that_says_no_entropies_leaves_them_empty(tmp_path: Path, toy:
         else:
             assert row == before
     shown = re.sub(r"<script>.*?</script>", "", (plan.root / "report.html").read_text(), flags=re.DOTALL)
-    assert "data-curves" in shown and not re.search(r"\bnan\b", shown)
+    assert "data-panels" in shown and not re.search(r"\bnan\b", shown)
     assert "sampled-token entropy" in (plan.root / "figures/dynamics.svg").read_text()
 
 

@@ -289,11 +289,12 @@ HOSTILE = "\x1b[2J::error::x\u202e"
 
 def test_what_files_say_cannot_steer_a_terminal_or_a_runner(before: Path, tmp_path: Path) -> None:
     other = copied(before, tmp_path)
-    place = other / "tables" / "provenance.json"
-    said = json.loads(place.read_text())
-    said["study"][HOSTILE] = said["fingerprints"][f"::{HOSTILE}"] = {HOSTILE: HOSTILE}
-    said["code"]["commit"] = f"{HOSTILE}\n::error::{HOSTILE}"
-    place.write_text(json.dumps(said))
+
+    def change(said: dict[str, Any]) -> None:
+        said["study"][HOSTILE] = said["fingerprints"][f"::{HOSTILE}"] = {HOSTILE: HOSTILE}
+        said["packages"]["torch"] = f"{HOSTILE}\n::error::{HOSTILE}"
+
+    rewrite_json(other / "tables" / "provenance.json", change)
     shown = text(contrast(before, other))
     assert "\\x1b[2J" in shown and plain(shown.replace("\n", "")) == shown.replace("\n", "")
     assert not any(line.lstrip().startswith("::") for line in shown.splitlines())
@@ -327,6 +328,9 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "provenance.json: found no study": lambda it: (it / "tables" / "provenance.json").write_text("{}"),
     "fingerprints: missing": lambda it: rename(it / "tables" / "provenance.json", "fingerprints"),
     "weights_sha256: missing": lambda it: rename(it / "tables" / "provenance.json", "weights_sha256"),
+    "code.commit: String should match pattern": lambda it: rewrite_json(
+        it / "tables" / "provenance.json", lambda said: said["code"].update(commit=f"{HOSTILE}\n::error::{HOSTILE}")
+    ),
     "differences.csv is torn": lambda it: (it / "tables" / "differences.csv").write_text(
         (it / "tables" / "differences.csv").read_text()[:900]
     ),
@@ -357,6 +361,12 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 }
 
 
+def rewrite_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    said = json.loads(path.read_text())
+    change(said)
+    path.write_text(json.dumps(said))
+
+
 def rename(path: Path, name: str) -> None:
     path.write_text(path.read_text().replace(f'"{name}"', f'"{name}-"'))
 
@@ -366,7 +376,9 @@ def test_damage_is_named(said: str, before: Path, tmp_path: Path, capsys: pytest
     other = copied(before, tmp_path)
     DAMAGE[said](other)
     assert main(["diff", str(before), str(other)]) == EXIT_USER_ERROR
-    assert said in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert said in shown and plain(shown.replace("\n", "")) == shown.replace("\n", "")
+    assert not any(line.lstrip().startswith("::") for line in shown.splitlines())
 
 
 # the command
@@ -375,7 +387,7 @@ def test_damage_is_named(said: str, before: Path, tmp_path: Path, capsys: pytest
 def test_a_study_is_found_by_its_name_and_by_its_file(
     before: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", str(before.parent.parent / "toy.yaml"), str(better), "--results", str(before.parent)]) == 1
+    assert main(["diff", str(before.parent.parent / "toy.yaml"), str(better), "--results", str(before.parent)]) == 1
     assert f"A: {before} (study toy" in capsys.readouterr().out
     assert main(["diff", "quickstart-seeds", str(PUBLISHED), "--results", str(PUBLISHED.parent)]) == 0
 

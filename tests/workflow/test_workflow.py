@@ -155,7 +155,7 @@ def test_the_report_of_snakemake_holds_every_result_with_its_caption(smoke: Path
     assert captions.keys() == {file.name for file in declared if file.suffix not in (".png", ".zip")}
     # written and filled in, and no markup or template left over
     assert all(len(caption) > 40 and not re.search(r"[{}`\\]", caption) for caption in captions.values())
-    assert "its 95 % interval over problems" in captions["pass_at_k.csv"]
+    assert "its interval over problems and samples at one k" in captions["pass_at_k.csv"]
     table = results["results/smoke/tables/pass_at_k.csv"]
     assert table["labels"] == {"table": "pass_at_k", "format": "csv"}
     written = (smoke / "results/smoke/tables/pass_at_k.csv").read_bytes()
