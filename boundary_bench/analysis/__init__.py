@@ -14,10 +14,11 @@ import numpy as np
 
 from boundary_bench.analysis.compare import checkpoint_rows
 from boundary_bench.analysis.measure import pass_rows
-from boundary_bench.analysis.rows import Rows, Setup
+from boundary_bench.analysis.rows import Rows
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import VERDICTS
 from boundary_bench.statistics.design import Design
+from boundary_bench.study.analysis import Setup
 
 __all__ = ["Setup", "against_base", "counts", "curve", "fixed"]
 

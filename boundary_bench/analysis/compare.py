@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import Rows, Setup, counts_of, sampling_columns, strata
+from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, sampling_columns, strata
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.core.parquet import columns_of, read_table
 from boundary_bench.statistics.courses import trajectory
@@ -17,15 +17,10 @@ from boundary_bench.statistics.coverage import at_half, consolidation, coverage,
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.estimate import Estimate, estimate
 from boundary_bench.statistics.gains import gained_and_lost
-from boundary_bench.statistics.intervals import (
-    Resamples,
-    holding,
-    mean_draws,
-    percentiles,
-    typical_change,
-)
+from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, typical_change
 from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
 from boundary_bench.statistics.sequential import sequential_pass_at_k
+from boundary_bench.study.analysis import Setup
 
 #: Correct samples that make a problem solved: one is the usual rule, three is the one that luck moves less.
 HITS = (1, 3)
@@ -131,12 +126,7 @@ def difference_rows(
             "base": base_K[i],
             "checkpoint": checkpoint_K[i],
             "difference": found.estimate_K[i],
-            "low": found.low_K[i],
-            "high": found.high_K[i],
-            "band_low": found.band_low_K[i],
-            "band_high": found.band_high_K[i],
-            "samples_only_low": found.samples_low_K[i],
-            "samples_only_high": found.samples_high_K[i],
+            **estimate_ends(found, i),
             **setup.intervals,
             "margin": setup.analysis.margin,
             "equivalence_low": near_low_K[i],

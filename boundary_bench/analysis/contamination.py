@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.analysis.rows import Setup, mean_interval
+from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.benchmarks.problem_sets import ProblemSet
 from boundary_bench.core.errors import DataError
@@ -29,6 +29,7 @@ from boundary_bench.core.parquet import read_verified, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, grade_many
 from boundary_bench.sampling.continuations import Part, Probed, ask, probed
 from boundary_bench.sampling.engine import Engine
+from boundary_bench.study.analysis import Setup
 from boundary_bench.study.sampling import Sampling
 
 TOKEN = re.compile(r"\w+|[^\w\s]")

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from boundary_bench.analysis.rows import Setup, mean_interval
+from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
 from boundary_bench.statistics.passk import pass_at_k
+from boundary_bench.study.analysis import Setup
 
 MOST_CASES = 200
 CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]

@@ -10,11 +10,12 @@ import numpy as np
 
 from boundary_bench.analysis.compare import crossover_cells, difference_rows
 from boundary_bench.analysis.measure import null_line
-from boundary_bench.analysis.rows import Rows, Setup, counts_of, sampling_columns
+from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, sampling_columns
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.paired import Crossover, crossover
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.statistics.training_seeds import Seeds, over_seeds
+from boundary_bench.study.analysis import Setup
 from boundary_bench.tables.table import ALL
 
 
@@ -112,9 +113,8 @@ def _where(place: tuple[str, str, str], checkpoint: Checkpoint) -> dict[str, Any
 
 
 def _curve_cells(checkpoint: Checkpoint, i: int) -> dict[str, Any]:
-    curve = checkpoint.curve
-    ends = {"low": curve.low_K, "high": curve.high_K, "band_low": curve.band_low_K, "band_high": curve.band_high_K}
-    return {f"checkpoint_{name}": end_K[i] for name, end_K in ends.items()}
+    ends = estimate_ends(checkpoint.curve, i)
+    return {f"checkpoint_{name}": ends[name] for name in ("low", "high", "band_low", "band_high")}
 
 
 def _seed_cells(checkpoint: Checkpoint, i: int) -> dict[str, Any]:

@@ -7,23 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import (
-    Rows,
-    Setup,
-    counts_of,
-    mean_interval,
-    sampling_columns,
-    strata,
-)
+from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, mean_interval, sampling_columns, strata
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.statistics.coverage import ROUNDING, cover_at
 from boundary_bench.statistics.entropy import per_token, sequence_entropy
 from boundary_bench.statistics.estimate import estimate
-from boundary_bench.statistics.intervals import (
-    Resamples,
-)
+from boundary_bench.statistics.intervals import Resamples
 from boundary_bench.statistics.passk import random_pass_at_k
 from boundary_bench.statistics.sequential import sequential_pass_at_k
+from boundary_bench.study.analysis import Setup
 
 #: Success rates at which Cover@tau is reported.
 THRESHOLDS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
@@ -67,12 +59,7 @@ def pass_rows(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamp
             **where,
             "k": k,
             "estimate": found.estimate_K[i],
-            "low": found.low_K[i],
-            "high": found.high_K[i],
-            "band_low": found.band_low_K[i],
-            "band_high": found.band_high_K[i],
-            "samples_only_low": found.samples_low_K[i],
-            "samples_only_high": found.samples_high_K[i],
+            **estimate_ends(found, i),
             **setup.intervals,
             **sampling_columns(setup.design, rows),
             "null": null_K[i],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import Verdict
 from boundary_bench.statistics.design import Design
-from boundary_bench.statistics.intervals import INTERVAL, Resamples, holding, mean_draws, percentiles, resample
+from boundary_bench.statistics.estimate import Estimate
+from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles
 from boundary_bench.statistics.posterior import Counts
-from boundary_bench.study.analysis import Analysis
 from boundary_bench.study.policies import Policy
 from boundary_bench.tables.table import ALL, BASE
 
@@ -51,35 +50,6 @@ def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
     return everyone | {name: np.flatnonzero(labels_P == name) for name in names}
 
 
-@dataclass(frozen=True)
-class Setup:
-    """How counts become statements.
-
-    Attributes:
-        design: when a problem was sampled enough; for n samples of every problem, ``Design((n,))``.
-        ks: the values of k that are reported.
-        analysis: level, resamples, margin and seed of the intervals.
-    """
-
-    design: Design
-    ks: Sequence[int]
-    analysis: Analysis = field(default_factory=Analysis)
-
-    @property
-    def level(self) -> float:
-        """Confidence level of every interval."""
-        return self.analysis.level
-
-    def resampled(self, problems: int) -> Resamples:
-        """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
-        return resample(problems, self.analysis.resamples, self.analysis.seed)
-
-    @property
-    def intervals(self) -> dict[str, Any]:
-        """The columns that say of which kind ``low`` and ``high`` are."""
-        return {"level": self.level, "interval": INTERVAL}
-
-
 def counts_of(rows: Rows) -> Counts:
     """The counts that every estimate is made from."""
     return Counts(rows["n"], rows["correct"])
@@ -93,6 +63,18 @@ def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
         "samples": int(rows["n"].sum()),
         "truncated": int(rows[Verdict.TRUNCATED].sum()),
         "unscored": int(sum(rows[verdict].sum() for verdict in design.unscored)),
+    }
+
+
+def estimate_ends(found: Estimate, i: int) -> dict[str, Any]:
+    """The ends of the intervals of an estimate at the ``i``-th k."""
+    return {
+        "low": found.low_K[i],
+        "high": found.high_K[i],
+        "band_low": found.band_low_K[i],
+        "band_high": found.band_high_K[i],
+        "samples_only_low": found.samples_low_K[i],
+        "samples_only_high": found.samples_high_K[i],
     }
 
 

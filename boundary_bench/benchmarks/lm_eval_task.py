@@ -21,6 +21,7 @@ from pydantic import Field
 
 from boundary_bench.benchmarks.base import Kind, Options, Problem, Split
 from boundary_bench.core.errors import DataError, StudyError
+from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 FILTERS = ("regex", "take_first", "remove_whitespace", "lowercase", "uppercase")
@@ -51,10 +52,17 @@ class Definition:
 
 
 def kind(name: str) -> Kind:
-    """The kind of a task; lm-eval is imported when its problems, grades or stop strings are asked for."""
-    grader = Grader(f"lm_eval:{name}", 1, partial(extract, name), partial(judge, name), libraries=("lm_eval",))
+    """The kind of a task; lm-eval is imported when its problems, grades or stop strings are asked for.
+
+    A task in a file is named by what the file says, not by where it is: verdicts are kept under that name.
+    """
+    task, at, chosen = name.partition("@")
+    file = Path(task) if task.endswith((".yaml", ".yml")) else None
+    if file and file.is_file():
+        task = f"{file.stem}-{file_sha256(file)[:12]}"
+    label = f"lm_eval:{task}{at}{chosen}"
+    grader = Grader(label, 1, partial(extract, name), partial(judge, name), libraries=("lm_eval",))
     generate = partial(load, name, grader)
-    path = Path(name.partition("@")[0])
     return Kind(
         grader.name,
         1,
@@ -64,7 +72,7 @@ def kind(name: str) -> Kind:
         {},
         grader,
         stop=lambda: definition(name).stop,
-        definition=path if path.suffix in (".yaml", ".yml") else None,
+        definition=file,
     )
 
 

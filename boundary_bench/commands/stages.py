@@ -1,4 +1,4 @@
-"""The stages as commands: one thin function each, between the workflow and the room that does the task.
+"""The stages as commands: each reads what a job needs, calls the room that does the work, and writes its outputs.
 
 Their parameters are the wildcards of ``boundary_bench.plan.stages``. Heavy imports happen inside the stage that needs
 them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.commands.workplace import logger, stop_signal, task_of, workplace
@@ -21,15 +21,6 @@ from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import identity, intervals, settings
 from boundary_bench.tables.table import ALL
 from boundary_bench.tables.writing import write_csv, write_rows
-
-if TYPE_CHECKING:
-    from boundary_bench.analysis.rows import Setup
-
-
-def _setup(plan: Plan) -> Setup:
-    from boundary_bench.analysis.rows import Setup
-
-    return Setup(plan.design, plan.study.ks, plan.study.analysis)
 
 
 def prepare(plan: Plan, benchmark: str) -> None:
@@ -147,7 +138,7 @@ def measure(plan: Plan, policy: str, benchmark: str) -> None:
     from boundary_bench.grading.judging import Judge
     from boundary_bench.samples.grades import read_graded
 
-    chosen, setup, folder = plan.policy(policy), _setup(plan), plan.measures(policy, benchmark)
+    chosen, setup, folder = plan.policy(policy), plan.setup, plan.measures(policy, benchmark)
     graded = read_graded(plan.samples(chosen, benchmark), read_problems(plan.problems(benchmark)), plan.design)
     table, made_with = tally(graded, setup.ks), settings(plan, "measure", policy, benchmark)
     facts = {"policy": policy, "benchmark": benchmark, "samples": graded.samples}
@@ -190,7 +181,7 @@ def probe(plan: Plan, policy: str, benchmark: str) -> None:
         job = ProbeJob(task.problems, asked, grader, sampling, store.folder, at.judge, facts, stop)
         whose = {**identify(chosen, benchmark), "origin": origin(plan.problem_sets[benchmark])}
         engine = load_engine(task.folder, sampling, task.log)
-        table, rows = probe(_setup(plan), whose, job, engine, task.stopped)
+        table, rows = probe(plan.setup, whose, job, engine, task.stopped)
         analysis = {**task.settings, **intervals(plan)}
         write_table(plan.probe(policy, benchmark) / "problems.parquet", table, {**facts, "analysis": analysis})
         last = {"settings": fingerprint(analysis)}
@@ -210,7 +201,7 @@ def compare(plan: Plan, run: str, benchmark: str) -> None:
     for policy, rows in zip(policies, measured, strict=True):
         check_paired(measured[0], rows, policy.name, benchmark)
     whose = {"model": chosen.model, "algorithm": chosen.algorithm, "seed": chosen.seed}
-    tables = comparison(_setup(plan), [policy.step for policy in policies], measured, whose, benchmark)
+    tables = comparison(plan.setup, [policy.step for policy in policies], measured, whose, benchmark)
     last = {"settings": identity(plan, "compare", run, benchmark)}
     for name, rows in tables.items():
         write_rows(plan.comparison(run, benchmark), name, ({**row, **last} for row in rows))

@@ -1,4 +1,4 @@
-"""A study with its names resolved: runs, policies, the settings each result depends on, and where files go.
+"""A study with its names resolved: algorithms, sets of problems, graders, runs and policies.
 
 The Snakefile and the command line both read this page, so that a file's name and the settings behind it are decided
 in one place. Nothing heavy is imported.
@@ -21,6 +21,7 @@ from boundary_bench.grading.graders import grader_of
 from boundary_bench.machine import launcher
 from boundary_bench.plan.layout import Layout
 from boundary_bench.statistics.design import Design, plan_rounds
+from boundary_bench.study.analysis import Setup
 from boundary_bench.study.file import find_study, load_study
 from boundary_bench.study.policies import Policy, Run, one_of
 from boundary_bench.study.study import Study
@@ -99,6 +100,11 @@ class Plan(Layout):
             raise StudyError(f"sampling: {fault}") from None
 
     @cached_property
+    def setup(self) -> Setup:
+        """How the counts of the study become statements."""
+        return Setup(self.design, self.study.ks, self.study.analysis)
+
+    @cached_property
     def runs(self) -> list[Run]:
         """Every model x algorithm x seed."""
         study = self.study
@@ -145,10 +151,6 @@ class Plan(Layout):
     def policy(self, name: str) -> Policy:
         """The policy of that name."""
         return _pick(name, self._policy_of, "policy")
-
-    def check_benchmark(self, name: str) -> None:
-        """Refuse the name of a benchmark that is not in the study."""
-        _pick(name, dict(self.study.benchmarks), "benchmark")
 
     def previous(self, step: int) -> int:
         """The checkpoint that a segment starts from; 0 is the base model."""

@@ -115,8 +115,7 @@ def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
 def _kind(plan: Plan, name: str) -> dict[str, Any]:
     """What kind of problems a set has, and who grades responses to them."""
     kind = plan.problem_sets[name].kind
-    found = {"kind": [kind.name, kind.version], "grader": kind.grader.identity}
-    return found | ({"definition": file_sha256(kind.definition)} if kind.definition else {})
+    return {"kind": [kind.name, kind.version], "grader": kind.grader.identity}
 
 
 def _problems(plan: Plan, name: str) -> dict[str, Any]:

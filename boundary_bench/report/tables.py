@@ -16,7 +16,7 @@ from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.analysis.graders import grader_ks
 from boundary_bench.analysis.means import Boundaries, Boundary, boundary, boundary_means, difference_means
 from boundary_bench.analysis.measure import THRESHOLDS
-from boundary_bench.analysis.rows import Setup, identify, strata
+from boundary_bench.analysis.rows import identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import DataError
@@ -87,24 +87,21 @@ def collect(plan: Plan) -> Tables:
         _add(plan, tables, "probe", (policy.name, benchmark), _probed(plan, policy, benchmark))
     for run in plan.runs:
         tables.rows["training"].extend(_training(plan, run))
-    setup, last = setup_of(plan), {"settings": identity(plan, "report")}
-    tables.boundaries.update(_boundaries(plan, setup, tables.counts))
+    last = {"settings": identity(plan, "report")}
+    tables.boundaries.update(_boundaries(plan, tables.counts))
     for (model, benchmark), curves in tables.boundaries.items():
         for algorithm, found in curves.items():
             place = model, algorithm, benchmark
             tables.rows["mean_differences"].extend(
-                _written(row | last) for row in difference_means(setup, place, found)
+                _written(row | last) for row in difference_means(plan.setup, place, found)
             )
-            tables.rows["mean_boundary"].extend(_written(row | last) for row in boundary_means(setup, place, found))
+            tables.rows["mean_boundary"].extend(
+                _written(row | last) for row in boundary_means(plan.setup, place, found)
+            )
     return tables
 
 
-def setup_of(plan: Plan) -> Setup:
-    """How the counts of a study become statements."""
-    return Setup(plan.design, plan.study.ks, plan.study.analysis)
-
-
-def _boundaries(plan: Plan, setup: Setup, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
+def _boundaries(plan: Plan, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
     """Every boundary of a study, in its order."""
     study = plan.study
 
@@ -113,7 +110,7 @@ def _boundaries(plan: Plan, setup: Setup, measured: dict[tuple[str, str], dict[s
         steps = study.evaluate.steps[1:]
         policies = {step: [Policy(model, run, step).name for run in runs] for step in steps}
         found = {step: [measured[name, benchmark] for name in names] for step, names in policies.items()}
-        return boundary(setup, measured[model, benchmark], found)
+        return boundary(plan.setup, measured[model, benchmark], found)
 
     places = ((model, benchmark) for benchmark in study.benchmarks for model in study.models)
     return {
@@ -233,7 +230,7 @@ def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
     """The values of the keys that a table has beside those of a policy or run, benchmark and stratum."""
     ks, labels = plan.study.ks, [grader.label for grader in plan.graders(benchmark)]
     if table == "graders":
-        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(setup_of(plan))]
+        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(plan.setup)]
     if table == "stages":
         return [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
     fractions = plan.study.probe.fractions if plan.study.probe else ()

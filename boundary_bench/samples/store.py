@@ -19,15 +19,7 @@ import pyarrow as pa
 from boundary_bench.core.errors import DataError, StoreError
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.core.parquet import read_verified
-from boundary_bench.samples.grades import (
-    BLOCK,
-    NOT_DRAWN,
-    SPARE,
-    add_verdicts,
-    block_range,
-    decoded,
-    places,
-)
+from boundary_bench.samples.grades import BLOCK, NOT_DRAWN, SPARE, add_verdicts, block_range, decoded, places
 
 SAMPLES = pa.schema(
     {

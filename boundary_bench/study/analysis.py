@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from boundary_bench.statistics.design import Design
+from boundary_bench.statistics.intervals import INTERVAL, Resamples, resample
 from boundary_bench.study.blocks import Block, Steps, ascending
 
 
@@ -19,6 +23,35 @@ class Analysis(Block):
         0.05, gt=0, lt=1, description="differences of pass@k that are smaller than this count as unchanged"
     )
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How counts become statements.
+
+    Attributes:
+        design: when a problem was sampled enough; for n samples of every problem, ``Design((n,))``.
+        ks: the values of k that are reported.
+        analysis: level, resamples, margin and seed of the intervals.
+    """
+
+    design: Design
+    ks: Sequence[int]
+    analysis: Analysis = field(default_factory=Analysis)
+
+    @property
+    def level(self) -> float:
+        """Confidence level of every interval."""
+        return self.analysis.level
+
+    def resampled(self, problems: int) -> Resamples:
+        """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
+        return resample(problems, self.analysis.resamples, self.analysis.seed)
+
+    @property
+    def intervals(self) -> dict[str, Any]:
+        """The columns that say of which kind ``low`` and ``high`` are."""
+        return {"level": self.level, "interval": INTERVAL}
 
 
 class Probe(Block):

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from boundary_bench.tables.table import (
-    CHECKPOINT_KEYS,
-    CURVE,
-    INTERVAL,
-    POLICY,
-    SAMPLED,
-    SETTINGS,
-    VERDICTS,
-    Table,
-)
+from boundary_bench.tables.table import CHECKPOINT_KEYS, CURVE, INTERVAL, POLICY, SAMPLED, SETTINGS, VERDICTS, Table
 
 MEASURED = (
     Table(

@@ -30,7 +30,7 @@ from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import judge_here
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import identity, intervals, settings
-from boundary_bench.report.tables import collect, setup_of
+from boundary_bench.report.tables import collect
 from boundary_bench.sampling import continuations
 from boundary_bench.sampling.continuations import Part, divide
 from boundary_bench.sampling.engine import Responses, Work
@@ -144,7 +144,7 @@ def run(plan: Plan, engine: Any, **changes: Any) -> list[dict[str, Any]]:
     found = []
     for policy, benchmark in plan.probes:
         job, folder = job_of(plan, benchmark, **changes), plan.probe(policy, benchmark)
-        table, rows = contamination.probe(setup_of(plan), whose(plan, policy, benchmark), job, engine, go_on)
+        table, rows = contamination.probe(plan.setup, whose(plan, policy, benchmark), job, engine, go_on)
         write_table(folder / "problems.parquet", table, job.facts)
         made_with = fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
         write_rows(folder, "contamination", ({**row, "settings": made_with} for row in rows))
@@ -270,7 +270,7 @@ def test_what_is_drawn_is_kept(tree: Plan, engine: Any) -> None:
     ((policy, benchmark),), job = tree.probes, job_of(tree, "countdown")
     calls = iter([False])
     with pytest.raises(Interrupted, match="whole fractions are kept"):
-        contamination.probe(setup_of(tree), whose(tree, policy, benchmark), job, engine, lambda: next(calls, True))
+        contamination.probe(tree.setup, whose(tree, policy, benchmark), job, engine, lambda: next(calls, True))
     assert [file.name for file in job.folder.iterdir()] == ["0.4.parquet"]
     written = (job.folder / "0.4.parquet").stat().st_mtime_ns
     first = run(tree, engine)

@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 from sets import read_problems
 
-from boundary_bench.benchmarks.countdown import (
-    COUNTDOWN,
-    problem,
-)
+from boundary_bench.benchmarks.countdown import COUNTDOWN, problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import Verdict
 

@@ -15,7 +15,7 @@ from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import identity
 from boundary_bench.report import beside
-from boundary_bench.report.tables import _boundaries, setup_of
+from boundary_bench.report.tables import _boundaries
 
 #: Shaped as a study of the debate: real names, two seeds, and steps that published ones are near to.
 STUDY: dict[str, Any] = {
@@ -76,7 +76,7 @@ def made(folder: Path, **changes: Any) -> tuple[Plan, Boundaries]:
             correct = SEEDS[policy.run.seed] if policy.run else BASE
             n, chance = np.full(4, 256), np.full(4, np.nan)
             counts[policy.name, benchmark] = {"n": n, "correct": np.array(correct), "chance": chance, **NONE}
-    return plan, _boundaries(plan, setup_of(plan), counts)
+    return plan, _boundaries(plan, counts)
 
 
 def entry(values: list[dict[str, Any]], **settings: Any) -> PublishedEntry:
