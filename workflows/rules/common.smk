@@ -84,14 +84,19 @@ TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or (
 )
 
 
+def wildcards_of(stage):
+    """The wildcards of a stage's jobs, as they stand in patterns."""
+    return [f"{{{name}}}" for name in STAGES[stage].wildcards]
+
+
 def outputs(stage):
     """The patterns of the files that a stage declares."""
-    return list(STAGES[stage].outputs(PLAN, *(f"{{{name}}}" for name in STAGES[stage].wildcards)))
+    return list(outputs_of(PLAN, (stage, *wildcards_of(stage))))
 
 
 def log_of(stage):
     """The pattern of what a job of a stage prints."""
-    return PLAN.log(stage, *(name.replace("{shards}", str(PLAN.shard_count)) for name in STAGES[stage].names))
+    return PLAN.log(stage, *STAGES[stage].title(PLAN, *wildcards_of(stage)))
 
 
 def settings_of(stage):
@@ -102,7 +107,7 @@ def settings_of(stage):
     )
 
 
-def given(folder):
+def files_in(folder):
     """The files of a model folder that the study names, or the folder where it is not there; of none nothing."""
     if not folder:
         return []

@@ -1,6 +1,6 @@
 rule pretrain:
     input:
-        lambda wildcards: given(PLAN.study.models[wildcards.model].path),
+        lambda wildcards: files_in(PLAN.study.models[wildcards.model].path),
     output:
         outputs("pretrain"),
     log:
