@@ -1,1 +1,1 @@
-"""What the literature says, as data, and what the tables of a study say of it."""
+"""Claims and published numbers of the literature as data, and the verdicts of a study's tables on the claims."""

@@ -1,4 +1,4 @@
-"""The shape of a claim: a sentence of the literature, where it stands, and which statistics of ours decide it."""
+"""The format of a claim: a sentence of the literature, its source, and the statistics of a study that decide it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Set = Literal["both", "base_only", "checkpoint_only", "neither"]
 
 
 class Paper(Block):
-    """Where a claim stands."""
+    """The source of a claim."""
 
     paper: str = Field(min_length=1, description="authors and year")
     arxiv: str = Field(pattern=r"^\d{4}\.\d{5}$")
@@ -112,7 +112,7 @@ class SharePart(Block):
 
 
 class CoursePart(Block):
-    """How a measure of ``stages`` goes over training; steps are told apart by that table's own test."""
+    """The course of a measure of ``stages`` over training; that table's own test tells steps apart."""
 
     kind: Literal["course"]
     measure: Literal["pass@k", "token entropy", "answer entropy"]
@@ -136,7 +136,7 @@ Part = Annotated[ValuePart | SharePart | CoursePart, Field(discriminator="kind")
 
 
 class Needs(Block):
-    """What must be in a study before a claim says anything about it."""
+    """The requirements of a claim; to a study without them it does not apply."""
 
     algorithms: list[Name] = Field([], description="whose runs it speaks of; none named: all")
     steps: int | None = Field(None, ge=1, description="fewest training steps")
@@ -185,7 +185,7 @@ def load_claims(path: Path = SHIPPED) -> list[Claim]:
 
     Raises:
         DataError: the file is missing, is no list, has a wrong key or value, or an id twice; every fault is listed
-            with the claim and the key it is in.
+            with its claim and key.
     """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)

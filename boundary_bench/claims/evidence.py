@@ -1,4 +1,4 @@
-"""What the tables say of one part of a claim, for one unit: the numbers, and how surely they are for or against it."""
+"""Evidence in the tables on one part of a claim, for one unit: numbers, and p-values for and against the part."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from boundary_bench.tables.table import BASE
 
 #: Shapes of a course that its two ends decide.
 ENDINGS = ("ends above", "ends below")
-#: Where the interval of a number is that has no columns of its own name.
+#: Prefixes of the columns of an interval that are not named after the estimate.
 ENDS = {"difference": "", "estimate": "", "share": ""}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One part of a claim on one unit.
+    """The evidence on one part of a claim, for one unit.
 
     Attributes:
-        what: the number in words; expected: what the claim says of it.
-        table, row: the table and the keys of the row that a reader can look it up by.
-        estimate, low, high: as the tables have them; None of a course that is more than its ends, which has
-            probabilities instead.
+        what, expected: the number and the claimed condition, in words.
+        table, row: the table and the row's keys in words, for readers.
+        estimate, low, high: as in the tables; None for a course that is more than its ends: it has p-values only.
         p_for, p_against: one-sided p-values of the part not holding, and of its contrary not holding.
-        spread: from what intervals at other levels come; None where there is no estimate.
-        problems, n: behind the number; n is None where the table does not say.
-        samples: share of the squared width of the interval that is noise of samples; None where unknown.
+        spread: source of intervals at other levels; None without an estimate.
+        problems, n: problems and most samples a problem behind the number; n is None if the table has none.
+        samples: share of the interval's squared width that is sampling noise; None if unknown.
     """
 
     what: str
@@ -48,11 +47,11 @@ class Evidence:
 
 
 def gather(tables: Tables, part: ValuePart | SharePart | CoursePart, unit: Subject) -> Evidence:
-    """What the tables say of a part.
+    """The evidence on a part of a claim.
 
     Raises:
-        Untestable: they lack what it needs.
-        DataError: a number in them is damaged.
+        Untestable: the tables lack a row or value that the part needs.
+        DataError: a number in the tables is damaged.
     """
     if isinstance(part, CoursePart):
         return (_ends if part.shape in ENDINGS else _course)(tables, part, unit)
@@ -61,7 +60,7 @@ def gather(tables: Tables, part: ValuePart | SharePart | CoursePart, unit: Subje
 
 @dataclass(frozen=True)
 class _Number:
-    """A number of one row."""
+    """A number of one row with its interval."""
 
     spread: Mean
     row: str
@@ -102,12 +101,7 @@ def _sides(spread: Mean, above: bool, at: float) -> tuple[float, float]:
 
 
 def _number(tables: Tables, part: ValuePart, unit: Subject, stratum: str = "all") -> _Number:
-    """A number of a table with its interval.
-
-    Raises:
-        Untestable: there is none, or its interval has no width.
-        DataError: it is no number, or its interval does not hold it.
-    """
+    """A number of a table with its interval."""
     row = tables.find(part.table, unit, stratum, **part.where)
     shown = ", ".join([str(unit), stratum, *(f"{name} {cell(value)}" for name, value in part.where.items())])
     spread, n, samples = (
@@ -127,7 +121,7 @@ def _mean(tables: Tables, table: str, row: dict[str, str], column: str, shown: s
     names = (column, f"{stem}low", f"{stem}high", "level")
     estimate, low, high, level = (tables.number(table, row, name) for name in names)
     problems = _count(tables, table, row, "problems")
-    # six digits are written of each
+    # the tables have six significant digits
     slack = 1e-5 * max(abs(estimate), abs(low), abs(high))
     if not (low - slack <= estimate <= high + slack and 0 < level < 1 and problems >= 1):
         raise DataError(
@@ -140,7 +134,7 @@ def _mean(tables: Tables, table: str, row: dict[str, str], column: str, shown: s
 
 
 def _less(first: _Number, second: _Number) -> _Number:
-    """The difference of two numbers, whose intervals add up: right however the two depend on each other."""
+    """The difference of two numbers; the half-widths are added, which is valid for any dependence of the two."""
     a, b = first.spread, second.spread
     if a.level != b.level:
         raise Untestable(f"one level for both (found {a.level} and {b.level})")
@@ -188,7 +182,7 @@ def _share(tables: Tables, part: SharePart, unit: Subject) -> Evidence:
     if not total:
         raise Untestable(f"a problem that is in {' or '.join(part.among)}")
     found, at, above = Proportion(inside, total - inside), part.threshold, part.side == "above"
-    # luck moves a share away from what is claimed: only what is beyond it contradicts
+    # luck moves a share away from the claimed side: only a share beyond that contradicts
     allowance = tables.number("coverage", row, "null_at_half") / total if part.luck else 0.0
     p_for = found.chance_not(above, at)
     p_against = found.chance_not(not above, at - allowance if above else at + allowance)
@@ -200,7 +194,7 @@ def _share(tables: Tables, part: SharePart, unit: Subject) -> Evidence:
 
 
 def _course_row(tables: Tables, part: CoursePart, unit: Subject) -> tuple[dict[str, str], str, str]:
-    """The row of a course, the measure with its ends in words, and by what the row is found."""
+    """The row of a course, the measure with its ends in words, and the row's keys in words."""
     row = tables.find("stages", unit, measure=part.measure, k="" if part.k is None else part.k)
     first, last = (tables.number("stages", row, name) for name in ("first", "last"))
     what = part.measure + (f", k = {part.k}" if part.k else "") + f": {cell(first)} to {cell(last)}"
@@ -226,7 +220,7 @@ def _course(tables: Tables, part: CoursePart, unit: Subject) -> Evidence:
             f"{tables.folder / 'stages.csv'}, row of {unit}, {part.measure}: found fall_p {row['fall_p']} and rise_p "
             f"{row['rise_p']}, expected chances from 0 to 1; run the report stage again"
         )
-    # a chance of 0 was not met in so many resamples, and is no more than that
+    # p = 0 means only that no resample was as extreme: 1 / (resamples + 1) is the least that can be said
     fall, rise = (_Move(start, stop, max(p, 1 / (tables.resamples + 1))) for start, stop, p in moves)
     p_for, p_against = _course_chances(part.shape, fall, rise, unit.step, 1 - tables.level)
     what += "; clearest " + "; ".join(f"{name} {move}" for name, move in (("fall", fall), ("rise", rise)))
@@ -248,17 +242,17 @@ class _Move:
 
 
 def _course_chances(shape: str, fall: _Move, rise: _Move, last: int, seen: float) -> tuple[float, float]:
-    """One-sided p-values for and against a shape: half of a two-sided one, which the direction then picks from."""
+    """One-sided p-values for and against a shape: half of the two-sided ones, as the direction is given."""
 
     def alone(move: _Move, contrary: _Move) -> float:
-        # where both are seen neither is the course
+        # if both moves are seen, neither alone is the course
         return move.p / 2 if contrary.p > seen else 1.0
 
     def then(early: _Move, late: _Move) -> float:
         return max(early.p, late.p) / 2 if early.stop <= late.start else 1.0
 
     def instead(early: _Move, late: _Move) -> float:
-        # a bump within the training leaves room for the claimed turn before or after it
+        # a contrary turn that does not span the training leaves room for the claimed one before or after it
         return then(early, late) if (early.start, late.stop) == (0, last) else 1.0
 
     return {

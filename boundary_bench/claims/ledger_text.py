@@ -10,7 +10,7 @@ from boundary_bench.core.text import significant
 
 
 def record(found: Ledger) -> dict[str, Any]:
-    """The ledger for JSON: the claims as in the file, and every number with the table and row it is from."""
+    """The ledger for JSON: the claims as in the file, and every number with its table and row."""
     claims = []
     for judged in found.claims:
         entry = judged.claim.model_dump(mode="json", exclude_none=True)
@@ -42,12 +42,12 @@ def text(found: Ledger) -> str:
     return "\n".join([*head, "", *ledger, *(line for each in found.claims for line in ["", *_claim(each)])])
 
 
-#: What would end a cell of a Markdown table, or be markup in it.
+#: Characters that would end a cell of a Markdown table, or be markup in it.
 MARKUP = str.maketrans({mark: f"&#{ord(mark)};" for mark in "|<>&`*_[]\\\n"})
 
 
 def markdown(found: Ledger) -> str:
-    """The verdicts as a table for a README or a job's summary, and how far they can be trusted."""
+    """The verdicts as a table for a README or a job's summary, and their false discovery rate."""
     lines = [f"## Claims of the literature on study {_plain(found.study)}", ""]
     lines += ["| Verdict | Claim | Paper | Runs x benchmarks |", "|---|---|---|---|"]
     for each in found.claims:

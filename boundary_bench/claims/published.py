@@ -1,4 +1,4 @@
-"""Published pass@k as data: where a number stands, what it is of, and the settings behind it."""
+"""Published pass@k as data: the source of a number, its policy and benchmark, and the settings behind it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from boundary_bench.tables.table import BASE
 
 
 class PublishedSettings(Block):
-    """What a pass@k depends on, as far as it is known. The names up to ``reward`` are of training."""
+    """The settings behind a pass@k, as far as they are known; those up to ``reward`` are of training."""
 
     trained_on: str | None = Field(None, description="benchmark kind of the training set, or what it is")
     framework: str | None = None
@@ -63,7 +63,7 @@ class PublishedValue(Block):
 
 
 class PublishedEntry(Block):
-    """Numbers of one place in one paper."""
+    """The numbers from one place in one paper."""
 
     paper: str = Field(min_length=1, description="authors and year")
     arxiv: str = Field(pattern=r"^\d{4}\.\d{5}$")
@@ -75,7 +75,7 @@ class PublishedEntry(Block):
     values: list[PublishedValue] = Field(min_length=1)
 
     def settings_of(self, value: PublishedValue) -> PublishedSettings:
-        """The settings behind a number."""
+        """The settings behind a number: the entry's, overridden by its own."""
         own = {name: getattr(value.settings, name) for name in value.settings.model_fields_set}
         said = {"problems": value.problems, "steps": value.step}
         return self.settings.model_copy(update=own | {name: each for name, each in said.items() if each is not None})

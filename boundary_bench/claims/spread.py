@@ -1,4 +1,4 @@
-"""How sure an estimate is: one-sided probabilities, and intervals at other levels, from what a table holds."""
+"""Uncertainty of an estimate in a table: one-sided p-values, and intervals at other levels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scipy.special import betainc, betaincinv, stdtr, stdtrit
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over problems with its interval, carried to other levels by Student's distribution.
+    """A mean over problems with its interval, converted to other levels by Student's distribution.
 
-    A side is as wide as the interval's own on that side, or as half of it, whichever is more: at the table's level
-    nothing is excluded that the table's interval holds, and beyond it tails are those of P - 1 degrees of freedom.
+    Each side is as wide as the interval on that side, or as half the interval if that is more: so at the table's level
+    no value inside the table's interval is excluded. The tails have P - 1 degrees of freedom.
     """
 
     estimate: float
@@ -42,7 +42,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share of counted problems, with the tails of its Jeffreys posterior Beta(inside + 1/2, outside + 1/2)."""
+    """A share of counted problems, with the Jeffreys posterior Beta(inside + 1/2, outside + 1/2)."""
 
     inside: int
     outside: int
@@ -60,7 +60,7 @@ class Proportion:
         return below if above else 1 - below
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The Jeffreys interval, with its end at 0 or 1 where all are on one side."""
+        """The Jeffreys interval, with its end at 0 or 1 if all problems are on one side."""
         tails = ((1 - level) / 2, (1 + level) / 2)
         low, high = (float(betaincinv(self.inside + 0.5, self.outside + 0.5, tail)) for tail in tails)
         return (low if self.inside else 0.0), (high if self.outside else 1.0)

@@ -1,7 +1,7 @@
 """From claims and tables to verdicts: one for each run and benchmark, and one for the study.
 
-How many of them are false is controlled over all claims, runs and benchmarks together: the false discovery rate of
-Benjamini and Hochberg (JRSS B 1995), the side included (Benjamini and Yekutieli, JASA 2005).
+The false discovery rate is controlled over all claims, runs and benchmarks together (Benjamini and Hochberg, JRSS B
+1995), the side included (Benjamini and Yekutieli, JASA 2005).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from boundary_bench.tables.table import BASE
 
 
 class ClaimVerdict(StrEnum):
-    """What a study says of a claim."""
+    """The verdict of a study on a claim."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -38,10 +38,10 @@ class Finding:
     """The verdict on a claim for one run and benchmark.
 
     Attributes:
-        evidence: of every part of the claim; empty where it is not testable.
-        corrected: for each part, the interval at the level that corrects for all that the ledger tests.
-        q: smallest false discovery rate at which this would be decided; None where it is not testable.
-        note: what would decide it, or what is missing.
+        evidence: evidence on every part of the claim; empty if not testable.
+        corrected: for each part, the interval at the level corrected for all tests of the ledger.
+        q: smallest false discovery rate at which this would be decided; None if not testable.
+        note: the sample size that would decide it, or the reason why it is not testable.
     """
 
     unit: Subject
@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its verdicts: what text, page and record show."""
+    """A claim with its verdict on the study and its findings, as text, page and record show them."""
 
     claim: Claim
     verdict: ClaimVerdict
@@ -67,22 +67,22 @@ class Judged:
     missing: list[str]
 
     def count(self, verdict: ClaimVerdict) -> int:
-        """How many runs and benchmarks have that verdict."""
+        """The number of findings with a verdict."""
         return sum(finding.verdict == verdict for finding in self.findings)
 
     @property
     def counts(self) -> dict[ClaimVerdict, int]:
-        """How many runs and benchmarks have each verdict, where any has."""
+        """The number of findings by verdict, without zeros."""
         return {verdict: self.count(verdict) for verdict in ClaimVerdict if self.count(verdict)}
 
     @property
     def tested(self) -> list[Finding]:
-        """The runs and benchmarks that it could be tested on."""
+        """The findings of runs and benchmarks on which the claim is testable."""
         return [finding for finding in self.findings if finding.verdict != ClaimVerdict.NOT_TESTABLE]
 
     @property
     def lacking(self) -> dict[str, int]:
-        """Why it could not be tested on others, and on how many."""
+        """The number of findings that are not testable, by reason."""
         return Counter(each.note for each in self.findings if each.verdict == ClaimVerdict.NOT_TESTABLE)
 
 
@@ -91,9 +91,9 @@ class Ledger:
     """Every claim on one study.
 
     Attributes:
-        rate: false discovery rate over all tested.
-        tested: claims x runs x benchmarks that could be tested; decided: those supported or contradicted.
-        level: of the corrected intervals.
+        rate: false discovery rate over all tests.
+        tested, decided: numbers of claims x runs x benchmarks that are testable, and supported or contradicted.
+        level: level of the corrected intervals.
     """
 
     study: str
@@ -107,7 +107,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class _Test:
-    """A claim on a unit before it is known how many there are."""
+    """The test of a claim on a unit, before the correction for all tests."""
 
     unit: Subject
     evidence: list[Evidence]
@@ -121,7 +121,7 @@ class _Test:
 
 
 def ledger(tables: Path) -> Ledger:
-    """The verdicts on all shipped claims, by the tables in a folder.
+    """The verdicts on all shipped claims, from the tables in a folder.
 
     Raises:
         DataError: a table is missing or damaged.
@@ -140,7 +140,7 @@ def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
     q_T = false_discovery_control(p_T)
     rate, tested = round(1 - tables.level, 12), len(p_T)
     decided = int((q_T <= rate).sum())
-    # the level at which an interval excludes a threshold exactly where it is decided; of the next one where none is
+    # an interval of this level excludes a threshold exactly if the test is decided; if none is, the level of the first
     level = 1 - rate * max(decided, 1) / max(tested, 1)
     waiting = iter(q_T)
     judged = []
@@ -151,7 +151,7 @@ def judge(claims: Sequence[Claim], tables: Tables) -> Ledger:
 
 
 def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
-    """The verdict of a study: what some runs show and none denies."""
+    """The verdict of a study: supported or contradicted, if some findings are and none says the opposite."""
     found = set(verdicts) & {ClaimVerdict.SUPPORTED, ClaimVerdict.CONTRADICTED}
     if len(found) == 1:
         return found.pop()
@@ -204,7 +204,7 @@ def _test(claim: Claim, tables: Tables, unit: Subject) -> _Test:
         evidence = [gather(tables, part, unit) for part in claim.parts]
     except Untestable as lack:
         return _Test(unit, [], 1.0, 1.0, str(lack))
-    # all parts must hold, each by itself; one that fails is enough, and the pick among them is paid for
+    # support needs all parts; one failing part contradicts, with a Bonferroni correction for the pick among them
     p_for = max(each.p_for for each in evidence)
     p_against = min(1.0, len(evidence) * min(each.p_against for each in evidence))
     return _Test(unit, evidence, p_for, 1.0 if claim.possible else p_against)
@@ -221,10 +221,10 @@ def _finding(test: _Test, q: float | None, rate: float, level: float) -> Finding
 
 
 def _power(test: _Test, needed: float) -> str:
-    """How many problems, or samples, would decide it, if the numbers stayed as they are.
+    """A note on the number of problems, or samples, that would decide a test if the estimates stayed the same.
 
-    The half-width falls with the square root of the problems, so that P (z needed / z found)^2 problems do. More
-    samples take away their share of the squared width alone.
+    The half-width falls with the square root of the problems, so P (z needed / z found)^2 problems suffice. More
+    samples reduce only their own share of the squared width.
     """
     towards = test.p_for <= test.p_against
     weakest = (

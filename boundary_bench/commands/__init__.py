@@ -1,7 +1,7 @@
-"""The command line: a command for each stage, and those of a person beside them.
+"""The command line: a command for each stage, and commands for users.
 
 Exit codes: 0 done; 1 ``diff`` found that something moved; 2 a message for the user; 85 stopped by a signal with
-everything saved, run the same again; 130 ended by Ctrl-C; 141 nobody reads the output any more.
+everything saved, run the same again; 130 ended by Ctrl-C; 141 the output pipe was closed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ A study runs with: snakemake --cores all --config study=STUDY"""
 
 
 def of_stage(name: str) -> arguments.Command:
-    """The command of a stage: of its function, with the study by name and what its job is called as options."""
+    """The command of a stage: its function, with the study as argument and the wildcards as options."""
     function = getattr(stages, name)
 
     def command(study: str, results: Path, settings: str | None, **values: Any) -> None:
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever reads has seen enough, as in `boundary-bench forecast STUDY | head`
+    except BrokenPipeError:  # the reader closed the pipe, as in `boundary-bench forecast STUDY | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return done

@@ -1,9 +1,9 @@
 """Command lines from signatures: a command is a function, and its parameters are its arguments.
 
-A parameter before ``*`` is positional, one after it an option; one without a default must be given. Types say how words
-are read: ``Path``, ``int``, ``float``, ``Literal`` (one of some words), ``bool`` (a switch). Help is what stands in
-``Annotated``; empty help hides an option. With argparse, since a quickstart starts a hundred processes: it is
-imported in 3 ms, click in 50, cyclopts in 110, typer in 300.
+A parameter before ``*`` is positional, one after it an option; one without a default must be given. The type sets how
+a word is read: ``Path``, ``int``, ``float``, ``Literal`` (one of some words), ``bool`` (a switch). The text in
+``Annotated`` is the help; an empty one hides the option. It uses argparse, since a quickstart starts a hundred
+processes: argparse is imported in 3 ms, click in 50, cyclopts in 110, typer in 300.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Command = Callable[..., int | None]
 def parser(
     program: str, description: str, version: str, groups: Mapping[str, Sequence[Command]], flat: bool = False
 ) -> argparse.ArgumentParser:
-    """The parser of a program, whose help lists its commands in groups.
+    """The parser of a program; its help lists the commands in groups.
 
     Args:
-        flat: list them as argparse does, without groups: what completes command lines looks for them there.
+        flat: list the commands as argparse does, without groups, for shell completion.
     """
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
@@ -47,19 +47,19 @@ def parser(
 
 
 def call(arguments: argparse.Namespace) -> int:
-    """Run the command that was asked for; returns its exit code."""
+    """Run the chosen command; returns its exit code."""
     chosen: Command = arguments.chosen
     return chosen(**{each.name: getattr(arguments, each.name) for each in _parameters(chosen)}) or 0
 
 
 def name_of(thing: Command | inspect.Parameter) -> str:
-    """What a command or an option is called; Python's own names have an underscore behind them."""
+    """The name of a command or an option, without the underscore that keeps it apart from a name of Python."""
     name = thing.name if isinstance(thing, inspect.Parameter) else thing.__name__
     return name.rstrip("_").replace("_", "-")
 
 
 def summary(command: Command) -> str:
-    """The first line of what a command does."""
+    """The first line of a command's docstring."""
     return (command.__doc__ or "").partition("\n")[0]
 
 

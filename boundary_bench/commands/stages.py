@@ -1,7 +1,6 @@
-"""The stages as commands: each reads what a job needs, calls the room that does the work, and writes its outputs.
+"""The stages as commands: each reads a job's inputs, calls the room that does the work, and writes the outputs.
 
-Their parameters are the wildcards of ``boundary_bench.plan.stages``. Heavy imports happen inside the stage that needs
-them.
+The parameters are the wildcards of ``boundary_bench.plan.stages``. Heavy imports are inside the stages.
 """
 
 from __future__ import annotations
@@ -80,10 +79,10 @@ def train(plan: Plan, run: str, step: int) -> None:
             f"training.benchmark: responses to {task.kind.name} end at {task.kind.stop()}, which the trainers do not "
             "know; train on a kind without stop strings"
         )
-    # on several machines the scheduler gives them, or Ray does
+    # on several machines the scheduler or Ray assigns the GPUs
     cards = training.gpus if training.openrlhf.nodes == 1 else 0
     with workplace(task, cards, chosen.model, TRAINING_SET) as at:
-        # frameworks may look at the GPUs when they are imported
+        # only now, with its GPUs chosen: a framework may look at them on import
         trainer = load_trainer(training)
         algorithm = plan.algorithms[chosen.algorithm]
         job = rollouts.TrainingJob(algorithm, training, task.kind, task.problems, chosen.seed, at.put, at.judge)
@@ -216,7 +215,7 @@ def report(plan: Plan) -> None:
 
 
 def check_names(plan: Plan, stage: str, names: dict[str, object]) -> None:
-    """Refuse names that are not in the study: of models, runs, policies, benchmarks and steps."""
+    """Refuse models, runs, policies, benchmarks and steps that are not in the study."""
     benchmarks = plan.problem_sets if stage == "prepare" else plan.study.benchmarks
     known = {"model": plan.study.models, "benchmark": benchmarks}
     for what, name in names.items():

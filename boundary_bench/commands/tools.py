@@ -1,4 +1,4 @@
-"""The commands beside the stages: what a person does before, while and after a study runs."""
+"""The commands beside the stages, for users: before, while and after a study runs."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def env(
 
 @contextmanager
 def _judge(workers: int = 2) -> Iterator[Judge]:
-    """A judge that keeps nothing."""
+    """A judge with a temporary folder of judgements."""
     from tempfile import TemporaryDirectory
 
     from boundary_bench.grading.judging import Judge

@@ -1,4 +1,4 @@
-"""Where a stage works that trains or draws: its store, GPUs, judge, prompts, and what its results say of themselves."""
+"""Inputs and resources of a stage that trains or samples: store, GPUs, judge, prompts, and facts of its results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def logger(label: str) -> Log:
 
 
 def stop_signal() -> Stopped:
-    """Ask whether SIGTERM or SIGINT has arrived; the first is noted, a second SIGINT ends at once."""
+    """A function that tells whether SIGTERM or SIGINT has arrived; SIGINT after an earlier signal ends at once."""
     seen: list[int] = []
 
     def note(number: int, _frame: object) -> None:
@@ -43,13 +43,11 @@ def stop_signal() -> Stopped:
 
 @dataclass(frozen=True)
 class Task:
-    """What a job works on, found and checked before it takes anything.
+    """The inputs of a job, read and checked before it takes a lease or a GPU.
 
     Attributes:
-        values: of the wildcards of its stage.
-        folder, manifest: the model that it starts from.
-        settings: what its results depend on; together with ``content`` they name its store.
-        content: of the model, under the name that the stage has for it, and of the problems.
+        values: the wildcard values of the job.
+        folder, manifest: the model that the job starts from.
     """
 
     plan: Plan
@@ -64,12 +62,12 @@ class Task:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that its results depend on."""
+        """The settings that the job's results depend on."""
         return settings(self.plan, self.stage, *self.values)
 
     @property
     def content(self) -> dict[str, str]:
-        """What it is made from: a model and problems, by the names of their facts."""
+        """The content hashes of its model and problems, by the stage's names of these facts."""
         from boundary_bench.benchmarks.problem_file import content_of
 
         model, problems = STAGES[self.stage].made_from(self.plan, *self.values)
@@ -77,7 +75,7 @@ class Task:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What names its store: other settings, weights, tokenizers or problems go to another folder."""
+        """The identity of its store: other settings, weights, tokenizers or problems go to another folder."""
         return {**self.settings, **self.content}
 
     @property
@@ -87,7 +85,7 @@ class Task:
         return self.plan.store(self.stage, *held, identity=self.identity)
 
     def facts(self, engine: str, put: Prompting) -> dict[str, Any]:
-        """What its files say of themselves."""
+        """The facts that its files carry."""
         return {
             "settings": provenance.fingerprint(self.settings),
             **self.content,
@@ -100,14 +98,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a job holds while it works."""
+    """The judge and the prompting of a job at work."""
 
     judge: Judge
     put: Prompting
 
 
 def task_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, benchmark: str, label: str) -> Task:
-    """The work of a job: its model and problems are read and checked against their hashes."""
+    """The inputs of a job: its model and problems, checked against their hashes."""
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.models.folder import read_manifest
 
@@ -121,11 +119,11 @@ def task_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, ben
 def workplace(
     task: Task, cards: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
 ) -> Iterator[Workplace]:
-    """Hold the store of a job, or its shard of it, the GPUs it needs, and a judge.
+    """Hold a job's store, or its shard of the store, its GPUs, and a judge.
 
     Args:
-        cards: GPUs of this machine.
-        model: the base model, whose prompt template it is.
+        cards: number of GPUs to hold on this machine.
+        model: the base model, which determines the prompt template.
     """
     plan, log = task.plan, task.log
     held = lease(task.store, log, *shard)

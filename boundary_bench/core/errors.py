@@ -36,15 +36,15 @@ class EngineError(BoundaryBenchError, RuntimeError):
 
 
 class GradingError(BoundaryBenchError, RuntimeError):
-    """The processes that judge answers cannot be had; what was judged is kept."""
+    """The grader processes do not start; grades already given are kept."""
 
 
 class ClusterError(BoundaryBenchError, RuntimeError):
-    """The cluster that jobs go to does not answer, or has not what they need."""
+    """The cluster does not answer, or lacks what the jobs need."""
 
 
 class StoreError(BoundaryBenchError, OSError):
-    """Something stored cannot be written, is damaged, or belongs to other settings."""
+    """A stored file cannot be written, is missing or damaged, or belongs to other settings."""
 
 
 class TrainingError(BoundaryBenchError, RuntimeError):
@@ -52,19 +52,19 @@ class TrainingError(BoundaryBenchError, RuntimeError):
 
 
 class StatisticsError(BoundaryBenchError, ValueError):
-    """Numbers that no estimate can be made from."""
+    """No estimate can be computed from the given numbers."""
 
 
 class CardsError(BoundaryBenchError, RuntimeError):
-    """The GPUs that a job needs are not here."""
+    """This machine lacks the GPUs that a job needs, or they cannot be locked."""
 
 
 class Interrupted(BoundaryBenchError):
-    """SIGTERM or SIGINT arrived; the state is saved and the same command goes on from it."""
+    """SIGTERM or SIGINT arrived; the state is saved, and the same command resumes from it."""
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """A sentence that names the nearest known word, or all of them where none is near.
+    """A sentence with the known words, after the nearest one if one is near.
 
     >>> did_you_mean("grop", ["grpo", "gspo"])
     "did you mean 'grpo'? Known: grpo, gspo"

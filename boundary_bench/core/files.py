@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old file or the new one, never half of either."""
+"""Atomic writes: a crash leaves the old file or the new one, never half of either."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from boundary_bench.core.errors import DataError, StoreError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file or folder name beside ``path``, renamed to it when the block ends well.
+    """A temporary path beside ``path``, for a file or a folder; it is renamed to ``path`` if the block succeeds.
 
     Raises:
         StoreError: the folder cannot be written to (read-only, full).
@@ -26,7 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if path.is_dir():
-            # a folder cannot be replaced in one move: the old one steps aside and goes only when the new one stands
+            # a folder cannot be replaced in one rename: the old one is deleted only once the new one is in place
             aside = temporary.with_suffix(".old")
             os.replace(path, aside)
             try:
@@ -57,7 +57,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; NaN is refused, since it is no JSON."""
+    """Write JSON atomically; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that this package wrote.
 
     Raises:
-        DataError: it is missing or torn.
+        DataError: the file is missing, torn, or not a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Locks on stores: one writer of a store, or of one shard of it, at a time."""
+"""Locks on stores: one writer at a time per store, or per shard of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from boundary_bench.core.errors import StoreError
 
 @contextmanager
 def lease(store: Path, log: Any, shard: int = 1, shards: int = 1) -> Iterator[None]:
-    """Hold a store, or one shard of it, alone: a second writer waits, says for whom, and goes on when the first ends.
+    """Lock a store, or one shard of it. A second writer waits and logs who holds the lock.
 
-    Writers of different shards of the same number work side by side; those of another number wait for all of them.
-    Advisory locks on files in the store, which the kernel releases when their holder dies, however it dies.
+    Writers of different shards run side by side if ``shards`` is the same; with another count they exclude each other.
+    The locks are advisory, on files in the store; the kernel releases them when the holder dies.
     """
     own = store / f".lock-{shard}-of-{shards}"
     holder = store / f".holder-{shard}-of-{shards}"
@@ -45,8 +45,8 @@ def lease(store: Path, log: Any, shard: int = 1, shards: int = 1) -> Iterator[No
 
 
 def _taken(lock: FileLock, store: Path, shards: int) -> Path | None:
-    """Take the lock where nothing stands in its way; else the file of a lock that does."""
-    with FileLock(store / ".lock"):  # looking and taking are one step
+    """Take the lock and return None, or return the file of a lock that is in the way."""
+    with FileLock(store / ".lock"):  # makes check and acquisition one step
         for path in store.glob(".lock-*-of-*"):
             if path.name.endswith(f"-of-{shards}"):
                 continue
@@ -63,13 +63,13 @@ def _taken(lock: FileLock, store: Path, shards: int) -> Path | None:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a store or one shard of it, or did when it died.
+    """The process that holds a store or one shard of it, or held it when it died.
 
     Attributes:
-        process, host, job: its number there, and its SLURM job; None where it has not said so.
-        since: when it took the store, in seconds since the epoch.
-        locked: whether the lock is held, as far as this machine's kernel knows: a file system without locks between
-            machines knows nothing of a holder on another one.
+        process, host, job: process number, host name and SLURM job; None if unknown, ``job`` also without SLURM.
+        since: when it took the lease, in seconds since the epoch.
+        locked: whether this machine's kernel sees the lock held; if the file system does not share locks between
+            machines, a holder on another machine goes unseen.
     """
 
     process: int | None
@@ -80,7 +80,7 @@ class Holder:
 
 
 def holder(store: Path, shard: int = 1, shards: int = 1) -> Holder | None:
-    """Who holds a store, or held it to the last; None where it was given back. Changes nothing.
+    """The holder of a store, alive or dead; None if the lease was released. Changes nothing.
 
     Raises:
         OSError: the folder cannot be read.
@@ -100,7 +100,7 @@ def holder(store: Path, shard: int = 1, shards: int = 1) -> Holder | None:
 def _locked(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that only check do not see each other
     except BlockingIOError:
         return True
     except FileNotFoundError:

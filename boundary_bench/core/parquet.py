@@ -16,17 +16,17 @@ from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import atomic
 
 SCHEMA_VERSION = 1
-#: Rows that are hashed together: a power of two, so that bits of validity start at whole bytes.
+#: Rows hashed at a time: a power of two, so that validity bits start at whole bytes.
 HASHED_ROWS = 4096
-#: Rows of a row group: what is read at least to show one response. Files grow by 2 %, at 1024 rows by 8 %.
+#: Rows of a row group, the least that is read to show one response. Files grow by 2 %, with 1024 rows by 8 %.
 GROUP_ROWS = 4096
 
 
 def content_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
-    """SHA-256 of what a file says: its facts and its rows, however they are encoded."""
+    """SHA-256 of a file's facts and rows, independent of their chunks and dictionaries."""
     plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
     digest = hashlib.sha256(json.dumps([facts, plain.names], sort_keys=True).encode())
-    # of as many rows at a time whatever the chunks are, which a text column beyond 2 GiB has even when combined
+    # in slices of fixed length: a text column beyond 2 GiB stays in several chunks even when combined
     whole = pa.table([_defined(column) for column in table.cast(plain).columns], plain).combine_chunks()
     for first in range(0, len(whole), HASHED_ROWS):
         for batch in whole.slice(first, HASHED_ROWS).combine_chunks().to_batches():
@@ -35,7 +35,7 @@ def content_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
 
 
 def _defined(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """The column with zeros under its nulls, where memory holds one thing before writing and another after reading."""
+    """The column with zeros under its nulls: the bytes there differ before writing and after reading."""
     if not column.null_count or not pa.types.is_primitive(column.type):
         return column
     filled = pc.fill_null(column, pa.scalar(0).cast(column.type)).to_numpy()
@@ -76,10 +76,10 @@ def columns_of(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 def read_verified(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """A whole table and its facts, as they were written.
+    """A whole table and its facts, checked against the checksum in the file.
 
     Raises:
-        DataError: see ``read_table``; or the checksum in the file is not that of its content.
+        DataError: as ``read_table``, or the checksum differs.
     """
     table, facts = read_table(path)
     declared = facts.pop("sha256", None)

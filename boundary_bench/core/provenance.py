@@ -47,11 +47,10 @@ def file_sha256(path: Path) -> str:
 
 
 class Code(BaseModel):
-    """The code that made a result, as ``code_version`` says it and its record is read again.
+    """The code that made a result: the record of ``code_version``, read back. All None without a repository.
 
     Attributes:
-        commit: None where it had no repository.
-        committed: when that commit was made, in seconds since the epoch; None where it had no repository.
+        committed: time of the commit, in seconds since the epoch.
         dirty: whether the working tree differed.
     """
 
@@ -64,7 +63,7 @@ class Code(BaseModel):
 def code_version() -> dict[str, Any]:
     """The commit this package runs from, its time in seconds since the epoch, and whether the working tree differs.
 
-    All are None where the package is installed without its repository, also where it lies in a folder of another one.
+    All are None if the package is installed without its repository, even inside the repository of another project.
     """
 
     def git(*arguments: str) -> str | None:
@@ -75,7 +74,7 @@ def code_version() -> dict[str, Any]:
     root = str(file.parent)
     commit = committed = changes = None
     try:
-        # an environment in a project of somebody: that project's commit does not hold this code
+        # in an environment inside another project, that project's commit does not contain this code
         if git("ls-files", "--error-unmatch", str(file)) is not None:
             commit = git("rev-parse", "HEAD")
             committed = git("show", "--no-patch", "--format=%ct", "HEAD")
@@ -98,7 +97,7 @@ def machine() -> dict[str, Any]:
                 model = line.split(":", 1)[1].strip()
                 break
     except OSError:
-        pass  # not Linux: platform's word is what there is
+        pass  # not Linux: platform's answer stays
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cpu": model,
@@ -120,8 +119,8 @@ def packages() -> dict[str, str]:
 
 
 def environment() -> list[str]:
-    """Everything that is installed, as lines of a requirements file; this package is named by its commit instead."""
-    # the last in a dict stays, and of a package that is there twice the first is imported
+    """All installed packages as lines of a requirements file, without this one, which its commit names."""
+    # reversed: a dict keeps the last, and of a package installed twice the first is imported
     installed = reversed([package.metadata for package in metadata.distributions()])
     found = {facts["Name"].lower().replace("_", "-"): facts["Version"] for facts in installed if facts["Name"]}
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name != "boundary-bench"]

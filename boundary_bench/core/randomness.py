@@ -37,9 +37,9 @@ def sample_seeds(root: int, index_S: np.ndarray) -> np.ndarray:
 
 
 def uniforms(seed_S: np.ndarray, position: int | np.ndarray) -> np.ndarray:
-    """One number in [0, 1) per sample for the token at ``position``, or at a position of its own, on a grid of 2**-32.
+    """Uniforms in [0, 1) on a grid of 2**-32, one per sample, for the token at ``position`` (one for all, or one each).
 
-    32 bits, so that adding a row number below 2**20 stays exact in float64 (the sampler's search does).
+    32 bits, so that the sampler's search can add a row number below 2**20 exactly in float64.
     """
     with np.errstate(over="ignore"):
         mixed = _mix(_mix(seed_S) + (np.asarray(position, np.uint64) + np.uint64(1)) * GOLDEN)

@@ -14,7 +14,7 @@ SCALES = {"T": 1e12, "G": 1e9, "M": 1e6}
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """A number with three digits, in millions and so on where it is large.
+    """A number with three significant digits, or all before the point; from a million on with a prefix M, G or T.
 
     >>> number(12345), number(7.62e9), number(0.25), number(None)
     ('12,345', '7.62 G', '0.25', 'unknown')
@@ -22,14 +22,14 @@ def number(value: float | None, unit: str = "") -> str:
     if value is None:
         return UNKNOWN
     for prefix, scale in SCALES.items():
-        if value >= 0.9995 * scale:  # which three digits write as 1
+        if value >= 0.9995 * scale:  # three digits round this to 1
             return f"{value / scale:.3g} {prefix}{unit}"
     digits = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
 
 
 def cell(value: Any) -> str:
-    """A table cell: floats with six significant digits, empty for NaN and None, and 0 for what is only rounding error.
+    """A table cell: floats with six significant digits, rounding errors as 0, NaN and None as the empty text.
 
     >>> [cell(x) for x in (0.1 + 0.2, float("nan"), None, -1e-17, 3, "x")]
     ['0.3', '', '', '0', '3', 'x']
@@ -37,13 +37,13 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, float | np.floating):
-        # a lone carriage return ends a row for readers, and is not quoted by writers
+        # readers end a row at a lone carriage return, which writers do not quote
         return str(value).replace("\r\n", "\n").replace("\r", "\n")
     return "" if np.isnan(value) else f"{round(float(value), 12) + 0.0:.6g}"
 
 
 def rounded(value: float | str | None, digits: int) -> float | None:
-    """A number with so many significant digits, for JSON; None where it is unknown or infinite.
+    """A number with ``digits`` significant digits, for JSON; None if it is unknown or infinite.
 
     >>> [rounded(x, 5) for x in ("0.1234567", 2, float("inf"), "", None)]
     [0.12346, 2.0, None, None, None]
@@ -53,7 +53,7 @@ def rounded(value: float | str | None, digits: int) -> float | None:
 
 
 def decimals(value: float | str, digits: int = 2, sign: str = "") -> str:
-    """A number, or the cell of one, with so many decimals; a dash for an empty cell.
+    """A number, or the text of a table cell, with ``digits`` decimals; a dash for an empty cell.
 
     >>> decimals(-0.001), decimals("0.125", 1), decimals(0.5, sign="+"), decimals("")
     ('0.00', '0.1', '+0.50', '–')
@@ -72,7 +72,7 @@ def interval(value: str, low: str, high: str) -> str:
 
 
 def bare(number: str) -> str:
-    """A number as small as it can be printed: no zero before its point, and 0 where it rounds to that.
+    """The shortest form of a number: no zero before the point, and 0 if it rounds to 0.
 
     >>> [bare(text) for text in ("0.12", "-0.50", "10.5", "-0.00")]
     ['.12', '−.50', '10.5', '0']
@@ -99,7 +99,7 @@ def significant(value: float) -> str:
 
 
 def attempts(k: float) -> str:
-    """A number of attempts in three digits, and in all that it has before the point.
+    """A number of attempts with three significant digits, or all before the point.
 
     >>> [attempts(k) for k in (2.82843, 79.84, 769.6, 1234.5)]
     ['2.83', '79.8', '770', '1234']

@@ -1,1 +1,1 @@
-"""The machine that a stage runs on: environments, GPUs, folders that several machines share, SLURM."""
+"""The machine that a stage runs on: environments, GPUs, shared folders, SLURM."""

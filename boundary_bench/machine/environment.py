@@ -1,4 +1,4 @@
-"""The environments for sampling and training: beside the core and never in it, since their pins fight each other."""
+"""The environments for sampling and training, separate from the core since their pins conflict."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]
         device: "cpu" or "cuda"; by default what this machine has.
 
     Raises:
-        EngineError: the folder holds something else, a package cannot be installed, or it cannot be imported.
+        EngineError: the folder holds something else, or a package cannot be installed or imported.
     """
     path, device = path.absolute(), device or ("cuda" if has_gpu() else "cpu")
     if path.exists() and not (path / "pyvenv.cfg").is_file():
@@ -45,13 +45,13 @@ def create(kind: str, path: Path, device: str | None, log: Callable[[str], None]
         if _run(python, *install, "--no-deps", pins["torch"], fails=True):
             _run(python, *install, "--no-deps", "--index-url", CPU_TORCH, pins["torch"])
         own_build = []
-        if "wheel" in pins:  # what is built here sees the torch that is installed, as DeepSpeed has to
+        if "wheel" in pins:  # a package that is built here, as DeepSpeed, must see the installed torch
             _run(python, *install, "--no-deps", pins["setuptools"], pins["wheel"])
             own_build = ["--no-build-isolation"]
         _run(python, *install, "--no-deps", *own_build, "-r", lock)
     else:
         _run(python, *install, "-r", lock)
-    # its own pins are another environment's: here it takes what is there
+    # without this package's own pins, which are for the core's environment
     _run(python, *install, "--no-deps", "--no-build-isolation", "-e", REPOSITORY)
     log("trying what it is for")
     for each in (*BACKENDS.values(), *ENGINES.values()):
@@ -67,7 +67,7 @@ def has_gpu() -> bool:
 
 def _run(python: Path, *arguments: str | Path, fails: bool = False) -> int:
     """Run the environment's Python."""
-    # what this process imports from elsewhere is none of the environment's business
+    # the environment must not import from this process's paths
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment["DS_BUILD_OPS"] = "0"  # DeepSpeed compiles what it needs when it needs it
     command = [str(part) for part in (python, *arguments)]

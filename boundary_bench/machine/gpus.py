@@ -1,7 +1,7 @@
-"""The GPUs of one machine: a job takes free ones for itself, so that no two jobs compute on one.
+"""The GPUs of one machine: a job locks free ones, so that no two jobs compute on the same GPU.
 
-How many a job needs is the study's to say, how many jobs run is Snakemake's or a scheduler's; which ones a job gets is
-decided here. Nothing of CUDA is imported: it looks at its environment once, when it starts.
+The study says how many GPUs a job needs, Snakemake or a scheduler how many jobs run; this module chooses the GPUs.
+Nothing here imports CUDA, which reads its environment variables once, when it starts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 
 from boundary_bench.core.errors import CardsError, Interrupted
 
-#: One folder for everybody on the machine, whatever TMPDIR says: a lock that others do not see is none.
+#: One folder for all users of the machine, independent of TMPDIR: a lock must be visible to all.
 LOCKS = Path("/tmp/boundary-bench-gpus")
 SECONDS_BETWEEN_LOOKS = 1.0
-#: nvidia-smi counts in the order of the bus; CUDA does only if it is told to, and else starts with the fastest.
+#: nvidia-smi numbers GPUs in bus order; CUDA does so only with this setting, by default the fastest comes first.
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 COMMAND = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -30,14 +30,14 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @contextmanager
 def hold(count: int, log: Callable[[str], None], stopped: Callable[[], bool]) -> Iterator[None]:
-    """Hold ``count`` GPUs of those in sight alone, waiting until so many are free at once.
+    """Hold ``count`` of the visible GPUs exclusively, waiting until that many are free at once.
 
-    This process and its children see these alone from then on, if nothing has started CUDA before; with a count of 0
-    nothing is looked at and nothing is changed. Cards that a scheduler gave to this job are free, and taken at once.
+    From then on this process and its children see only these, unless CUDA was started before. With a count of 0
+    nothing is checked or changed. GPUs that a scheduler gave to this job are free, and taken at once.
 
     Raises:
-        CardsError: fewer are in sight, or they cannot be listed or locked.
-        Interrupted: ``stopped`` said so while it waited.
+        CardsError: fewer are visible, or they cannot be listed or locked.
+        Interrupted: ``stopped`` returned true during the wait.
     """
     if not count:
         yield
@@ -49,7 +49,7 @@ def hold(count: int, log: Callable[[str], None], stopped: Callable[[], bool]) ->
 
 
 def listing() -> str:
-    """What nvidia-smi says of the GPUs of this machine: a line ``index, uuid`` each."""
+    """The GPUs of this machine as nvidia-smi lists them: a line ``index, uuid`` each."""
     try:
         return subprocess.run(COMMAND, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as fault:
@@ -61,12 +61,12 @@ def listing() -> str:
 
 
 def visible(listing: str, chosen: str | None) -> dict[str, str]:
-    """The GPUs in sight: what CUDA is to call them, by UUID.
+    """The visible GPUs: by UUID, the name to give to CUDA.
 
     Args:
         listing: see ``listing``.
-        chosen: ``CUDA_VISIBLE_DEVICES``: indices or beginnings of UUIDs, read as CUDA reads them, which takes no notice
-            of the first that is none, and of all after it. Parts of a GPU (MIG) are in no listing, and believed.
+        chosen: ``CUDA_VISIBLE_DEVICES``: indices or UUID prefixes. Like CUDA, everything from the first invalid entry
+            on is ignored. MIG devices are not listed by nvidia-smi and are accepted unchecked.
 
     >>> visible("0, GPU-aa\\n1, GPU-bb\\n", None)
     {'GPU-aa': '0', 'GPU-bb': '1'}
@@ -98,18 +98,14 @@ def visible(listing: str, chosen: str | None) -> dict[str, str]:
 def claim(
     cards: Mapping[str, str], count: int, log: Callable[[str], None], stopped: Callable[[], bool], locks: Path = LOCKS
 ) -> Iterator[list[str]]:
-    """Lock ``count`` of some GPUs, all at once; their names.
+    """Lock ``count`` of the given GPUs, all at once; yields their names for CUDA.
 
-    Advisory locks on files named by UUID, which says the same in every job, while an index depends on what a scheduler
-    lets it see. The kernel releases them when their holder dies, however it dies.
+    The locks are advisory, on files named by UUID: an index depends on the GPUs that a scheduler shows to a job. The
+    kernel releases the locks when the holder dies.
 
     Args:
         cards: see ``visible``.
         locks: folder of the locks.
-
-    Raises:
-        CardsError: there are fewer, or the folder cannot be used.
-        Interrupted: ``stopped`` said so while it waited.
     """
     if len(cards) < count:
         raise CardsError(
@@ -130,12 +126,12 @@ def claim(
 
 
 def _take(cards: Mapping[str, str], count: int, held: ExitStack, locks: Path) -> list[str]:
-    """Lock the first free ones, as many as are needed or none: two jobs that each keep some would wait for ever."""
+    """Lock the first ``count`` free GPUs, or none: two jobs that each keep some would deadlock."""
     try:
         locks.mkdir(parents=True, exist_ok=True)
         if locks.stat().st_uid == os.geteuid():
-            locks.chmod(0o1777)  # other users lock the same cards; nobody removes another's files
-        with FileLock(locks / "turn", mode=0o666), ExitStack() as found:  # looking and taking are one step
+            locks.chmod(0o1777)  # other users lock the same GPUs; nobody removes another's files
+        with FileLock(locks / "turn", mode=0o666), ExitStack() as found:  # makes check and acquisition one step
             taken: list[str] = []
             for uuid, name in cards.items():
                 try:

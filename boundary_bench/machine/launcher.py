@@ -1,4 +1,4 @@
-"""The command line that starts the stage of a part of the study in its environment."""
+"""The command line that starts a stage in the environment for training or sampling."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from boundary_bench.study.sampling import Sampling
 from boundary_bench.study.training import Training
 
 Part = Literal["training", "sampling"]
-#: What ``boundary-bench env create`` calls a part's environment.
+#: Names of the environments in ``boundary-bench env create``.
 ENVIRONMENTS: dict[Part, str] = {"training": "train", "sampling": "sample"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = ["-m", "boundary_bench"]
 
 
 def command(part: Part, chosen: Training | Sampling) -> list[str]:
-    """The command line; by default it is in the environment that ``env create`` makes here, where one is needed.
+    """The command line of a part of the study, by default in ``env create``'s environment here, if one is needed.
 
     Raises:
-        StudyError: there is no such Python.
+        StudyError: the chosen Python does not exist.
     """
     python, kind = chosen.python, ENVIRONMENTS[part]
     usual = Path(f".venv-{kind}/bin/python")
@@ -40,11 +40,11 @@ def command(part: Part, chosen: Training | Sampling) -> list[str]:
 
 
 def interpreter(words: list[str]) -> list[str]:
-    """What of a command line is the Python, to run something else in the same environment."""
+    """The Python of a command line, to run something else in the same environment."""
     return words[: -len(MODULE)] if words[-len(MODULE) :] == MODULE else [sys.executable]
 
 
 def existing(path: Path) -> Path:
-    """The path, or where it is not there yet, the nearest folder above that is: it comes to be in there."""
+    """The path if it exists, otherwise its nearest existing parent."""
     path = Path(os.path.abspath(path))
     return next(place for place in (path, *path.parents) if place.exists())

@@ -1,9 +1,8 @@
-"""Whether a job on another machine sees the same results folder as the Snakemake that started it.
+"""Check that a job on another machine sees the same results folder as the Snakemake that started it.
 
-That Snakemake leaves a file in the folder, and its name in an environment variable, which executors hand on to their
-jobs; the Snakemake inside of a job looks for the file. A random name for every start: several of them do not disturb
-each other, and no machine remembers that the file was not there. Where an executor hands no variable on, nothing is
-asked.
+That Snakemake writes a file into the folder and its name into an environment variable, which executors pass on to
+their jobs; the Snakemake inside a job looks for the file. Each start has a random name: concurrent starts do not
+collide, and no NFS client has cached its absence. If an executor does not pass the variable on, nothing is checked.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from boundary_bench.core.files import write_text
 
 VARIABLE = "BOUNDARY_BENCH_START"
 PREFIX = ".start-"
-#: Longest that NFS goes on, by default, without asking what is new in a folder (acdirmax).
+#: Longest time for which an NFS client caches the entries of a folder, by default (acdirmax).
 SECONDS_TO_APPEAR = 60.0
-#: A start that was killed leaves its file; its jobs may be queued for weeks, and need it.
+#: A killed start leaves its file behind; its jobs may be queued for weeks, and need it.
 SECONDS_KEPT = 28 * 24 * 3600
 
 
 def announce(results: Path) -> None:
-    """Leave this start's file in the results folder until this process ends, and name it to the jobs it starts."""
+    """Write this start's file into the results folder until the process ends, and pass its name on to the jobs."""
     results, name = results.absolute(), f"{PREFIX}{secrets.token_hex(8)}"
     write_text(results / name, f"process {os.getpid()} on {os.uname().nodename}\n")
     atexit.register((results / name).unlink, missing_ok=True)
@@ -40,18 +39,18 @@ def announce(results: Path) -> None:
 def _age(path: Path) -> float:
     try:
         return time.time() - path.stat().st_mtime
-    except FileNotFoundError:  # its own start has just ended
+    except FileNotFoundError:  # its start has just ended
         return 0.0
 
 
 def check(results: Path, seconds: float = SECONDS_TO_APPEAR) -> None:
-    """Look for the file of the start that this process is a job of, if it is one's.
+    """Check that the file of the start that this job belongs to, if any, is in the results folder.
 
     Args:
-        seconds: how long it may take until the file is seen here.
+        seconds: longest wait for the file to appear.
 
     Raises:
-        StoreError: it is not here.
+        StoreError: the file did not appear.
     """
     name, _, host = os.environ.get(VARIABLE, "").partition("@")
     if not name or (results / name).exists():

@@ -1,1 +1,1 @@
-"""Model folders in Hugging Face format, and the hub that they come from."""
+"""Model folders in Hugging Face format, and their download from the hub."""

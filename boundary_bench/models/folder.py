@@ -1,6 +1,6 @@
 """Model folders in Hugging Face format: checked reading, fingerprints and manifests.
 
-safetensors only: a pickle is never opened. transformers is imported only where one of its models is asked for.
+safetensors only: a pickle is never opened. transformers is imported only to load a model or to check ``auto_map``.
 """
 
 from __future__ import annotations
@@ -22,22 +22,18 @@ from boundary_bench.core import provenance
 from boundary_bench.core.errors import ModelError
 from boundary_bench.core.files import read_json, write_json
 
-#: The file in a checkpoint's folder that says which code and machine trained it.
+#: The file in a checkpoint's folder with the provenance of its training (code, packages, machine).
 RECORD = "boundary_bench.json"
-#: What makes token ids and numbers of a model besides its weights; tokenizers are read as tokenizer.json alone.
+#: Files that determine a model's token ids and outputs beside its weights; of a tokenizer only tokenizer.json is read.
 SMALL = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-#: Keys of a config that say who wrote it.
+#: Keys of a config that depend on its writer, not on the model.
 UNSAID = ("transformers_version", "_name_or_path")
-#: In a config, a repository of the hub whose code computes the attention.
+#: An attention kernel from a hub repository, in the text of a config.
 KERNEL = re.compile(r'"_?attn_implementation": (?:\{[^}]*)?"[^"]*/')
 
 
 def check_device(device: str) -> None:
-    """Make sure that a torch device is here.
-
-    Raises:
-        ModelError: it is not.
-    """
+    """Raise ModelError if a torch device is not available."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(
             "the study asks for device: cuda, and torch finds no GPU here (boundary-bench doctor shows what it finds); "
@@ -68,9 +64,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _check_code(folder: Path) -> None:
-    """Refuse a model that only code of its folder, or of a repository that it names, can load: none is ever run.
+    """Refuse a model that needs code from its folder or from a repository: such code is never run.
 
-    Where transformers has a class of its own for the model_type, that one is taken, whatever ``auto_map`` names.
+    ``auto_map`` is ignored if transformers has a class of its own for the model_type.
     """
     config = read_json(folder / "config.json")
     named, kind = config.get("auto_map"), str(config.get("model_type"))
@@ -89,7 +85,7 @@ def _check_code(folder: Path) -> None:
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The config and the state dict of a model folder, every tensor whole and finite.
+    """The config and the state dict of a model folder, with every tensor complete and finite.
 
     Raises:
         ModelError: a file is missing or torn, or a tensor holds NaN or infinity.
@@ -99,11 +95,7 @@ def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
 
 
 def check_weights(folder: Path) -> dict[str, Any]:
-    """The config of a model folder whose tensors are whole and finite; one tensor at a time is in memory.
-
-    Raises:
-        ModelError: see ``load_weights``.
-    """
+    """The config of a model folder, its tensors checked as in ``load_weights``, but one at a time in memory."""
     for _ in _sound_tensors(folder):
         pass
     return read_json(folder / "config.json")
@@ -126,7 +118,7 @@ def _sound_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def parameters(folder: Path) -> int:
-    """How many numbers the weights of a model folder hold; only the headers of its files are read.
+    """The number of parameters of a model folder; only the headers of its files are read.
 
     Raises:
         ModelError: a file is missing or torn.
@@ -145,11 +137,11 @@ def load_model(folder: Path, device: str, dtype: torch.dtype | Literal["auto"] =
     """The Hugging Face model of a folder, for inference.
 
     Args:
-        dtype: of its weights; "auto" is the type that they are written in.
+        dtype: type of the weights; "auto" is the type in the files.
 
     Raises:
-        ModelError: see ``load_weights``; also where transformers does not know the config, or would fill a tensor
-            that the files lack with random numbers.
+        ModelError: as ``load_weights``; or the device is missing, transformers does not know the config, or it would
+            fill a missing tensor with random numbers.
     """
     check_device(device)
     check_weights(folder)
@@ -185,10 +177,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def end_tokens(folder: Path) -> tuple[int, ...]:
-    """The ids that end a response, ascending: those of generation_config.json where it names any, else of config.json.
+    """The ids of the EOS tokens, ascending: from generation_config.json if it names any, else from config.json.
 
     Raises:
-        ModelError: neither names one, or one is no id of the model's vocabulary.
+        ModelError: neither file names one, or an id is outside the vocabulary.
     """
     config, file = read_json(folder / "config.json"), folder / "generation_config.json"
     found = read_json(file).get("eos_token_id") if file.is_file() else None
@@ -207,14 +199,14 @@ def end_tokens(folder: Path) -> tuple[int, ...]:
 
 
 def check_context(context: int | None, prompts: dict[str, list[int]], max_tokens: int, setting: str) -> None:
-    """Make sure that the longest prompt and its response fit the context.
+    """Check that the longest prompt and its response fit the context.
 
     Args:
-        context: most tokens of both together; None where there is no limit.
+        context: most tokens of a prompt and its response together; None: no limit.
         prompts: token ids by problem id.
 
     Raises:
-        ModelError: they do not; the message names the problem.
+        ModelError: they do not fit; the message names the problem.
     """
     name = max(prompts, key=lambda name: len(prompts[name]))
     longest = len(prompts[name])
@@ -236,8 +228,8 @@ def weights_sha256(folder: Path) -> str:
 
 
 def content(folder: Path) -> dict[str, str]:
-    """What a model folder says, as two hashes: ``weights_sha256``, and ``content`` of weights, config, generation
-    config, tokenizer and chat template together, wherever the folder is and whichever transformers wrote it."""
+    """Two hashes of a model folder: ``weights_sha256``, and ``content`` of weights, config, generation config,
+    tokenizer and chat template together, wherever the folder is and whichever transformers wrote it."""
     weights, parts = weights_sha256(folder), {}
     for name in sorted(SMALL):
         if (file := folder / name).is_file():
@@ -247,7 +239,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def write_manifest(manifest: Path, folder: Path, step: int, settings: dict[str, Any], **facts: Any) -> None:
-    """Declare a model folder: where it is, its hash, what made it (``RECORD`` in the folder, where there is one).
+    """Write the manifest of a model folder: path, hashes, settings and provenance (``RECORD`` in the folder, if any).
 
     The path is relative to the manifest, so that a results folder can be moved.
     """
@@ -269,7 +261,7 @@ def read_manifest(manifest: Path) -> tuple[Path, dict[str, Any]]:
     """The folder that a manifest declares, and the manifest itself.
 
     Raises:
-        ModelError: it is no manifest, or the weights are not those that were declared.
+        ModelError: the file is no manifest, or a hash of the folder differs from the declared one.
     """
     found = read_json(manifest)
     if not {"path", "weights_sha256", "content"} <= found.keys():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from boundary_bench.core.errors import ModelError
 
-#: What of a repository of the hub makes a model.
+#: The files of a hub repository that make up a model.
 FILES = ["*.json", "*.safetensors", "tokenizer.model"]
 
 
@@ -14,7 +14,7 @@ def cached(name: str, revision: str) -> Path:
     """The folder of a hub model in the local cache.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: the model is not in the cache.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

@@ -1,1 +1,1 @@
-"""What a person does with a study beside running it: look ahead, look after it, hand it on."""
+"""Operations on a study beside running it: forecast, doctor, status, comparison, export, publication."""

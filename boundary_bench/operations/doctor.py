@@ -1,4 +1,4 @@
-"""What this machine has, and what each part unlocks."""
+"""The parts installed on this machine, and what each of them unlocks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def doctor() -> str:
 
 
 def _vllm() -> str:
-    """Whether vLLM can be imported here: it is tried, since an installed one may be broken."""
+    """The line on vLLM; the import is tried, since an installed vLLM may be broken."""
     unlocks = "vLLM engine"
     if find_spec("vllm") is None:
         return f"  missing  {'vllm':<48}{unlocks}, in an environment of its own: boundary-bench env create sample"

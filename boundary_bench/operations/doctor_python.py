@@ -1,4 +1,4 @@
-"""Asking another Python what it has: it is tried there, since what is installed may be broken."""
+"""Inspection of another Python: imports are tried there, since an installed package may be broken."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 from boundary_bench.core.errors import EngineError
 
-#: Longest that the imports may take; those of vLLM from a cold network disk take minutes.
+#: Timeout of the imports; from a cold network disk vLLM takes minutes.
 SECONDS = 600
 MARK = "found by boundary-bench doctor: "
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What a Python has.
+    """The findings about a Python.
 
     Attributes:
-        python: its version.
-        version, folder, code: of the boundary_bench that it imports: as installed, where, and a hash of its files.
-        gpus: how many torch sees; None where torch was not imported.
-        faults: of the statements that were tried, by their names.
+        python: version of Python.
+        version, folder, code: version, place and hash of the files of the boundary_bench that it imports.
+        gpus: number of GPUs that torch sees; None if torch was not imported.
+        faults: errors of the statements that failed, by name.
     """
 
     python: str
@@ -35,10 +35,10 @@ class Installed:
 
 
 def ask(words: list[str], statements: dict[str, str]) -> Installed:
-    """Run statements of ours in the Python that a command line starts.
+    """Try statements, given by name, in the Python that a command line starts.
 
     Raises:
-        EngineError: it does not start, or has no boundary_bench.
+        EngineError: the Python does not start, or lacks boundary_bench.
     """
     program = f"from __future__ import annotations\nfrom typing import Any\n{inspect.getsource(look)}"
     program += f"\nimport json\nprint({MARK!r} + json.dumps(look({statements!r})), flush=True)"
@@ -56,7 +56,7 @@ def ask(words: list[str], statements: dict[str, str]) -> Installed:
 
 
 def look(statements: dict[str, str]) -> dict[str, Any]:
-    """The fields of ``Installed``, in the Python that runs this: its text is sent there, and needs nothing of here."""
+    """The fields of ``Installed`` for the Python that runs this: ``ask`` sends the source, which must stand alone."""
     import hashlib
     import platform
     import sys

@@ -1,4 +1,4 @@
-"""Whether what a study needs is on this machine: on the one that starts snakemake, and on one that runs its jobs."""
+"""Whether this machine has what a study needs, be it to start snakemake or to run its jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CORE = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line: ``missing`` is what keeps a stage from running here, ``remark`` what may, or does so elsewhere."""
+    """One line. ``missing``: a stage cannot run here. ``remark``: it may fail here, or fails on another machine."""
 
     state: Literal["ok", "remark", "missing"]
     what: str
@@ -41,7 +41,7 @@ class Check:
 
 
 def examine(plan: Plan) -> Iterator[Check]:
-    """What the stages of a study need here: Pythons, GPUs, models, problems, disk. Nothing is fetched or kept."""
+    """Check what the stages of a study need: Pythons, GPUs, models, problems, disk. Nothing is fetched or kept."""
     yield from core(plan)
     yield from training(plan)
     yield from sampling(plan)
@@ -57,10 +57,10 @@ def text(findings: list[Check]) -> str:
 
 
 def core(plan: Plan) -> Iterator[Check]:
-    """The Python of this process, in which all stages run that are not named below."""
+    """The Python of this process, which runs all stages but those of training and sampling."""
     graders = [grader for name in plan.study.benchmarks for grader in plan.graders(name)]
     remedy = f"{sys.executable} -m pip install -e {launcher.REPOSITORY}"
-    # -P: like a script, which boundary-bench is, it does not take what lies in the working folder
+    # -P: like the script boundary-bench, this must not import from the working folder
     yield from _python([sys.executable, "-P"], "all other stages", CORE | _packages(graders), remedy)
 
 
@@ -87,7 +87,7 @@ def sampling(plan: Plan) -> Iterator[Check]:
 
 
 def _packages(graders: list[Grader]) -> dict[str, str]:
-    """Statements that look for what graders are made of."""
+    """Statements that look for the libraries of graders."""
     names = sorted({library for grader in graders for library in grader.libraries})
     return {name: f"from importlib.metadata import version; version({name!r})" for name in names}
 
@@ -107,7 +107,7 @@ def _part(
 def _python(
     words: list[str], stages: str, statements: dict[str, str], remedy: str
 ) -> Generator[Check, None, int | None]:
-    """Whether a Python has this code and what the statements try; returns how many GPUs its torch sees."""
+    """Whether a Python has this code and passes the statements; returns the number of GPUs that its torch sees."""
     try:
         here, found = doctor_python.look({}), doctor_python.ask(words, statements)
     except EngineError as fault:
@@ -131,7 +131,7 @@ def _code(stages: str, python: str, here: dict[str, Any], found: doctor_python.I
 
 
 def gpus(stage: str, asked: int, visible: int) -> Check:
-    """The GPUs that a stage needs on one machine against those that its torch sees here."""
+    """Compare the GPUs that a stage needs on one machine with those that its torch sees here."""
     what, said = f"  GPUs to {stage}", f"{visible} visible here, {asked} needed on a machine"
     if visible >= asked:
         return Check("ok", what, said)
@@ -149,7 +149,7 @@ def models(plan: Plan) -> Iterator[Check]:
 
 
 def problems(plan: Plan) -> Iterator[Check]:
-    """Whether what problems are read from is on this machine."""
+    """Whether the sources of the problems are on this machine."""
     return (_problems(plan, name) for name in plan.problem_sets)
 
 

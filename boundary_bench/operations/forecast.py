@@ -1,7 +1,7 @@
-"""What a study will take, before anything runs: jobs, samples, tokens, GPU-hours, disk.
+"""The cost of a study before anything runs: jobs, samples, tokens, GPU-hours, disk.
 
-Counts are those of the plan. Everything else follows from assumptions, all of which are printed with their values; what
-cannot be known is unknown (None), and the reason says what would tell.
+Counts come from the plan. Everything else follows from assumptions, which are printed with their values. An unknown
+quantity is None, and its source names the command or option that supplies it.
 
 Axes: P success rates of problems.
 """
@@ -23,30 +23,30 @@ from boundary_bench.plan.jobs import Job, jobs
 from boundary_bench.plan.stages import Key
 from boundary_bench.study.backends import BACKENDS, STATES_KEPT
 
-#: Points at which the success rates of problems are taken.
+#: Quantiles at which the success rates of problems are taken.
 RATES = 400
-#: Tokens of a prompt, its template included, or ``max_tokens`` where that is less.
+#: Tokens of a prompt with its template; at most ``max_tokens``.
 PROMPT_TOKENS = 200
-#: Share of ``max_tokens`` that a response takes on average.
+#: Mean length of a response as a share of ``max_tokens``.
 RESPONSE_SHARE = 1 / 3
-#: Bytes of a stored token, with its text: 200 tokens each of a million made-up responses (speed/storage.py).
+#: Bytes of a stored token with its text, measured on a million synthetic responses of 200 tokens (speed/storage.py).
 SAMPLE_BYTES = 3.5
-#: Dense bfloat16 of an H100 SXM, as its data sheet says, in TFLOP/s.
+#: Dense bfloat16 peak of an H100 SXM by its data sheet, in TFLOP/s.
 TERAFLOPS = 989.0
-#: Share of that which updates reach, and which drawing tokens reaches, where memory is the limit and the longest
-#: response is waited for. SimpleRL-Zoo (arXiv 2503.18892), 7B, some 100 steps of 8,192 responses, took 240 hours of an
-#: H100 with its evaluations; this forecasts half of that at 700 tokens a response.
+#: Shares of the peak that updates and drawing reach; drawing is limited by memory and waits for the longest response.
+#: SimpleRL-Zoo (arXiv 2503.18892), 7B, some 100 steps of 8,192 responses, took 240 hours of an H100 with its
+#: evaluations; this forecasts half of that at 700 tokens a response.
 UPDATE_UTILISATION, DRAW_UTILISATION = 0.2, 0.05
-#: Operations for each parameter and token. Update: a pass for the old log-probabilities, one forwards, two backwards,
-#: one more where activations are computed again. Drawing: one pass.
+#: Operations per parameter and token, two per pass. Update: one pass for the old log-probabilities, one forward, two
+#: backward, one more if activations are recomputed. Drawing: one pass.
 OLD_LOGPROBS, FORWARD_BACKWARD, RECOMPUTED, DRAWN = 2, 6, 2, 2
-#: Bytes of a parameter in a state of ``pretrain``: Muon has one moment.
+#: Bytes per parameter in a state of ``pretrain``: Muon has one moment.
 PRETRAIN_STATE_BYTES = 8
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number and where it comes from; where it is None, ``source`` says what would tell."""
+    """A value and its source. If the value is unknown (None), ``source`` tells how to find it."""
 
     value: float | None
     source: str
@@ -54,18 +54,18 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What the forecast cannot read in the study.
+    """The assumptions of a forecast, on quantities that the study does not settle.
 
     Attributes:
         success_rate: mean success rate m of the problems, which are spread as Beta(m, 1 - m): most are nearly always
             or nearly never solved.
-        response_tokens: mean length of a response, in sampling and in training; None for a third of ``max_tokens``.
-        teraflops: dense 16-bit peak of a GPU, in TFLOP/s, from which throughputs follow that are not given.
-        train_tokens_per_second, sample_tokens_per_second: of one GPU, for every model; prompts and responses that
-            are trained on, and tokens that are drawn.
+        response_tokens: mean length of a response, in sampling and in training; None: a third of ``max_tokens``.
+        teraflops: dense 16-bit peak of a GPU, in TFLOP/s; it determines the throughputs that are not given.
+        train_tokens_per_second, sample_tokens_per_second: throughput of one GPU, for every model: of prompts and
+            responses in updates, and of drawn tokens.
 
     Raises:
-        StudyError: a number is no positive one, or ``success_rate`` not below 1.
+        StudyError: a number is not positive, or ``success_rate`` is not below 1.
     """
 
     success_rate: float = 0.5
@@ -84,7 +84,7 @@ class Assumptions:
 
 @dataclass(frozen=True)
 class SetForecast:
-    """The samples of one policy on one benchmark, without its greedy responses, one a problem."""
+    """The samples of one policy on one benchmark, without the greedy response to each problem."""
 
     problems: Quantity
     least: float | None
@@ -97,12 +97,12 @@ class ModelForecast:
     """A base model, all its runs and all its policies.
 
     Attributes:
-        trained_tokens: tokens that the updates of all runs go through, prompts included.
-        rolled_tokens: tokens that are drawn while training.
-        sampled_tokens: tokens that are drawn by ``sample`` and ``probe``.
-        train_hours, sample_hours: GPU-hours, those of rollouts counted as training.
+        trained_tokens: tokens in the updates of all runs, prompts included.
+        rolled_tokens: tokens drawn in training.
+        sampled_tokens: tokens drawn by ``sample`` and ``probe``.
+        train_hours, sample_hours: GPU-hours; rollouts count as training.
         chain_hours: wall time of one whole run and the longest ``sample`` job after it.
-        disk: bytes by what takes them.
+        disk: bytes by kind of file.
     """
 
     parameters: Quantity
@@ -122,7 +122,7 @@ class ModelForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a study will take; see ``forecast``."""
+    """The forecast of a study."""
 
     study: str
     jobs: dict[str, int]
@@ -133,10 +133,10 @@ class Forecast:
 
 
 def forecast(plan: Plan, assumptions: Assumptions) -> Forecast:
-    """What a study will take, whether or not some of it is done.
+    """The forecast of a whole study, even if parts of it are done.
 
     Raises:
-        DataError, ModelError: a file of problems or weights that is there is damaged.
+        DataError, ModelError: an existing file of problems or weights is damaged.
     """
     per_problem = samples_of_a_problem(plan, assumptions.success_rate)
     benchmarks = {name: _set(plan, name, per_problem) for name in plan.study.benchmarks}
@@ -164,7 +164,7 @@ def chain(found: Sequence[Job]) -> list[str]:
 
 
 def samples_of_a_problem(plan: Plan, success_rate: float) -> tuple[float, float, float]:
-    """The samples of a problem at least, expected and at most, under the plan's design.
+    """The least, expected and largest number of samples of a problem under the plan's design.
 
     Expected: the mean over the quantiles of Beta(m, 1 - m) of the exact expectation at each success rate. Samples
     without a score, which others replace, are not counted.
@@ -180,11 +180,7 @@ def samples_of_a_problem(plan: Plan, success_rate: float) -> tuple[float, float,
 
 
 def problems(plan: Plan, name: str) -> Quantity:
-    """How many problems a benchmark or the training set has: of its file where it is prepared, else as it is named.
-
-    Raises:
-        DataError: the file is torn or altered.
-    """
+    """The number of problems of a benchmark or the training set: from its file if prepared, else from its settings."""
     path, chosen = plan.problems(name), plan.problem_sets[name]
     if path.is_file():
         from boundary_bench.benchmarks.problem_file import read_problems
@@ -203,11 +199,7 @@ def problems(plan: Plan, name: str) -> Quantity:
 
 
 def parameters(plan: Plan, name: str) -> Quantity:
-    """How many parameters a base model has: of its files where they are here, else as its settings or its name say.
-
-    Raises:
-        ModelError: a file is damaged.
-    """
+    """The number of parameters of a base model: from its files if they are here, else from its settings or name."""
     model, manifest = plan.study.models[name], plan.model(name)
     folder = Path(model.path) if model.path else None
     if folder is None and manifest.is_file():
@@ -228,7 +220,7 @@ def _product(*factors: float | None) -> float | None:
 
 
 def total(*terms: float | None) -> float | None:
-    """The sum; None where one of them is."""
+    """The sum; None if a term is None."""
     return None if None in terms else sum(terms)  # type: ignore[arg-type]
 
 
@@ -247,12 +239,12 @@ def response_tokens(max_tokens: int, assumptions: Assumptions) -> float:
 
 
 def prompt_tokens(max_tokens: int) -> int:
-    """The assumed length of a prompt: short responses go with short prompts."""
+    """The assumed length of a prompt: at most ``max_tokens``, as short responses go with short prompts."""
     return min(PROMPT_TOKENS, max_tokens)
 
 
 def update_operations(plan: Plan) -> int:
-    """Operations of an update for each parameter and token."""
+    """Operations of an update per parameter and token."""
     training = plan.study.training
     chosen = {"openrlhf": training.openrlhf, "trl": training.trl}.get(training.backend)
     again = chosen is not None and chosen.gradient_checkpointing
@@ -260,7 +252,7 @@ def update_operations(plan: Plan) -> int:
 
 
 def estimable(plan: Plan) -> tuple[bool, bool, bool]:
-    """Whether updates, rollouts and sampling are 16-bit work of a GPU, whose throughput can be estimated."""
+    """Whether updates, rollouts and sampling are 16-bit work on a GPU: only its throughput can be estimated."""
     training, sampling = plan.study.training, plan.study.sampling
     half = training.backend == "openrlhf" or (training.backend == "trl" and training.trl.dtype == "bfloat16")
     update = half and training.device == "cuda"
@@ -270,7 +262,7 @@ def estimable(plan: Plan) -> tuple[bool, bool, bool]:
 
 
 def _rates(plan: Plan, size: Quantity, assumptions: Assumptions) -> tuple[Quantity, Quantity, Quantity]:
-    """Tokens a second of one GPU, in updates, rollouts and sampling."""
+    """Tokens per second of one GPU, in updates, rollouts and sampling."""
     gpu, (updates, rollouts, samples) = assumptions.teraflops * 1e12, estimable(plan)
 
     def rate(given: float | None, option: str, known: bool, flops: int, share: float) -> Quantity:
@@ -345,7 +337,7 @@ def _disk(plan: Plan, name: str, size: Quantity, runs: int, sampled_tokens: floa
 
 
 def assumed(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
-    """Every assumption that something follows from, with its value and the option that changes it."""
+    """The assumptions in use, each with its value and the option that changes it."""
     study, m = plan.study, assumptions.success_rate
     lengths = [response_tokens(each.max_tokens, assumptions) for each in (study.sampling, study.training)]
     backend = BACKENDS[study.training.backend]

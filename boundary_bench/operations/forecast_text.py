@@ -1,4 +1,4 @@
-"""The forecast as text: tables whose columns are aligned, then every assumption, then what is unknown."""
+"""The forecast as text: aligned tables, then every assumption, then the unknown quantities."""
 
 from __future__ import annotations
 

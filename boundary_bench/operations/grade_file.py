@@ -1,4 +1,4 @@
-"""``boundary-bench grade FILE``: anybody's responses graded, a line each, and pass@k of the problems that they answer.
+"""``boundary-bench grade FILE``: grades of anybody's responses, a line each, and pass@k over their problems.
 
 Axes: P problems, K values of k.
 """
@@ -27,22 +27,22 @@ from boundary_bench.statistics.passk import pass_at_k
 
 COLUMNS = ("problem", "gold", "response", "finish_reason")
 NEEDED = ("gold", "response")
-#: What others call the same, the likeliest first.
+#: Other names of the columns, the likeliest first.
 SYNONYMS = {
     "problem": QUESTIONS,
     "gold": ANSWERS,
     "response": ("response", "completion", "generation", "output", "prediction", "model_output", "code", "text"),
 }
-TOGETHER = 256  # rows that are graded at once
+TOGETHER = 256  # rows graded at a time
 LEVEL, RESAMPLES = 0.95, 2000
-SHOWN = 5  # faults of a message
-NAMED = 30  # places of a row that it names
+SHOWN = 5  # most faults in a message
+NAMED = 30  # most places of a row in a message
 LONGEST_ANSWER = 40  # characters of an answer in a line for a reader
 
 
 @dataclass(frozen=True)
 class Response:
-    """A response of a file: to which problem, with which reference, and whether it ended by itself."""
+    """A response of a file, with its problem, its reference answer, and whether it ended by itself."""
 
     row: int
     problem: str
@@ -53,7 +53,7 @@ class Response:
 
 @dataclass
 class Tally:
-    """What was graded: reasons by verdict; by problem and reference, samples with a verdict and correct ones."""
+    """Counts of grades: reasons by verdict; samples and correct ones by problem and reference."""
 
     grader: str
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in VERDICTS})
@@ -61,7 +61,7 @@ class Tally:
     correct: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, response: Response, grade: Grade) -> None:
-        """Count a grade; a timeout says nothing of a response, so that it is no sample."""
+        """Count a grade; a timeout says nothing about the response and is no sample."""
         key = response.problem, response.gold
         self.reasons[grade.verdict][counted(grade.reason)] += 1
         self.samples[key] += grade.verdict is not Verdict.TIMEOUT
@@ -69,10 +69,10 @@ class Tally:
 
 
 def columns_of(given: str | None) -> dict[str, str]:
-    """The places in a row of the columns that it must have, of ``problem=question,gold=reward_model.ground_truth``.
+    """The place in a row of every column, from a text like ``problem=question,gold=reward_model.ground_truth``.
 
     Raises:
-        StudyError: it is not of this form, or names a column that there is not.
+        StudyError: the text has another form, or names an unknown column.
     """
     found = {name: name for name in NEEDED}
     for part in given.split(",") if given else ():
@@ -85,11 +85,10 @@ def columns_of(given: str | None) -> dict[str, str]:
 
 
 def responses(path: Path, columns: dict[str, str]) -> Iterator[list[Response]]:
-    """The responses of a file, those of some rows at a time.
+    """The responses of a file, ``TOGETHER`` rows at a time, until a row cannot be graded.
 
     Raises:
-        DataError: the file cannot be read, or rows cannot be graded, of which the message names those after the last
-            that were given.
+        DataError: the file cannot be read, or rows cannot be graded; the message names the first of them.
     """
     found: list[Response] = []
     faults: list[str] = []
@@ -113,7 +112,7 @@ def responses(path: Path, columns: dict[str, str]) -> Iterator[list[Response]]:
 
 
 def _remedy(columns: dict[str, str], row: dict[str, Any]) -> list[str]:
-    """What was expected and what is there; and what to write where a column goes by another name."""
+    """Lines with the expected and the found columns, and the option to write if a column has another name."""
     there = places(row)
     wanted = " and ".join(columns[name] for name in NEEDED)
     likely = {
@@ -160,10 +159,10 @@ def _stands(row: dict[str, Any], place: str) -> bool:
 
 
 def grade_file(path: Path, columns: dict[str, str], grader: Grader, judge: JudgeAll, as_json: bool) -> Iterator[str]:
-    """The lines to print: one a response, then what they come to.
+    """The lines to print: one per response, then the summary.
 
     Raises:
-        DataError: see ``responses``; what was graded before has been given.
+        DataError: as ``responses``, after the lines of the batches before.
         GradingError: a process of the grader does not start.
     """
     tally = Tally(grader.label)
@@ -177,10 +176,10 @@ def grade_file(path: Path, columns: dict[str, str], grader: Grader, judge: Judge
 
 
 def summary(tally: Tally) -> dict[str, Any]:
-    """What graded responses come to: counts by verdict and reason, and pass@k with its intervals.
+    """The summary of graded responses: counts by verdict and reason, and pass@k with its intervals.
 
-    pass@k is that of Chen et al. 2021 with as many samples as each problem has, for k up to the fewest; its mean over
-    the problems, with the interval over problems (docs/statistics.md).
+    pass@k is the estimator of Chen et al. 2021 with each problem's own number of samples, for k up to the fewest: its
+    mean over the problems, with the interval over problems (docs/statistics.md).
     """
     keys = [key for key, n in tally.samples.items() if n]
     n_P, correct_P = (np.array([counts[key] for key in keys]) for counts in (tally.samples, tally.correct))
@@ -208,14 +207,14 @@ def _json_line(response: Response, grade: Grade) -> str:
 
 
 def _line(response: Response, grade: Grade) -> str:
-    """A grade in a line, in which no character can steer a terminal."""
+    """A grade as one line without control characters."""
     answer = "" if grade.answer is None else f"{grade.answer!r:.{LONGEST_ANSWER}}"
     reason = grade.reason if grade.reason.isprintable() else grade.reason.encode("unicode_escape").decode()
     return f"{response.row:>6}  {grade.verdict:<10}  {answer:<{LONGEST_ANSWER}}  {reason}"
 
 
 def _text(found: dict[str, Any]) -> list[str]:
-    """What ``summary`` says, for a reader."""
+    """The lines of a summary, for a reader."""
     total = sum(sum(reasons.values()) for reasons in found["verdicts"].values())
     lines = [f"{total:,} responses to {found['problems']:,} problems, by {found['grader']}", ""]
     for verdict, reasons in found["verdicts"].items():

@@ -32,7 +32,7 @@ def benchmark(name: str, folder: Path | None = None) -> str:
     """Write a benchmark's file; returns what to do next.
 
     Args:
-        folder: where the benchmarks are; by default those of this package.
+        folder: folder of the benchmarks; by default this package's.
     """
     _check(name)
     if name in KINDS:
@@ -61,11 +61,11 @@ def model(name: str, folder: Path = Path()) -> str:
     """Write a small study of a model; returns what to do next.
 
     Args:
-        folder: where the study is written; by default the folder that this is called in.
+        folder: folder of the study; by default the working folder.
 
     Raises:
-        StudyError: the name is none.
-        StoreError: the file is there already, or cannot be written.
+        StudyError: the name is invalid.
+        StoreError: the file exists, or cannot be written.
     """
     _check(name)
     path = folder / f"{name}.yaml"

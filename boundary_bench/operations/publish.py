@@ -1,4 +1,4 @@
-"""Published results: what the report stage wrote, where it comes from, and checksums, in a folder to commit."""
+"""Published results: the files of the report stage, their provenance and checksums, in a folder to commit."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ SUMS = "SHA256SUMS"
 
 
 def publish(plan: Plan, to: Path) -> Path:
-    """Copy a study's report, tables and figures to ``to/<study>`` and write beside them what made them.
+    """Copy a study's report, tables and figures to ``to/<study>``, beside files with their provenance.
 
-    These are ``study.yaml``, ``publication.json``, ``environment.txt``, ``README.md`` and ``SHA256SUMS``. The folder is
-    replaced whole or not at all, and only where an earlier call wrote all that is in it.
+    Those are ``study.yaml``, ``publication.json``, ``environment.txt``, ``README.md`` and ``SHA256SUMS``. The folder is
+    replaced whole or not at all, and only if an earlier call wrote all its files.
 
     Raises:
-        DataError: a result is missing, was made otherwise than the study and the code make it now, or by code that no
-            commit holds; or the folder holds what no call wrote.
+        DataError: a result is missing, outdated, or made by uncommitted code; or the folder holds other files.
         StoreError: the folder cannot be written to.
     """
     files, found = report_files(plan), read_record(plan.root)
@@ -66,7 +65,7 @@ def publish(plan: Plan, to: Path) -> Path:
 
 
 def outdated(plan: Plan, made: Record) -> list[str]:
-    """What of a study's results is otherwise now, by the study and the versions of the stages."""
+    """The fingerprints and policies of a record that differ from the study and the stages' versions now."""
     before = {f"{kind} {name}": value for kind, each in made.fingerprints.items() for name, value in each.items()}
     now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
     changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
@@ -75,7 +74,7 @@ def outdated(plan: Plan, made: Record) -> list[str]:
 
 
 def faults(folder: Path) -> list[str]:
-    """What in a published folder is not as it was written: files without a checksum, missing, or of another one."""
+    """The deviations of a published folder from its checksums: files without one, missing, or changed."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -92,7 +91,7 @@ def faults(folder: Path) -> list[str]:
 
 
 def _some(names: Iterable[str]) -> str:
-    """A few of some names, and how many there are besides."""
+    """The first three names, and the number of the others."""
     first, rest = list(names)[:3], len(list(names)) - 3
     return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
@@ -108,18 +107,18 @@ def _commit(code: Code, again: str) -> str:
 
 
 def _name(plan: Plan, elsewhere: str) -> str:
-    """How a command names the study: a shipped one by its name, another by the given path."""
+    """The study in a command: a shipped one by its name, another by the given path."""
     return plan.path.stem if plan.path.resolve().parent == SHIPPED else elsewhere
 
 
 def _command(plan: Plan, name: str) -> str:
-    """What makes the results in the folder that they are in."""
+    """The command that makes the results in their folder."""
     elsewhere = "" if plan.results == Path("results") else f" results={quote(str(plan.results))}"
     return f"snakemake --cores all --config study={quote(name)}{elsewhere}"
 
 
 def _beside(plan: Plan, found: Record, commit: str) -> dict[str, str]:
-    """The files that say what made the results, by name."""
+    """The texts of the files with the results' provenance, by file name."""
     facts = {
         "study": plan.study.study,
         "published": datetime.now(UTC).date().isoformat(),

@@ -1,12 +1,11 @@
-"""What has become of a study's jobs: done, running, failed, stopped, and how long the rest may take.
+"""The state of a study's jobs (done, running, failed, stopped), and the time that the rest may take.
 
-Everything is read from the results folder, so that it does not matter what started the jobs, where they run, or whether
-it is still there. Nothing is written. A job is done where its declared outputs are there, its manifest is of the study
-as it is now, and all that it was made from is done. The manifests of prepare, pretrain, train and sample are read, each
-once; of the other stages only whether the files are there.
+Everything is read from the results folder, whatever started the jobs and wherever they run. Nothing is written. A job
+is done if its declared outputs exist, its manifest agrees with the study as it is now, and all jobs that it needs are
+done. The manifests of prepare, pretrain, train and sample are read, each once; other files need only exist.
 
-A job runs where a process holds its store (``files.lease``). The stages without a store, which take minutes, are not
-seen to run.
+A job runs if a process holds its store (``locks.lease``). Stages without a store, which take minutes, never show as
+running.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from boundary_bench.plan import Plan
 from boundary_bench.plan.jobs import Job, jobs
 from boundary_bench.plan.stages import STAGES, Key
 
-#: A holder on another machine whose lock is not seen from here, and which has written nothing for so long, is dead.
+#: Silence after which a holder on another machine, with a lock that is not seen from here, counts as dead.
 SILENT_SECONDS = 1800
-#: Sample jobs whose last record is read for how long such jobs take.
+#: About this many finished sample jobs are read for their pace.
 TIMED = 200
-#: Bytes of a log's end that are read.
+#: Bytes that are read from the end of a log.
 TAIL = 32_768
-#: How the line begins that says why a process ended: ours, argparse's, the shell's or Python's.
+#: Beginning of a line with the reason why a process ended: this package's, argparse's, the shell's or Python's.
 FAULT = re.compile(r"(boundary-bench( \w+)?|(\S*/)?(ba|da)?sh|(\S*/)?python[\d.]*): ")
 STOPPED = "boundary-bench: stopped by a signal"
 TRACEBACK = "Traceback (most recent call last):"
@@ -42,7 +41,7 @@ TRACEBACK = "Traceback (most recent call last):"
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job has come: ``done`` of ``total`` steps, or problems with so many samples."""
+    """The progress of a job: ``done`` of ``total`` steps, or of problems, with the samples so far."""
 
     done: int
     total: int
@@ -52,12 +51,12 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Running:
-    """A job that a process is at work on.
+    """A job that a process works on.
 
     Attributes:
-        process, host, job: its number, its machine, its SLURM job; None where unknown.
-        since, heard: when it began and when it last wrote something, in seconds since the epoch.
-        seconds_left: at its own pace; in sampling, until its next decision, which may be that it goes on.
+        process, host, job: process number, host name, SLURM job; None if unknown.
+        since, heard: times of the start and of the last write, in seconds since the epoch.
+        seconds_left: at the job's own pace; in sampling, until its next decision whether to stop.
     """
 
     name: str
@@ -75,7 +74,7 @@ class Ended:
     """A job whose last attempt ended without its outputs.
 
     Attributes:
-        said: the line of its log that says why, or what is known of a process that said nothing.
+        said: the line of its log with the reason, or the facts known about a process that left none.
     """
 
     name: str
@@ -88,9 +87,9 @@ class StageStatus:
     """Jobs of one stage.
 
     Attributes:
-        to_do: those that were stopped among them.
-        seconds_left: what finished jobs took, times what is left, if ``side_by_side`` go on at once.
-        side_by_side: how many run now, or 1.
+        to_do: jobs to do, stopped ones included.
+        seconds_left: time for the rest at the pace of finished jobs, with ``side_by_side`` jobs at once.
+        side_by_side: jobs that run now, at least 1.
     """
 
     jobs: int
@@ -104,7 +103,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """See ``status``; ``damaged`` says of every unreadable manifest what to do."""
+    """The state of a study's jobs; ``damaged`` has a message for every unreadable manifest."""
 
     study: str
     stages: dict[str, StageStatus]
@@ -116,14 +115,14 @@ class Status:
 
 @dataclass(frozen=True)
 class _Done:
-    """Finished jobs, with what their manifests say, and the manifests that cannot be read."""
+    """Facts of the finished jobs, and messages about unreadable manifests."""
 
     facts: dict[Key, dict[str, Any]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
 
 def status(plan: Plan) -> Status:
-    """What has become of every job of a study.
+    """The state of every job of a study.
 
     Raises:
         StoreError: the results folder cannot be read.
@@ -170,13 +169,13 @@ def _done(found: list[Job]) -> _Done:
 
 
 def _as_now(job: Job, said: dict[str, Any], done: _Done) -> bool:
-    """Whether a result is of the study as it is now, and of what is there now to make it from."""
+    """Whether the facts of an output agree with the study, and with the content it is made from, as they are now."""
     made_from = {fact: done.facts.get(key, {}).get(name) for fact, (key, name) in job.made_from.items()}
     return all(said.get(name) == value for name, value in {**job.facts, **made_from}.items())
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    """What the first output of a job says of itself, where that is compared."""
+    """The facts of a job's first output; empty if they are not compared."""
     if not job.stage.says:
         return {}
     if job.outputs[0].suffix == ".json":
@@ -187,7 +186,7 @@ def _facts(job: Job) -> dict[str, Any]:
 
 
 def _stores(plan: Plan) -> dict[Path, list[Path]]:
-    """The store folders, under whatever settings, by their names without them."""
+    """All store folders, by their names without the identity."""
     stores: dict[Path, list[Path]] = {}
     for folder in (plan.root / "store" / stage.name for stage in STAGES.values() if stage.stores):
         for name in os.listdir(folder) if folder.is_dir() else ():
@@ -196,9 +195,9 @@ def _stores(plan: Plan) -> dict[Path, list[Path]]:
 
 
 def _holder(job: Job, stores: dict[Path, list[Path]]) -> tuple[Path, Holder] | None:
-    """The store of a job that is held, or was last, with its holder.
+    """The store folder of a job and its present or last holder; None without one.
 
-    The first job that asks has it: segments of a run, which share a store, are trained one after another.
+    The segments of a run share a store and are trained in order, so the first unfinished one gets it.
     """
     if job.store is None:
         return None
@@ -211,7 +210,7 @@ def _holder(job: Job, stores: dict[Path, list[Path]]) -> tuple[Path, Holder] | N
 
 
 def _running(job: Job, store: Path, who: Holder, now: float) -> Running | None:
-    """The process at work on a job; None where it is dead."""
+    """The process that works on a job; None if it is dead."""
     signs = (job.log, job.records, store / "steps.jsonl", store)
     heard = max([who.since, *(path.stat().st_mtime for path in signs if path.exists())])
     elsewhere = who.host != os.uname().nodename
@@ -222,9 +221,9 @@ def _running(job: Job, store: Path, who: Holder, now: float) -> Running | None:
 
 
 def _progress(job: Job, store: Path, since: float) -> tuple[JobProgress | None, float | None]:
-    """How far a running job has come, and its own seconds left."""
+    """The progress of a running job, and its seconds left."""
     if job.stage.name == "sample":
-        # what an earlier attempt said is of another pace, and perhaps of another store
+        # records of an earlier attempt have another pace, and perhaps another store
         new = job.records.exists() and job.records.stat().st_mtime >= since
         record = _last_record(job.records) if new else {}
         if not {"done", "problems", "samples"} <= record.keys():
@@ -245,7 +244,7 @@ def _progress(job: Job, store: Path, since: float) -> tuple[JobProgress | None, 
 
 
 def _last_record(path: Path) -> dict[str, Any]:
-    """The last whole JSON object of a file of lines, which may be in the midst of being written; empty without one."""
+    """The last complete JSON object of a file of lines, which may be half written; empty without one."""
     for line in reversed(_tail(path)):
         try:
             found = json.loads(line)
@@ -257,7 +256,7 @@ def _last_record(path: Path) -> dict[str, Any]:
 
 
 def _tail(path: Path) -> list[str]:
-    """The last lines of a text file that are not blank, without what a terminal would obey."""
+    """The last non-blank lines of a text file, without control characters."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
         text = file.read().decode(errors="replace")
@@ -266,15 +265,15 @@ def _tail(path: Path) -> list[str]:
 
 
 def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
-    """Whether a job that nobody works on was only stopped, and what is known of why; None where nothing went wrong.
+    """Whether a job without a process was only stopped, and the reason of its end; None if nothing went wrong.
 
-    A process that has no chance to say so leaves its store held, in the words of the holder file.
+    A killed process leaves its holder file behind.
     """
     lines = _tail(job.log) if job.log.exists() else []
     newest = _after_progress(job.stage.name, lines)
     last = _fault(newest)
     if last is None and newest and not job.outputs[0].exists():
-        last = newest[-1]  # of a program that is not ours
+        last = newest[-1]  # from another program
     if last and not (dead and job.log.stat().st_mtime < dead.since):
         return last.startswith(STOPPED), last
     if dead:
@@ -285,13 +284,13 @@ def _ended(job: Job, dead: Holder | None) -> tuple[bool, str] | None:
 
 
 def _after_progress(stage: str, lines: list[str]) -> list[str]:
-    """What stands in a log below the last line that tells of progress: of an attempt that went well nothing."""
+    """The lines of a log below the last line of progress; none if the attempt went well."""
     progress = [number for number, line in enumerate(lines) if line.startswith((f"[{stage}]", f"[{stage} "))]
     return lines[progress[-1] + 1 :] if progress else lines
 
 
 def _fault(newest: list[str]) -> str | None:
-    """Why an attempt failed or stopped, in its words; None where it does not say so."""
+    """The line with the reason why an attempt failed or stopped; None without one."""
     for line in reversed(newest):
         if FAULT.match(line):
             return line
@@ -314,7 +313,7 @@ def _stage(found: list[Job], done: _Done, running: dict[str, Running], failed: s
 
 
 def _took(finished: list[Job], done: _Done) -> Iterator[tuple[str, list[float]]]:
-    """How long finished jobs took for each of their steps, or whole, by what they are like; all of them under ""."""
+    """Seconds of finished jobs per step, or per job without steps, by ``Job.like``; those of all jobs under ""."""
     paces: dict[str, list[float]] = {"": []}
     for job in finished if finished[0].stage.name != "sample" else finished[:: max(1, len(finished) // TIMED)]:
         seconds = done.facts[job.key].get("seconds")

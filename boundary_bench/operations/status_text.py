@@ -1,4 +1,4 @@
-"""The status as text: jobs by stage, then who works at what, then what failed or was stopped."""
+"""The status as text: jobs by stage, then running jobs, then failed and stopped ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import islice
 from boundary_bench.core.text import aligned, duration, number
 from boundary_bench.operations.status import Ended, Running, StageStatus, Status
 
-#: Entries of a list that are written out.
+#: Most entries of a list that are shown.
 LISTED = 20
-#: Characters of a line from a log.
+#: Most characters of a line from a log.
 LONGEST = 1000
 
 

@@ -1,6 +1,6 @@
 """A study with its names resolved: algorithms, sets of problems, graders, runs and policies.
 
-The Snakefile and the command line both read this page, so that a file's name and the settings behind it are decided
+The Snakefile and the command line both read this module, so that file names and the settings behind them are decided
 in one place. Nothing heavy is imported.
 """
 
@@ -37,7 +37,7 @@ class Plan(Layout):
     results: Path
 
     def __post_init__(self) -> None:
-        # a misspelt name is an error now, before any work, not when a job first needs it
+        # misspelt names fail here, before any work
         _ = self.algorithms, self.trainings, self.problem_sets, self.design
         for model in self.study.models:
             self.template(model, TRAINING_SET)
@@ -51,13 +51,13 @@ class Plan(Layout):
 
     @cached_property
     def algorithms(self) -> dict[str, Algorithm]:
-        """Every algorithm of the study, by its name there."""
+        """The algorithms of the study, by name."""
         backend = self.study.training.backend
         return {name: resolve(name, overrides, backend) for name, overrides in self.study.algorithms.items()}
 
     @cached_property
     def trainings(self) -> dict[str, Training]:
-        """How every algorithm of the study is trained."""
+        """The training settings of every algorithm, by name."""
         study = self.study
         return {name: training_of(name, overrides, study.training) for name, overrides in study.algorithms.items()}
 
@@ -70,16 +70,16 @@ class Plan(Layout):
         """The prompt template of a model, its base and all trained from it, on a benchmark or the training set.
 
         Raises:
-            StudyError: the study names none that there is.
+            StudyError: the study names an unknown template.
         """
         chosen = self.study.models[model].template
         return template_of(chosen, f"models.{model}.template") if chosen else self.problem_sets[benchmark].template
 
     def graders(self, benchmark: str) -> list[Grader]:
-        """The graders of a benchmark's samples: first the one they are drawn with, then those beside it.
+        """The graders of a benchmark's samples: first the kind's own, which grades while sampling, then further ones.
 
         Raises:
-            StudyError: the study names one that there is not.
+            StudyError: the study names an unknown grader.
         """
         chosen = self.problem_sets[benchmark]
         kind, found = chosen.kind, {chosen.kind.grader.name: chosen.kind.grader}
@@ -91,7 +91,7 @@ class Plan(Layout):
 
     @cached_property
     def design(self) -> Design:
-        """When a problem has been sampled enough."""
+        """The sampling design: when a problem has enough samples."""
         sampling = self.study.sampling
         try:
             rounds = sampling.rounds or plan_rounds(sampling.n_max, sampling.stop_after)
@@ -101,7 +101,7 @@ class Plan(Layout):
 
     @cached_property
     def setup(self) -> Setup:
-        """How the counts of the study become statements."""
+        """The settings that turn the study's counts into estimates: design, values of k, analysis."""
         return Setup(self.design, self.study.ks, self.study.analysis)
 
     @cached_property
@@ -121,19 +121,19 @@ class Plan(Layout):
 
     @property
     def probes(self) -> list[tuple[Policy, str]]:
-        """What the contamination probe looks at: every base model on every benchmark, where the study asks for it."""
+        """Every base model with every benchmark, for the contamination probe; empty if the study asks for none."""
         bases = [policy for policy in self.policies if policy.run is None]
         return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
 
     @property
     def run_pattern(self) -> str:
-        """A regular expression of exactly the runs' names; it grows with models + algorithms + seeds, not with runs."""
+        """A regular expression that matches exactly the runs' names; it grows with models + algorithms + seeds only."""
         study = self.study
         return f"(?:{one_of(study.models)})--(?:{one_of(study.algorithms)})--seed(?:{one_of(study.seeds)})"
 
     @property
     def policy_pattern(self) -> str:
-        """A regular expression of exactly the policies' names, short as that of the runs."""
+        """A regular expression that matches exactly the policies' names, built on ``run_pattern``."""
         return f"{one_of(self.study.models)}|{self.run_pattern}--step(?:{one_of(self.study.evaluate.steps[1:])})"
 
     @cached_property
@@ -159,7 +159,7 @@ class Plan(Layout):
 
     @property
     def named(self) -> dict[str, str]:
-        """The files and folders that the study names, by where it does."""
+        """The files and folders that the study names, by the setting that names them."""
         found = {f"benchmarks.{name}.data": entry.data for name, entry in self.study.benchmarks.items()}
         for name, chosen in self.problem_sets.items():
             found[f"the task of {name}"] = str(chosen.kind.definition) if chosen.kind.definition else None
@@ -190,12 +190,12 @@ class Plan(Layout):
         return self.trained(run, step) if step else self.model(run.model)
 
     def weights(self, policy: Policy) -> Path:
-        """The manifest of what a policy's weights are."""
+        """The manifest of a policy's weights."""
         return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
 
     @property
     def design_settings(self) -> dict[str, Any]:
-        """The design, as it is written down."""
+        """The design as sample manifests record it."""
         return self.design.record()
 
 
@@ -209,8 +209,7 @@ def make_plan(name: str, results: Path = Path("results")) -> Plan:
     """The plan of a study given by path or shipped name.
 
     Raises:
-        StudyError: the study has a fault, a file stands where results belong, or a path is none that Snakemake can
-            carry; nothing has been done then.
+        StudyError: the study has a fault, ``results`` is a file, or Snakemake cannot handle a path in the study.
     """
     path = find_study(name)
     if results.exists() and not results.is_dir():

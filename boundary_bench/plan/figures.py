@@ -13,9 +13,9 @@ class Figure:
     """A figure of every model.
 
     Attributes:
-        name: its files' names begin with it.
-        scope: whether one shows a benchmark, or all of them.
-        caption: how to read it; ``workflows/captions/figures`` holds the same, for the report of Snakemake.
+        name: beginning of its file names.
+        scope: one figure per model and benchmark, or one per model.
+        caption: how to read it; repeated in ``workflows/captions/figures`` for Snakemake's report.
         draw: the function that draws it, "module:function"; it gets the plan, the tables and a ``FigureFile``.
     """
 
@@ -55,7 +55,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class FigureFile:
-    """A figure of one model; ``benchmark`` is None where it shows all, ``stem`` its file's name without the ending."""
+    """A figure of one model; ``benchmark`` is None if it shows all, ``stem`` is the file name without its suffix."""
 
     figure: Figure
     model: str

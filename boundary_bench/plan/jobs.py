@@ -1,4 +1,4 @@
-"""The jobs of a study, as the workflow makes them of its stages. Nothing is read but the study."""
+"""The jobs of a study, the same as the workflow's. Only the study is read."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ class Job:
 
     @cached_property
     def name(self) -> str:
-        """The stage and what it works at: "train base--grpo--seed0 step40"."""
+        """Stage and ``names`` in one text: "train base--grpo--seed0 step40"."""
         return " ".join((self.stage.name, *self.names))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it works at."""
+        """Its wildcard values as text; see ``Stage.title``."""
         return self.stage.title(self.plan, *self.values)
 
     @cached_property
     def outputs(self) -> tuple[Path, ...]:
-        """The files that it declares."""
+        """The declared files."""
         return tuple(self.stage.outputs(self.plan, *self.values))
 
     @property
     def log(self) -> Path:
-        """What it prints, where the workflow started it."""
+        """The log of its output, if the workflow started it."""
         return self.plan.log(self.stage.name, *self.names)
 
     @property
     def records(self) -> Path:
-        """What a sample job says for programs, beside its log."""
+        """The machine-readable progress of a sample job, beside its log."""
         return self.log.with_suffix(".jsonl")
 
     @property
     def key(self) -> Key:
-        """The job as others refer to it."""
+        """Stage name and wildcard values, by which other jobs refer to it."""
         return (self.stage.name, *self.values)
 
     @property
@@ -57,29 +57,29 @@ class Job:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What its first output says where it is of the study as it is now; empty where that is not looked at."""
+        """Facts that its first output must carry to be up to date; empty if it is not checked."""
         found = {"settings": settings(self.plan, self.stage.name, *self.values), "design": self.plan.design_settings}
         return {name: found[name] for name in self.stage.says}
 
     @property
     def made_from(self) -> Facts:
-        """What its first output says of the content that it was made from."""
+        """Facts of its first output that name the content it was made from."""
         return self.stage.made_from(self.plan, *self.values)
 
     @property
     def store(self) -> Path | None:
-        """The folder that it works in, without the identity at the end of its name."""
+        """Its store folder without the identity at the end of the name; None if it has no store."""
         held = self.stage.stores
         return self.plan.store(self.stage.name, *self.values[:held]) if held else None
 
     @property
     def shard(self) -> tuple[int, int]:
-        """Which of how many writers of that store it is."""
+        """Its shard, from 1 on, and the number of shards that write to the store."""
         return (self.values[-1], self.plan.shard_count) if self.stage.name == "sample" else (1, 1)
 
     @property
     def steps(self) -> tuple[int, int] | None:
-        """The steps (first, last] that it trains."""
+        """The training steps (first, last] of the job; None if it trains nothing."""
         if self.stage.name == "train":
             return self.plan.previous(self.values[1]), self.values[1]
         pretrain = self.plan.study.models[self.values[0]].pretrain if self.stage.name == "pretrain" else None
@@ -87,10 +87,10 @@ class Job:
 
     @property
     def like(self) -> str:
-        """Jobs of its stage with the same word take about as long."""
+        """A label; jobs of one stage with the same label take about as long."""
         return self.stage.like(self.plan, *self.values)
 
 
 def jobs(plan: Plan) -> list[Job]:
-    """Every job of a study, after those that it waits for."""
+    """Every job of a study, each after the jobs that it waits for."""
     return [Job(plan, stage, values) for stage in STAGES.values() for values in stage.each(plan)]

@@ -1,4 +1,4 @@
-"""Where the files of a study are. What is not given of a name is a wildcard: so rules and stages share the patterns."""
+"""The paths of a study's files. A name that is not given stays a wildcard: rules and stages share the patterns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from boundary_bench.core.provenance import fingerprint
 
 
 class Layout:
-    """The files below ``root``; runs and policies may be given as such or by name.
+    """The files below ``root``; runs and policies may be given as objects or by name.
 
     Attributes:
         root: the folder of the study's results.
@@ -24,7 +24,7 @@ class Layout:
         return self.root / "problems" / f"{benchmark}.parquet"
 
     def overlap(self, benchmark: str = "{benchmark}") -> Path:
-        """What of a benchmark is also in the training set, or twice in itself."""
+        """The overlap of a benchmark with the training set and with itself."""
         return self.root / "problems" / f"{benchmark}.overlap.json"
 
     def model(self, model: str = "{model}") -> Path:
@@ -32,7 +32,7 @@ class Layout:
         return self.root / "models" / model / "manifest.json"
 
     def trained(self, run: object = "{run}", step: int | str = "{step}") -> Path:
-        """The manifest of a checkpoint that was trained; beside it is its step log, see ``steps``."""
+        """The manifest of a trained checkpoint; its step log (``steps``) is beside it."""
         return self.root / "checkpoints" / str(run) / f"step{step}" / "manifest.json"
 
     def steps(self, run: object = "{run}", step: int | str = "{step}") -> Path:
@@ -52,7 +52,7 @@ class Layout:
         return self.root / "measures" / str(policy) / benchmark
 
     def probe(self, policy: object = "{policy}", benchmark: str = "{benchmark}") -> Path:
-        """The folder of what the contamination probe of a policy found."""
+        """The folder of a policy's results in the contamination probe."""
         return self.root / "probes" / str(policy) / benchmark
 
     def comparison(self, run: object = "{run}", benchmark: str = "{benchmark}") -> Path:
@@ -60,20 +60,20 @@ class Layout:
         return self.root / "comparisons" / str(run) / benchmark
 
     def log(self, stage: str, *names: str) -> Path:
-        """What a job prints; beside it, as .jsonl, what a sample job says for programs."""
+        """The log of a job's output; a sample job writes machine-readable progress beside it, as .jsonl."""
         *folders, last = stage, *names
         return Path(self.root, "logs", *folders, f"{last}.log")
 
     @property
     def judgements(self) -> Path:
-        """Where graders keep what they have judged."""
+        """The folder of the graders' cached judgements."""
         return self.root / "store" / "judgements"
 
     def store(self, stage: str, *names: str, identity: dict[str, Any] | None = None) -> Path:
-        """The store folder of a job, never a declared output: named by what it holds and what that depends on.
+        """The store folder of a job, never a declared output: named by ``names`` and a fingerprint of the identity.
 
         Args:
-            identity: what it depends on; without it, the name that the folders of all identities begin with.
+            identity: settings and content that it depends on; None: only the beginning, common to all identities.
         """
         name = "--".join(names)
         return self.root / "store" / stage / (name if identity is None else f"{name}--{fingerprint(identity)}")

@@ -1,4 +1,4 @@
-"""The files that stages write below their folders, and all that a report is."""
+"""The files that stages write below their folders, and the files of a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMPARISON_FILES = tuple(f"{table.name}.csv" for table in made_by("compare"))
 
 
 def report_files(plan: Plan) -> list[Path]:
-    """All that the report stage writes: the page, the tables with where they come from, the figures."""
+    """The files of the report stage: page, samples, tables with their provenance, figures."""
     tables = [table for table in TABLES.values() if plan.probes or not table.optional]
     files = ["report.html", "samples.zip"]
     files += [f"tables/{table.name}.{kind}" for table in tables for kind in ("csv", "md", *(["tex"] * table.paper))]

@@ -1,8 +1,8 @@
 """The stages of a study, each declared once: rules, jobs, commands, status, forecast and provenance read it here.
 
-A result is named by what it depends on. Its *settings* are the version of its stage and those settings of the study
-that are neither at their defaults nor of its execution (``Block.identity``). What it is made from, problems and
-weights, is named by content: the facts of ``Stage.made_from``.
+A result is named by what it depends on. Its *settings* are the version of its stage and the study's settings, without
+defaults and ``Execution`` settings (``Block.identity``). The problems and weights that it is made from are named by
+their content: the facts of ``Stage.made_from``.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from boundary_bench.plan import Plan
 from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, PROBE_FILES, report_files
 from boundary_bench.study.backends import BACKENDS
 
-#: A job: its stage and the values of its wildcards.
+#: A job: its stage and wildcard values.
 Key = tuple[Any, ...]
-#: A fact of a job's first output: the job that it must agree with, and the name of the fact there.
+#: By fact of a job's first output: the job that it must agree with, and the name of the fact in that job's output.
 Facts = dict[str, tuple[Key, str]]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its jobs, what each writes, waits for and depends on.
+    """A stage: its jobs with their outputs, dependencies and identity.
 
-    The functions get the plan and the values of a job's wildcards; ``outputs`` may get the wildcards themselves.
+    The functions get the plan and a job's wildcard values; ``outputs`` may get the wildcards themselves.
 
     Attributes:
-        name: of its rule, its command and the function behind it, and of its folders of logs and of stores.
-        version: raised when its code changes a result: it and everything after it runs again.
-        names: what a job is called, with the wildcards in it.
-        each: the values of every job's wildcards.
+        name: names its rule, its command with the function behind it, its log folder and its store folder.
+        version: raised when its code changes a result: the stage and everything after it run again.
+        names: templates of a job's name, one wildcard each.
+        each: the wildcard values of every job.
         outputs: the files that a job declares.
         needs: the jobs that a job waits for.
-        about: what of the values settles the identity.
-        identity: the settings that the results of a job depend on, by what ``about`` returns.
-        says: facts of its first output by which status tells whether it is of the study as it is now.
-        made_from: facts of its first output that say which content it was made from.
-        stores: how many of the values name the store folder of its unfinished or shared work; 0: it keeps none.
-        like: jobs with the same word take about as long.
+        about: the names that settle the identity, taken from the wildcard values.
+        identity: the settings that a job's results depend on; gets what ``about`` returns.
+        says: facts of the first output that tell status whether it is up to date.
+        made_from: facts of the first output that name the content it was made from.
+        stores: number of wildcard values in the name of its store folder (unfinished or shared work); 0: no store.
+        like: label of a job; jobs with the same label take about as long.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Stage:
     like: Callable[..., str] = lambda plan, *values: ""
 
     def title(self, plan: Plan, *values: Any) -> tuple[str, ...]:
-        """What a job works at, in the words of its log's path."""
+        """A job's ``names`` with its wildcard values filled in, as in the path of its log."""
         named = dict(zip(self.wildcards, values, strict=True))
         return tuple(name.format(**named, shards=plan.shard_count) for name in self.names)
 
@@ -78,12 +78,12 @@ def outputs(plan: Plan, job: Key) -> Iterable[Path]:
 
 
 def settings(plan: Plan, stage: str, *values: Any) -> dict[str, Any]:
-    """The settings that the results of a job depend on; ``values`` are those of its wildcards."""
+    """The settings that a job's results depend on; ``values`` are its wildcard values."""
     return _settings(plan, stage, *STAGES[stage].about(plan, *values))
 
 
 def identity(plan: Plan, stage: str, *values: Any) -> str:
-    """The fingerprint of ``settings``: thousands of jobs share one."""
+    """The fingerprint of ``settings``; cached, since thousands of jobs share one."""
     return _identity(plan, stage, *STAGES[stage].about(plan, *values))
 
 
@@ -95,12 +95,11 @@ def _identity(plan: Plan, stage: str, *about: str) -> str:
 @cache
 def _settings(plan: Plan, stage: str, *about: str) -> dict[str, Any]:
     found = {"version": STAGES[stage].version, **STAGES[stage].identity(plan, *about)}
-    return json.loads(json.dumps(found))  # as it is read from a file again
+    return json.loads(json.dumps(found))  # as read back from a file
 
 
 def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
-    """Fingerprints of everything that a study's results depend on: of the settings of every stage, and of the files
-    that say what the literature says."""
+    """Fingerprints of all that a study's results depend on: the settings of every stage, and the literature's files."""
     found: dict[str, dict[str, str]] = {}
     for stage in STAGES.values():
         abouts = dict.fromkeys(stage.about(plan, *values) for values in stage.each(plan))
@@ -113,13 +112,13 @@ def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
 
 
 def _kind(plan: Plan, name: str) -> dict[str, Any]:
-    """What kind of problems a set has, and who grades responses to them."""
+    """Kind and grader of a problem set, with their versions."""
     kind = plan.problem_sets[name].kind
     return {"kind": [kind.name, kind.version], "grader": kind.grader.identity}
 
 
 def _problems(plan: Plan, name: str) -> dict[str, Any]:
-    """How problems are made of rows. Where the rows are is none of it: the problems are named by their content."""
+    """The settings that turn rows into problems, without the path of the rows: content identifies the problems."""
     chosen = plan.problem_sets[name]
     usual = chosen.kind.options.model_dump(mode="json")
     options = chosen.options.model_dump(mode="json")
@@ -133,7 +132,7 @@ def _problems(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _model(plan: Plan, name: str) -> dict[str, Any]:
-    """How a model is made, or the commit of the hub that it is; one in a folder is named by its content alone."""
+    """The settings of pre-training, or name and commit on the hub; empty for a folder, which its content identifies."""
     found = plan.study.models[name].identity()
     return {key: value for key, value in found.items() if key not in ("path", "template")}
 
@@ -157,13 +156,13 @@ def _training(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _samples(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
-    """How one response is drawn. How many are, and in which files, is the design's: another keeps what is there."""
+    """The settings of a single response. The number of samples belongs to the design: a new one keeps stored files."""
     drawing = plan.study.sampling.drawing()
     return {"sampling": drawing, **_kind(plan, benchmark), **_template(plan, model, benchmark)}
 
 
 def _continuations(plan: Plan, benchmark: str) -> dict[str, Any]:
-    """How statements are continued: greedily, without a template. The fractions are none of it."""
+    """The settings of a greedy continuation in the probe: without a template, and without the fractions."""
     drawing = plan.study.sampling.drawing(unused={"temperature", "top_p", "seed"})
     return {"sampling": drawing, **_kind(plan, benchmark)}
 
@@ -173,7 +172,7 @@ def _analysis(plan: Plan) -> dict[str, Any]:
 
 
 def intervals(plan: Plan) -> dict[str, Any]:
-    """How intervals are made, as far as that is not at its defaults."""
+    """The settings of the intervals that are not at their defaults."""
     return {name: value for name, value in plan.study.analysis.identity().items() if name != "ks"}
 
 

@@ -1,4 +1,4 @@
-"""Rows of files, whatever form they have, and places in them. What a row means is not known here."""
+"""Rows of files in several formats, and places in a row. This room does not know what a row means."""
 
 from __future__ import annotations
 

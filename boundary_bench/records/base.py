@@ -1,4 +1,4 @@
-"""What a reader gives: rows with the numbers that messages and ``skip`` name them by."""
+"""The records that readers yield: rows with the numbers that messages and ``skip`` use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """A row of a file, or of several that are read as one.
+    """A row of a file, or of several files that are read as one.
 
     Attributes:
-        number: from 1 on, through all of them.
-        row: its columns; None where it is none.
-        place: where it stands, if the number alone does not say so: "line 7".
-        fault: what is wrong where it is no row, and what to do.
+        number: number of the row, from 1 on, over all files.
+        row: values by column; None if the row is invalid.
+        place: position in the file, "line 7", if it differs from the number.
+        fault: why the row is invalid, and what to do.
     """
 
     number: int
@@ -28,7 +28,7 @@ class Record:
 
 
 def joined(parts: Iterable[tuple[str, Iterable[Record]]]) -> Iterator[Record]:
-    """The records of several parts with one numbering; each says its part and its number there."""
+    """The records of several parts, numbered as one; ``place`` names the part and the number in it."""
     number = 0
     for name, records in parts:
         for record in records:

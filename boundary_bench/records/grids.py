@@ -13,11 +13,11 @@ from boundary_bench.records.base import Record
 from boundary_bench.records.texts import check_size, decoded, lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-BATCH = 64  # rows of a Parquet file that are in memory together: a text that repeats takes its length each time
+BATCH = 64  # rows of a Parquet file in memory at a time: a repeated text takes its full length in every row
 
 
 def csv_rows(path: Path) -> Iterator[Record]:
-    """The rows of a CSV file, whose header says what separates its cells; in a ``.tsv`` file it is the tab."""
+    """The rows of a CSV file; the delimiter is found in the header, and is the tab in a ``.tsv`` file."""
     content = _decoded(path)
     header = next(content, "")
     tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
@@ -57,12 +57,12 @@ def _decoded(path: Path) -> Iterator[str]:
 
 
 def _delimiter(path: Path, header: str) -> str:
-    """What separates the most columns of a header."""
+    """The delimiter that gives the most columns of a header."""
     columns: dict[str, int] = {}
     for delimiter in DELIMITERS:
         try:
             columns[delimiter] = len(next(csv.reader([header], delimiter=delimiter, strict=True), []))
-        except csv.Error:  # quotes that make no sense with this one
+        except csv.Error:  # quotes that are invalid with this delimiter
             continue
     most = max(columns.values(), default=1)
     best = [delimiter for delimiter, count in columns.items() if count == most]
@@ -97,12 +97,12 @@ def parquet_rows(path: Path) -> Iterator[Record]:
 
 
 def _plain(column: Any) -> Any:
-    """A column whose repeated values take their room each time, as they do in rows."""
+    """A column without dictionary: repeated values take their full size, as they do in rows."""
     return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse columns of one name, of which a reader would keep the last."""
+    """Refuse two columns of one name, since a reader would keep only the last."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: found the column {twice[0]!r:.80} twice, expected it once; rename or drop one")

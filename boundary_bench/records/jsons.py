@@ -1,7 +1,7 @@
-"""Rows in JSON: a row a line, an array of them, or objects one after another in any layout.
+"""Rows in JSON: one a line, an array, or objects one after another in any layout.
 
-Stricter than the standard reader, which keeps the last of two equal keys and reads NaN. A line that is no row does not
-keep the others from being read; in an array, where it would, it ends the reading.
+Stricter than the standard reader, which keeps the last of two equal keys and reads NaN. After an invalid line reading
+goes on with the next; an array that is not valid JSON ends the reading.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEEP = "nested too deep"
 
 
 class Written(float):
-    """A number of a JSON text; as text it is what was written, with digits beyond those of a float."""
+    """A number of a JSON text; ``str`` gives the text as written, with all its digits."""
 
     def __new__(cls, text: str) -> Written:
         found = super().__new__(cls, text)
@@ -41,7 +41,7 @@ class Written(float):
 
 
 class Parser:
-    """A JSON reader that goes on over what it refuses, and says so in ``faults``, which each reading begins anew."""
+    """A JSON reader that reads on after refused content and lists it in ``faults``, which each reading clears."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -50,11 +50,7 @@ class Parser:
         )
 
     def value(self, text: str, start: int = 0) -> tuple[Any, int]:
-        """The value that begins at a place, and where it ends.
-
-        Raises:
-            ValueError: there is none, or it is nested too deep.
-        """
+        """The value that begins at ``start``, and its end; ValueError if there is none, or it is nested too deep."""
         self.faults.clear()
         try:
             found, end = self.decoder.raw_decode(text, start)
@@ -92,11 +88,7 @@ class Parser:
 
 
 def rows(path: Path) -> Iterator[Record]:
-    """The rows of a JSON file.
-
-    Raises:
-        DataError: see ``lines``; or an array, or an object that goes over several lines, does not end as it should.
-    """
+    """The rows of a JSON file; an invalid array, or invalid objects over several lines, raise DataError."""
     begun = _begins(path)
     if begun == b"[" or (begun == b"{" and _goes_over_lines(path)):
         yield from _stream(path, array=begun == b"[")
@@ -109,7 +101,7 @@ def rows(path: Path) -> Iterator[Record]:
 
 
 def _begins(path: Path) -> bytes:
-    """The first byte of a file that is no white space."""
+    """The first byte of a file after white space."""
     with unpacked(path) as content:
         head, size = content.read(CHUNK).removeprefix(BOM), CHUNK
         while head and not head.strip():
@@ -119,12 +111,12 @@ def _begins(path: Path) -> bytes:
 
 
 def _goes_over_lines(path: Path) -> bool:
-    """Whether the first value of a file ends in another line than it begins in, or, where it is torn, would."""
+    """Whether the first value of a file spans several lines, or would if it were not torn."""
     with unpacked(path) as content:
         text = _Text(path, content)
         try:
             text.symbol()
-            text.more()  # from here on what is held begins with the value
+            text.more()  # drops the text before the value
             text.value()
         except ValueError:
             return text.text.partition("\n")[0].rstrip().endswith(("{", "[", ",", ":"))
@@ -132,7 +124,7 @@ def _goes_over_lines(path: Path) -> bool:
 
 
 def _line(parser: Parser, path: Path, line: bytes, number: int, place: str) -> Record:
-    """The record of a line."""
+    """The record of a line, with a fault if it is not one object."""
     try:
         text = decoded(path, line).strip()
         value, end = parser.value(text)
@@ -150,7 +142,7 @@ def _line(parser: Parser, path: Path, line: bytes, number: int, place: str) -> R
 
 
 def _record(parser: Parser, number: int, value: Any, place: str = "") -> Record:
-    """The record of a value."""
+    """The record of a value, with the parser's first fault."""
     if parser.faults:
         return Record(number, None, place, parser.faults[0])
     if not isinstance(value, dict):
@@ -167,7 +159,7 @@ def _words(fault: ValueError) -> str:
 
 
 class _Text:
-    """A text of which no more is held than one row and what was read with it."""
+    """A text that is read in chunks; only the current row and the rest of its chunk are in memory."""
 
     def __init__(self, path: Path, content: io.BufferedReader) -> None:
         self.path, self.parser = path, Parser()
@@ -175,7 +167,7 @@ class _Text:
         self.text, self.place, self.size, self.ended = "", 0, 0, False
 
     def more(self) -> None:
-        """Read on: as much again as is held, so that a long row is tried a few times only."""
+        """Read on, doubling the text in memory, so that a long row is parsed only a few times."""
         self.text = self.text[self.place :]
         try:
             chunk = self.reader.read(max(CHUNK, min(len(self.text), LONGEST_ROW - len(self.text))))
@@ -185,7 +177,7 @@ class _Text:
         check_size(self.path, self.size)
 
     def symbol(self) -> str:
-        """The next character that is no white space; empty at the end."""
+        """The next character after white space; empty at the end."""
         while True:
             self.place = SPACE.match(self.text, self.place).end()  # type: ignore[union-attr]
             if self.place < len(self.text) or self.ended:
@@ -193,21 +185,13 @@ class _Text:
             self.more()
 
     def take(self, symbol: str) -> None:
-        """Go on behind a character.
-
-        Raises:
-            ValueError: another one stands here.
-        """
+        """Move past a character; ValueError if another one is next."""
         if (found := self.symbol()) != symbol:
             raise ValueError(f"found {repr(found) if found else 'the end of the file'}, expected {symbol!r}")
         self.place += 1
 
     def value(self) -> Any:
-        """The next value.
-
-        Raises:
-            ValueError: there is none.
-        """
+        """The next value; ValueError if there is none."""
         self.symbol()
         while True:
             try:
@@ -224,7 +208,7 @@ class _Text:
 
 
 def _stream(path: Path, *, array: bool) -> Iterator[Record]:
-    """The elements of an array, or values one after another."""
+    """The records of the elements of an array, or of values one after another."""
     number = 0
     with unpacked(path) as content:
         text = _Text(path, content)

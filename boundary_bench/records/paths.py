@@ -11,17 +11,17 @@ from typing import Any
 import yaml
 
 DEEPEST = 5
-MOST = 200  # places of a row that are looked at
+MOST = 200  # places of a row that are listed
 INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def find(row: Any, path: str) -> Any:
-    """What stands at a place of a row; None where the way to it is None.
+    """The value at a place of a row; None if a value on the way to it is None.
 
-    A name that holds dots itself wins over a path.
+    A name that contains dots itself wins over a path.
 
     Raises:
-        KeyError: nothing stands there.
+        KeyError: the row has no such place.
 
     >>> find({"a": [{"b": 1}, {"b": 2}], "a.0": 3}, "a.-1.b"), find({"a": [0], "a.0": 3}, "a.0")
     (2, 3)
@@ -38,15 +38,15 @@ def _find(value: Any, parts: list[str], path: str) -> Any:
         if (name := ".".join(parts[:count])) in value:
             try:
                 return _find(value[name], parts[count:], path)
-            except KeyError:  # a shorter name may lead on
+            except KeyError:  # a shorter name may match
                 continue
     raise KeyError(path)
 
 
 def places(row: dict[str, Any]) -> dict[str, Any]:
-    """The places of a row and what stands there, those above before those below, down to some depth and up to so many.
+    """The values of a row by place, breadth first, at most ``DEEPEST`` levels and ``MOST`` places.
 
-    Of a list of objects they are those of the last one.
+    A list of objects is represented by its last one.
     """
     found: dict[str, Any] = {}
     level: list[tuple[str, Any]] = [("", row)]
@@ -64,7 +64,7 @@ def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def flow(value: dict[str, Any] | list[Any]) -> str:
-    """A mapping or list as YAML of one line, whatever is in its names.
+    """A mapping or list as one line of YAML; unprintable characters are escaped.
 
     >>> flow({"question": "a: b", "answer": "choices.0"})
     "{question: 'a: b', answer: choices.0}"

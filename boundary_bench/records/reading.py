@@ -1,4 +1,4 @@
-"""The reader of a file of rows: which form it has is seen by its content, and CSV by its name."""
+"""The reader of a file of rows: its name tells CSV, its name or content Parquet, and the rest is JSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from boundary_bench.records.base import Record
 from boundary_bench.records.grids import csv_rows, parquet_rows
 from boundary_bench.records.texts import PARQUET
 
-#: Endings of file names that hold rows; a text may be packed: ``.jsonl.gz``.
+#: Suffixes of files of rows; text may be gzipped: ``.jsonl.gz``.
 SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".jsonl.gz", ".json.gz", ".csv.gz", ".tsv.gz")
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The rows of a file: JSON lines, a JSON array, Parquet, CSV; the texts packed by gzip, too.
+    """The rows of a file: JSON lines, a JSON array, Parquet or CSV; text may be gzipped.
 
-    A row that is none is a record with a fault. Numbers count rows: blank lines and a header are none.
+    An invalid row is a record with a fault. Numbers count rows, without blank lines and the header.
 
     Raises:
-        DataError: there is no such file, or it cannot be read on; rows before that place have been given.
+        DataError: there is no such file, or reading cannot go on; the rows before that place have been yielded.
     """
     if not path.is_file():
         raise DataError(f"found no file {path}, expected one of rows")

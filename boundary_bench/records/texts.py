@@ -1,4 +1,4 @@
-"""Lines of a text file that may be anything: unpacked, bounded, and UTF-8 or refused with the command that mends it."""
+"""Lines of an untrusted text file: unpacked, bounded, and in UTF-8, or refused with the command that converts it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shlex import quote
 from boundary_bench.core.errors import DataError
 
 LONGEST_ROW = 16 * 2**20  # bytes; a question with a long worked solution has some 100,000
-LARGEST_TEXT = 4 * 2**30  # bytes of a file, unpacked, which may be a thousand times those on disk
+LARGEST_TEXT = 4 * 2**30  # bytes of an unpacked file, up to a thousand times its size on disk
 MOST_LINES = 50_000_000
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
-#: How a file begins that holds no rows as text, and what to do with it.
+#: First bytes of files that are not text, and what to do with them.
 OTHERS = {
     b"PK\x03\x04": "a zip archive, as Excel's files are; save the sheet as CSV, or unzip it",
     b"\x28\xb5\x2f\xfd": "packed by zstd; run: zstd -d {file}",
@@ -37,7 +37,7 @@ ENCODINGS = {
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[io.BufferedReader]:
-    """The bytes of a text file; of a gz file, of what is packed in it."""
+    """The bytes of a text file, unpacked if it is gzipped."""
     try:
         with open(path, "rb") as file:
             packed = file.peek(2)[:2] == GZIP
@@ -53,7 +53,7 @@ def unpacked(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def _check(path: Path, head: bytes) -> None:
-    """Refuse a file that is no UTF-8, by its first bytes."""
+    """Refuse a file that is not UTF-8, by its first bytes."""
     for magic, what in OTHERS.items():
         if head.startswith(magic):
             raise DataError(f"{path} is {what.format(file=quote(str(path)))}")
@@ -65,12 +65,12 @@ def _check(path: Path, head: bytes) -> None:
 
 
 def conversion(path: Path, encoding: str) -> str:
-    """The command that makes UTF-8 of a file."""
+    """The command that converts a file to UTF-8."""
     return f"run: iconv -f {encoding} -t UTF-8 {quote(str(path))} > {quote(f'utf8-{path.name}')}"
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, without a mark of byte order."""
+    """The lines of a text file, without its byte order mark."""
     with unpacked(path) as content:
         number = size = 0
         while line := content.readline(LONGEST_ROW + 1):
@@ -87,17 +87,13 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def check_size(path: Path, size: int) -> None:
-    """Refuse a text that goes on beyond ``LARGEST_TEXT``."""
+    """Refuse a text larger than ``LARGEST_TEXT``."""
     if size > LARGEST_TEXT:
         raise DataError(f"{path} holds more than {LARGEST_TEXT:,} bytes, unpacked; take a part of it")
 
 
 def decoded(path: Path, line: bytes) -> str:
-    """A line as text.
-
-    Raises:
-        ValueError: it is not UTF-8; says what to run.
-    """
+    """A line as text; ValueError with the command to run if it is not UTF-8."""
     try:
         return line.decode()
     except UnicodeDecodeError as fault:

@@ -1,1 +1,1 @@
-"""What is stored of every policy: blocks of samples and their grades."""
+"""The stored samples of every policy: blocks of responses and their grades."""

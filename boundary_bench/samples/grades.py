@@ -1,4 +1,4 @@
-"""The grades of stored samples: which there are, and how far a design has come with them."""
+"""The verdicts of stored samples, and the progress of a design with them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from boundary_bench.samples.manifest import files_of, sample_files
 from boundary_bench.statistics.design import Design, Progress, progress
 
 NOT_DRAWN = -1
-#: Sample indices that a problem may take for each sample of n_max: further ones replace those without a score.
+#: Most sample indices of a problem, as a multiple of n_max: further samples replace those without a score.
 SPARE = 2
 BLOCK = re.compile(r"block-(\d{6,})-(\d{6,})(?:-(\d+))?\.parquet")
 
 
 def block_range(file: Path) -> tuple[int, int]:
-    """The sample indices [first, stop) that a block is for, by its name.
+    """The sample indices [first, stop) in the name of a block.
 
     Raises:
-        DataError: the name is no block's.
+        DataError: it is not the name of a block.
     """
     found = BLOCK.fullmatch(file.name)
     if found is None:
@@ -53,14 +53,14 @@ def decoded(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class Graded:
-    """The graded samples of a policy on a benchmark that its manifests declare, read once for all that is made of them.
+    """The graded samples of a policy on a benchmark, as declared by its manifests.
 
     Attributes:
         problems: in the order of the problem file.
         greedy, blocks: the files, checked against their hashes.
-        samples: a fingerprint of them.
-        verdict_PN: the place in ``VERDICTS`` of each sample's verdict, ``NOT_DRAWN`` where there is none; sample
-            indices below ``SPARE * n_max``.
+        samples: a fingerprint of the files.
+        verdict_PN: int8, each verdict's place in ``VERDICTS`` or ``NOT_DRAWN``, for sample indices below
+            ``SPARE * n_max``.
     """
 
     problems: Sequence[Problem]
@@ -77,12 +77,12 @@ class Graded:
 
     @property
     def scored_PN(self) -> np.ndarray:
-        """Which samples are there and have a score."""
+        """Mask of the stored samples that have a score."""
         return scored(self.design, self.verdict_PN)
 
     @property
     def first_PN(self) -> np.ndarray:
-        """The samples that were drawn before any verdict was looked at: the first round of every problem."""
+        """Mask of the samples drawn before any verdict was looked at: the first round of every problem."""
         scored_PN = self.scored_PN
         return (self.verdict_PN != NOT_DRAWN) & (scored_PN.cumsum(1) - scored_PN < self.design.rounds[0])
 
@@ -91,7 +91,7 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
     """Read the verdicts of a policy's samples.
 
     Raises:
-        DataError: see ``add_verdicts``, or a manifest is of another design.
+        DataError: as ``add_verdicts``, or a manifest declares another design.
         StoreError: a file is missing or altered.
     """
     greedy, blocks = sample_files(manifests, design.record())
@@ -100,7 +100,7 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
 
 
 def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:
-    """verdict_PN of blocks, see ``Graded``."""
+    """``Graded.verdict_PN`` of the given blocks."""
     verdict_PN = np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8)
     for file in files:
         add_verdicts(verdict_PN, sample_rows(file, ["problem_id", "sample", "verdict"]), ids, file)
@@ -108,11 +108,10 @@ def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.n
 
 
 def add_verdicts(verdict_PN: np.ndarray, rows: pa.Table, ids: Sequence[str], file: Path) -> None:
-    """Enter the verdicts of a block.
+    """Enter the verdicts of a block in ``verdict_PN``.
 
     Raises:
-        DataError: a sample is of another problem or out of the block's range, has an unknown verdict, or is there
-            already.
+        DataError: a sample has an unknown problem or verdict, lies outside the block's range, or is there already.
     """
     place_S, code_S = places(rows, ids, file), verdict_codes(rows, file)
     sample_S, (first, stop) = rows.column("sample").to_numpy(), block_range(file)
@@ -137,28 +136,20 @@ def add_verdicts(verdict_PN: np.ndarray, rows: pa.Table, ids: Sequence[str], fil
 
 
 def progress_of(design: Design, verdict_PN: np.ndarray) -> tuple[Progress, np.ndarray]:
-    """How far the stored samples have come under a design.
-
-    Returns:
-        The progress, and have_P: how many sample indices of each problem are there from 0 on without a gap.
-    """
+    """The progress of a design, and have_P: how many samples each problem has stored from index 0 on without a gap."""
     drawn_PN = verdict_PN != NOT_DRAWN
     have_P = np.where(drawn_PN.all(1), drawn_PN.shape[1], drawn_PN.argmin(1))
     return progress(design, have_P, scored(design, verdict_PN), verdict_PN == VERDICTS.index(Verdict.CORRECT)), have_P
 
 
 def scored(design: Design, verdict_PN: np.ndarray) -> np.ndarray:
-    """Which samples are there and have a score."""
+    """Mask of the stored samples that have a score under a design."""
     without = [VERDICTS.index(verdict) for verdict in design.unscored]
     return (verdict_PN != NOT_DRAWN) & ~np.isin(verdict_PN, without)
 
 
 def places(rows: pa.Table, ids: Sequence[str], file: Path) -> np.ndarray:
-    """Place of every row's problem in the problem file.
-
-    Raises:
-        DataError: a problem is not there.
-    """
+    """Place in ``ids`` of every row's problem; an unknown problem raises DataError."""
     place = pc.index_in(rows.column("problem_id"), pa.array(ids, pa.string()))
     if place.null_count:
         stranger = rows.column("problem_id").filter(pc.is_null(place))[0].as_py()
@@ -170,11 +161,7 @@ def places(rows: pa.Table, ids: Sequence[str], file: Path) -> np.ndarray:
 
 
 def verdict_codes(rows: pa.Table, file: Path) -> np.ndarray:
-    """Place of every row's verdict in ``VERDICTS``.
-
-    Raises:
-        DataError: a verdict is unknown.
-    """
+    """Place in ``VERDICTS`` of every row's verdict; an unknown verdict raises DataError."""
     code = pc.index_in(rows.column("verdict"), pa.array(VERDICTS))
     if code.null_count:
         found = rows.column("verdict").filter(pc.is_null(code))[0].as_py()

@@ -30,17 +30,17 @@ def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[lis
                     f"{file} has hash {found[file][:12]}, {manifest} declares {expected[:12]}: it was altered or "
                     "torn; delete the manifest and run the same command again, which draws the samples of that file"
                 )
-    # in one order, however many manifests declare them: other graders' verdicts are stored in it
+    # an order independent of the number of manifests, since other graders' verdicts are stored in it
     files = sorted(found, key=lambda file: (len(file.name), file))
     greedy = [file for file in files if file.name.startswith(GREEDY)]
     return greedy, [file for file in files if file not in greedy]
 
 
 def declared_files(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
-    """The files of a sample manifest and the hashes that it declares; whether they are there is not looked at.
+    """The hash of every file that a sample manifest declares, by path. Whether the files exist is not checked.
 
     Raises:
-        DataError: it is no manifest, or one of another design, or declares no greedy responses or no block.
+        DataError: it is no manifest, has another design, or declares no greedy responses or no block.
     """
     found = read_json(manifest)
     try:
@@ -62,7 +62,7 @@ def files_of(manifests: Sequence[Path]) -> dict[str, str]:
     """The hash of every file that sample manifests declare, by name.
 
     Raises:
-        DataError: one is no manifest.
+        DataError: a file is no manifest.
     """
     found: dict[str, str] = {}
     for manifest in manifests:

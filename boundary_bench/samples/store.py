@@ -1,6 +1,6 @@
 """Samples on disk: Parquet (zstd) files that are written whole, checked when read, and never rewritten.
 
-A block holds the samples of one range of indices for some problems of a benchmark. Drawing more adds blocks.
+A block holds one range of sample indices of some problems. Drawing more samples adds blocks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SampleStore:
     """The files of one policy on one benchmark under one set of settings.
 
     Attributes:
-        shard, shards: which of several writers this is, from 1 on: their new files have different names.
+        shard, shards: number of this writer, from 1 on, and of all writers: they name their new files differently.
     """
 
     folder: Path
@@ -49,11 +49,7 @@ class SampleStore:
     shards: int = 1
 
     def blocks(self) -> list[Path]:
-        """The blocks in order of their sample indices.
-
-        Raises:
-            DataError: a file with another name is among them.
-        """
+        """The blocks in order of their sample indices; DataError if a file has another name."""
         return sorted(self.folder.glob("block-*.parquet"), key=lambda file: (block_range(file), len(file.name), file))
 
     def greedy(self) -> list[Path]:
@@ -61,15 +57,15 @@ class SampleStore:
         return sorted(self.folder.glob("greedy*.parquet"))
 
     def new_block(self, first: int, stop: int, taken: Collection[Path] = ()) -> Path:
-        """The file of a block of samples [first, stop); a number follows where other problems have such a block.
+        """The path of a new block of samples [first, stop), numbered by shard, and if the name is in use.
 
         Args:
-            taken: files that will be written.
+            taken: paths of blocks that are still to be written.
         """
         return self._new(f"block-{first:06d}-{stop:06d}", taken)
 
     def new_greedy(self) -> Path:
-        """The file of greedy responses to problems that have none."""
+        """The path of a new file of greedy responses."""
         return self._new("greedy", ())
 
     def _new(self, name: str, taken: Collection[Path]) -> Path:
@@ -78,7 +74,7 @@ class SampleStore:
         return next(file for file in files if file not in taken and not file.exists())
 
     def claim(self, settings: dict[str, Any]) -> None:
-        """Mark an empty folder with the settings, or check that it carries these.
+        """Write the settings into a new folder, or check that it has the same.
 
         Raises:
             StoreError: the folder holds samples of other settings.
@@ -93,12 +89,12 @@ class SampleStore:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is in a store when a campaign begins.
+    """The content of a store when a campaign begins.
 
     Attributes:
         verdict_PN: see ``grades.Graded``.
-        greedy_P: which problems have a greedy response.
-        files: those that hold a sample of the problems that were asked for.
+        greedy_P: mask of the problems with a greedy response.
+        files: the files with samples of the requested problems.
     """
 
     verdict_PN: np.ndarray
@@ -114,15 +110,15 @@ def read_stored(
     facts: dict[str, Any],
     log: Callable[[str], None],
 ) -> Stored:
-    """Read every file of a store and check it. One that is torn or altered steps aside and is named in ``log``.
+    """Read and check every file of a store. A torn or altered file is renamed and logged.
 
     Args:
-        mine_P: the problems that are asked for.
-        facts: what every file must say of itself: settings and weights, and tokenizer and grader if it says them.
+        mine_P: mask of the requested problems.
+        facts: facts that every file must carry: settings, model, problems; and tokenizer and grader, if it has them.
 
     Raises:
-        DataError: see ``add_verdicts``, or a problem has two greedy responses.
-        StoreError: a file was made with other settings or weights.
+        DataError: as ``add_verdicts``, or a problem has two greedy responses.
+        StoreError: a file has other facts.
     """
     found = Stored(np.full((len(ids), SPARE * n_max), NOT_DRAWN, np.int8), np.zeros(len(ids), bool), [])
     for file in [*store.greedy(), *store.blocks()]:
@@ -133,7 +129,7 @@ def read_stored(
             try:
                 file.rename(aside)
             except FileNotFoundError:
-                continue  # another shard has found it first, and says so
+                continue  # another shard renamed and logged it first
             log(f"{fault}; it is now {aside.name}, and its samples are drawn again")
             continue
         for name in ("settings", "model", "problems"):

@@ -1,4 +1,4 @@
-"""How samples are turned into statements."""
+"""Settings of the analysis: confidence level, resamples, values of k, margin; and the contamination probe."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Analysis(Block):
 
 @dataclass(frozen=True)
 class Setup:
-    """How counts become statements.
+    """The settings that turn counts into estimates and intervals.
 
     Attributes:
-        design: when a problem was sampled enough; for n samples of every problem, ``Design((n,))``.
+        design: the stopping rule of the sampling; for n samples of every problem, ``Design((n,))``.
         ks: the values of k that are reported.
         analysis: level, resamples, margin and seed of the intervals.
     """
@@ -45,12 +45,12 @@ class Setup:
         return self.analysis.level
 
     def resampled(self, problems: int) -> Resamples:
-        """The resamples of a set of problems: the same for every policy, so that comparisons are paired."""
+        """The bootstrap resamples of a problem set: the same for every policy, so that comparisons are paired."""
         return resample(problems, self.analysis.resamples, self.analysis.seed)
 
     @property
     def intervals(self) -> dict[str, Any]:
-        """The columns that say of which kind ``low`` and ``high`` are."""
+        """The columns that name level and kind of the interval ``low`` to ``high``."""
         return {"level": self.level, "interval": INTERVAL}
 
 

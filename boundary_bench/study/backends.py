@@ -11,7 +11,7 @@ from boundary_bench.study.blocks import Block, Execution
 
 #: Trainer states of a run that are kept: the newest, and one to fall back on.
 STATES_KEPT = 2
-#: What a flag of a backend's own command line may be set to.
+#: Values of a flag of a backend's own command line.
 Flag = bool | int | float | str | list[int | float | str]
 
 
@@ -47,7 +47,7 @@ class OpenRLHF(Block):
 
     @property
     def vllm_engines(self) -> int:
-        """Engines, where the study does not say how many."""
+        """vLLM engines: as the study says, by default as many as fill the GPUs that train."""
         return self.engines or max(1, self.nodes * self.gpus // self.tensor_parallel)
 
     @property
@@ -58,11 +58,11 @@ class OpenRLHF(Block):
 
     @property
     def gpus_each(self) -> int:
-        """GPUs of one machine: its share of all, rounded up."""
+        """GPUs of one machine: an equal share of all, rounded up."""
         return -(-self.gpus_needed // self.nodes)
 
     def micro_batch_of(self, per_update: int) -> int:
-        """Responses of one pass on one GPU: at most ``micro_batch``, and a whole number of passes to an update."""
+        """Responses of one pass on one GPU: the largest divisor of its share of an update up to ``micro_batch``."""
         each = per_update // (self.nodes * self.gpus)
         return max(size for size in range(1, self.micro_batch + 1) if each % size == 0)
 
@@ -91,12 +91,12 @@ class Backend:
 
     Attributes:
         train: its entry point, "module:function"; see ``boundary_bench.training.load_trainer``.
-        version: raised when its code trains otherwise: its runs are trained anew.
-        tries: statements that fail, with the reason, where it cannot run; ``{device}`` is the study's.
-        checkpoint_bytes, state_bytes: of a parameter: weights, in a state with Adam's two moments.
-        settings: its block of ``training``, which bears its name.
-        environment: what ``boundary-bench env create`` calls its environment; None: the core's.
-        package: of the package index, as the doctor looks for it.
+        version: raised when a change of its code changes the training: its runs are trained anew.
+        tries: Python statements that fail, with the reason, if it cannot run; ``{device}`` is the study's.
+        checkpoint_bytes, state_bytes: bytes per parameter of a checkpoint, and of a state (with Adam's two moments).
+        settings: its block in ``training``, under its name.
+        environment: name of its environment in ``boundary-bench env create``; None: the core's.
+        package: its name in the package index, for the doctor.
     """
 
     train: str

@@ -1,4 +1,4 @@
-"""What every part of a study is made of: names, steps, and blocks of settings that refuse unknown keys."""
+"""The parts of a study file: names, steps, and blocks of settings that refuse unknown keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = Annotated[list[int], AfterValidator(ascending)]
 
 
 def _places(value: Any) -> Any:
-    """What says where columns are, if it is a name or names places by names."""
+    """The value, if it is the name of a layout or maps columns to places."""
     names = [*value, *value.values()] if isinstance(value, dict) else [value]
     if not all(isinstance(name, str) for name in names):
         raise ValueError(
@@ -35,13 +35,13 @@ def _places(value: Any) -> Any:
     return value
 
 
-#: Where rows have a kind's columns: places by column, with dots (``reward_model.ground_truth``), or a known layout.
+#: Places of a kind's columns in a row: a dotted path for each (``reward_model.ground_truth``), or a known layout.
 Columns = Annotated[str | dict[str, str], BeforeValidator(_places)]
 
 
 T = TypeVar("T")
 _EXECUTION = object()
-#: Marks a setting that says where and how something runs: no number depends on it.
+#: Marks a setting of where and how something runs: no number depends on it.
 Execution = Annotated[T, _EXECUTION]
 
 
@@ -53,11 +53,11 @@ class Block(BaseModel):
     def identity(self, usual: bool = False) -> dict[str, Any]:
         """The settings that a result depends on: those not at their defaults, without those marked ``Execution``.
 
-        A setting that is new, at its default, changes no identity. Defaults are kept in tests/data/defaults.json: to
-        change one, raise the version of every stage that reads it.
+        So a new setting at its default changes no identity. Defaults are kept in tests/data/defaults.json: to change
+        one, raise the version of every stage that reads it.
 
         Args:
-            usual: also those at their defaults, for readers.
+            usual: include settings at their defaults, for readers.
         """
         whole, found = self.model_dump(mode="json"), {}
         for name, field in type(self).model_fields.items():

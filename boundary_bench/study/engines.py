@@ -38,11 +38,11 @@ class Engine:
 
     Attributes:
         load: its entry point, "module:function"; see ``boundary_bench.sampling.load_engine``.
-        version: raised when it draws otherwise: samples of one version are not mixed with those of another.
-        tries: statements that fail, with the reason, where it cannot run.
-        execution: settings of ``sampling`` that with this engine say how it runs.
-        settings: its block of ``sampling``, which bears its name.
-        environment: what ``boundary-bench env create`` calls its environment; None: the core's.
+        version: raised when a change of its code changes the draws: samples of two versions are never mixed.
+        tries: Python statements that fail, with the reason, if it cannot run.
+        execution: settings of ``sampling`` that change no draw with this engine.
+        settings: its block in ``sampling``, under its name.
+        environment: name of its environment in ``boundary-bench env create``; None: the core's.
     """
 
     load: str
@@ -63,7 +63,7 @@ ENGINES = {
         load="boundary_bench.sampling.vllm.engine:load_engine",
         version=2,  # 1: by vLLM's generators and without entropies
         tries="import torch, vllm, boundary_bench.sampling.vllm.engine",
-        execution=("batch",),  # it cuts files alone
+        execution=("batch",),  # only splits the samples into files
         settings=Vllm,
         environment="sample",
     ),

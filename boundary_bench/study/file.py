@@ -1,4 +1,4 @@
-"""Reading a study file: every fault is a message that says where it is, what was found and what to write."""
+"""Read a study file; the message of a fault says where it is, what was found and what to write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "workflows" / "studies"
 
 
 class StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, where the standard loader silently takes the last."""
+    """A YAML loader that refuses duplicate keys; the standard loader silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -57,8 +57,8 @@ def load_study(path: Path) -> Study:
     """Read and check a study file.
 
     Raises:
-        StudyError: the file is missing, is no YAML mapping, or has a wrong key or value; every fault is
-            listed with what was found and what to write instead.
+        StudyError: the file is missing, is no YAML mapping, or has a wrong key or value; the message lists every
+            fault with what was found and what to write instead.
     """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
@@ -95,7 +95,7 @@ def explain(fault: ValidationError, what: str) -> str:
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are allowed where an unknown one was found."""
+    """The keys allowed at the place of an unknown one."""
     schema = Study.model_json_schema()
     node: dict[str, Any] = schema
     for part in location[:-1]:

@@ -1,4 +1,4 @@
-"""What a study trains and samples, by name."""
+"""The runs and policies of a study, and their names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Policy:
-    """What is sampled: a base model (``run`` is None, step 0) or a checkpoint of a run."""
+    """A model that is sampled: a base model (``run`` is None, step 0) or a checkpoint of a run."""
 
     model: str
     run: Run | None

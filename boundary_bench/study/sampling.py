@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from boundary_bench.study.blocks import Execution, Launched, Steps
 from boundary_bench.study.engines import ENGINES, Vllm
 
-#: Settings that say how many samples are drawn: measures depend on them, and a sample by itself does not.
+#: Settings of how many samples are drawn: measures depend on them, a single sample does not.
 DESIGN = ("n_max", "stop_after", "rounds", "unscored")
 
 
@@ -86,7 +86,7 @@ class Sampling(Launched):
         return self.vllm.tensor_parallel if self.engine == "vllm" else 1
 
     def drawing(self, unused: Collection[str] = (), usual: bool = False) -> dict[str, Any]:
-        """The identity of a single response: of ``identity`` all but the design and unused settings."""
+        """The identity of a single response: ``identity`` without the design and the unused settings."""
         engine = ENGINES[self.engine]
         left_out = {*DESIGN, *unused, *engine.execution}
         found = {name: value for name, value in self.identity(usual).items() if name not in left_out}

@@ -1,7 +1,6 @@
 """A study: one YAML file that says which models, algorithms, benchmarks and seeds are compared, and how.
 
-This module is the shape only (types, defaults, bounds). What the names in it refer to is resolved by
-``boundary_bench.plan``. Nothing heavy is imported here.
+This module holds types, defaults and bounds only; ``boundary_bench.plan`` resolves the names. No heavy imports.
 """
 
 from __future__ import annotations
@@ -137,5 +136,5 @@ class Study(Block):
 
 
 def _filled(value: Any) -> Any:
-    """A mapping whose empty entries (``countdown:``) stand for their defaults."""
+    """The mapping with an empty entry (``countdown:``) replaced by {}, its defaults."""
     return {name: {} if entry is None else entry for name, entry in value.items()} if isinstance(value, dict) else value

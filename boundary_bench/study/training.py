@@ -1,4 +1,4 @@
-"""The parts of a study that say how weights are made: base models from scratch, training, and its backends."""
+"""Settings of training: base models from scratch, and runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
 from boundary_bench.study.blocks import Block, Columns, Execution, KindName, Launched, Name, Steps
 
-#: Entries of the vocabulary of a model made from scratch: its characters, with room to a power of two.
+#: Vocabulary size of a model made from scratch: its characters, padded to a power of two.
 VOCABULARY = 32
-#: Settings of the training problems, which are named by their content.
+#: Settings of the training problems; ``course`` leaves them out, since content identifies the problems.
 OF_PROBLEMS = ("benchmark", "options", "data", "columns", "template")
 
 
@@ -40,7 +40,7 @@ class Pretrain(Block):
     @property
     def parameters(self) -> int:
         """Parameters of the model."""
-        wide, narrow = self.hidden, self.hidden // self.heads  # all query heads; the one of keys and values
+        wide, narrow = self.hidden, self.hidden // self.heads  # widths of all query heads, of the key-value head
         biases = wide + 2 * narrow if self.architecture == "qwen2" else 0
         layer = 2 * wide * (wide + narrow) + biases + 3 * wide * self.inner + 2 * wide
         return self.layers * layer + wide * (2 * VOCABULARY + 1)
@@ -143,12 +143,12 @@ class Training(Launched):
         return self
 
     def course(self, usual: bool = False) -> dict[str, Any]:
-        """The identity of training on given problems. Segments are none of it: a longer run begins with a shorter."""
+        """The identity of training on given problems, without segments: a longer run begins with a shorter one."""
         return {name: value for name, value in self.identity(usual).items() if name not in OF_PROBLEMS}
 
     @property
     def needs_environment(self) -> bool:
-        """Whether the backend lives in an environment of its own."""
+        """Whether the backend needs an environment of its own."""
         return BACKENDS[self.backend].environment is not None
 
     @property

@@ -1,1 +1,1 @@
-"""Tables as data: which there are, how they are read, written and shown."""
+"""The tables of a study: declared, read, written and formatted."""

@@ -1,4 +1,4 @@
-"""The tables that ``compare`` and ``report`` make: checkpoints against their base, means over seeds, and the rest."""
+"""The tables of ``compare`` and ``report``: checkpoints against their base, means over seeds, and the rest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A table as text: GitHub-flavoured Markdown, and LaTeX that needs the package booktabs alone.
+"""A table as text: GitHub-flavoured Markdown, and LaTeX that needs the package booktabs only.
 
-Whatever a name or a file holds stays in its cell.
+All text is escaped, so that no name or file content leaves its cell.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class Pivot:
     labels: int
 
 
-#: What a name could leave its cell with, or become markup.
+#: Characters that could end a cell or become markup.
 _MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "&": "&amp;", "<": "&lt;"})
 
 
 def markdown(pivot: Pivot) -> str:
-    """A GitHub-flavoured table under a heading, numbers to the right."""
+    """A GitHub-flavoured table under a heading, numbers aligned to the right."""
     numbers = len(pivot.header) - pivot.labels
     lines = [pivot.header, ["---"] * pivot.labels + ["---:"] * numbers, *pivot.rows]
     body = ["| " + " | ".join(cell.translate(_MARKDOWN) for cell in line) + " |" for line in lines]
     return f"## {pivot.title.translate(_MARKDOWN)}\n\n" + "\n".join(body) + "\n"
 
 
-#: What has a meaning of its own in LaTeX, and the signs of our tables.
+#: Characters with a meaning in LaTeX, and the symbols of our tables.
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
@@ -46,16 +46,16 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\N{EN DASH}": "\\textendash{}",
     "\N{PLUS-MINUS SIGN}": "$\\pm$",
 }
-#: Points of the line of an article, between two columns, and of a letter in the sizes that a table may have.
+#: In points: an article's line, the gap between two columns, a letter by font size.
 _LINE, _GAP, _SIZES = 345, 7, {"footnotesize": 4.1, "scriptsize": 3.8}
 _INTERVAL = re.compile(r"\[[^]]*\]")
 _MINUS = re.compile(r"(?<![\w.-])-(?=[0-9.])")
-#: A sign after a number hangs beside it, so that the numbers of a column stand beneath one another.
+#: A sign after a number hangs to its right, so that the numbers of a column stay aligned.
 _MARK = re.compile(r"(?<=[0-9])(=|\$\\(?:down|up)arrow\$)$")
 
 
 def latex_text(text: str) -> str:
-    """Text that LaTeX sets as it is: ASCII on one line; a letter beyond ASCII is named by its number.
+    """Text escaped for LaTeX, ASCII on one line; letters beyond ASCII become their code points.
 
     >>> latex_text("a_b & 50 %")
     'a\\\\_b \\\\& 50 \\\\%'
@@ -63,7 +63,7 @@ def latex_text(text: str) -> str:
     '(U+00E9)'
     """
     plain = "".join(_LATEX.get(letter, letter if " " <= letter <= "\x7e" else _beyond(letter)) for letter in text)
-    return plain.replace("--", "-{}-").replace("--", "-{}-")  # two together would be set as a dash
+    return plain.replace("--", "-{}-").replace("--", "-{}-")  # LaTeX sets two hyphens as a dash
 
 
 def _beyond(letter: str) -> str:
@@ -71,13 +71,13 @@ def _beyond(letter: str) -> str:
 
 
 def latex(pivot: Pivot, label: str) -> str:
-    """A floating table: caption above, booktabs rules, numbers to the right, intervals that stand alone smaller.
+    """A floating table: caption above, booktabs rules, numbers to the right, cells with only an interval smaller.
 
-    A row without a first cell belongs to the one above.
+    A row with an empty first cell belongs to the row above.
     """
     lines = [pivot.header, *pivot.rows]
     size, kinds = _columns(pivot)
-    # a last cell that breaks its lines has changed the meaning of the usual end of a row
+    # \raggedright in a last cell that breaks lines redefines the usual end of a row
     end = " \\tabularnewline" if kinds[-1].startswith("p") else " \\\\"
     header, *rows = (
         " & ".join(_cell(cell, kind) for cell, kind in zip(line, kinds, strict=True)) + end for line in lines
@@ -108,16 +108,16 @@ def latex(pivot: Pivot, label: str) -> str:
 
 
 def _columns(pivot: Pivot) -> tuple[str, list[str]]:
-    """The size of the letters, and of what kind each column is.
+    """The font size, and the LaTeX column type of each column.
 
-    Where a table does not fit on a line its letters become smaller, and then the widest columns of text break lines.
+    A table wider than the line gets a smaller font; if it still does not fit, its widest text columns break lines.
     """
     letters = [max(map(len, column)) for column in zip(pivot.header, *pivot.rows, strict=True)]
     texts, numbers, gaps = letters[: pivot.labels], letters[pivot.labels :], _GAP * (len(letters) - 1)
     size = "footnotesize" if gaps + _SIZES["footnotesize"] * sum(letters) <= _LINE else "scriptsize"
     room = (_LINE - gaps) / _SIZES[size] - sum(numbers)
     for place, width in enumerate(sorted(texts)):
-        widest = room / (len(texts) - place)  # what this one and the wider ones can have each
+        widest = room / (len(texts) - place)  # equal share for this column and each wider one
         if width > widest:
             break
         room -= width
@@ -135,5 +135,5 @@ def _cell(cell: str, kind: str) -> str:
         return f"{{\\scriptsize {text}}}"
     if kind.startswith("p"):
         return f"\\raggedright {text}"
-    # after a rule or the end of a row LaTeX would take a bracket or a star for an argument of it
+    # after a rule or the end of a row LaTeX would read a bracket or a star as an argument
     return "{}" + text if cell.lstrip()[:1] in ("[", "*") else text

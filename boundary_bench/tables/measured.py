@@ -1,4 +1,4 @@
-"""The tables that ``measure`` and ``probe`` make: what a policy does on a benchmark."""
+"""The tables of ``measure`` and ``probe``: results of one policy on one benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables that claims are decided by, as the report wrote them: read, checked, and found by their keys."""
+"""Reading of the report's tables for claims: rows are checked, and found by their keys."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from boundary_bench.core.text import cell
 from boundary_bench.tables.registry import TABLES
 from boundary_bench.tables.table import ALL, BASE, Row
 
-#: The tables that claims, exports and comparisons of results read, and the columns that name their rows.
+#: The tables that claims, exports and ``diff`` read, and the columns that name their rows.
 READ = ("differences", "boundary", "coverage", "stages", "summary", "pass_at_k", "cover")
 KEYS = {name: TABLES[name].keys for name in READ}
 
 
 class Untestable(Exception):
-    """What a claim needs and the tables have not; the message says what."""
+    """The tables lack something that a claim needs; the message names it."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a verdict is about: a run at its last evaluated step, on a benchmark."""
+    """The subject of a verdict: a run at its last evaluated step, on a benchmark."""
 
     model: str
     algorithm: str
@@ -40,11 +40,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of every table by their keys, and the study they are of.
+    """The rows of every table by their keys, and their study.
 
     Attributes:
-        study: the study with every default, as ``provenance.json`` has it.
-        rows: of each table, rows by the values of ``KEYS``.
+        study: the study with every default, as in ``provenance.json``.
+        rows: by table, its rows by the values of ``KEYS``.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Tables:
 
     @property
     def resamples(self) -> int:
-        """How many resamples the probabilities of ``stages`` were counted in."""
+        """Number of resamples behind the probabilities of ``stages``."""
         return int(self.study["analysis"]["resamples"])
 
     def units(self) -> list[Subject]:
@@ -73,7 +73,7 @@ class Tables:
         """The row of a unit.
 
         Raises:
-            Untestable: there is none; the message says which key has no such value.
+            Untestable: the table lacks the row; the message names the missing value of a key.
         """
         values = {**vars(unit), "stratum": stratum, **further}
         key = tuple(cell(values[name]) for name in KEYS[table])
@@ -87,7 +87,7 @@ class Tables:
         raise Untestable(f"a row of {table}.csv for {unit}")
 
     def strata(self, unit: Subject) -> list[str]:
-        """The strata of a unit's benchmark, without all of them together."""
+        """The strata of a unit's benchmark, without ``ALL``."""
         there = (key[5] for key in self.rows["differences"] if key[0] == unit.model and key[4] == unit.benchmark)
         return [name for name in dict.fromkeys(there) if name != ALL]
 
@@ -121,7 +121,7 @@ def base_of(unit: Subject) -> Subject:
 
 
 def read_tables(folder: Path) -> Tables:
-    """Read what claims need of a folder of tables.
+    """The tables that claims need, from a folder.
 
     Raises:
         DataError: a file is missing, torn, lacks the columns that name its rows, or names a row twice.
@@ -153,13 +153,13 @@ def _sound(study: Any) -> bool:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a CSV file of ours.
+    """The rows of a CSV file of this package.
 
     Args:
-        columns: those that it must have.
+        columns: required columns.
 
     Raises:
-        DataError: it is missing, torn, or lacks a column.
+        DataError: the file is missing, torn, or lacks a column.
     """
     try:
         with open(path, encoding="utf-8", newline="") as lines:

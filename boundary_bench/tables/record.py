@@ -1,4 +1,4 @@
-"""``provenance.json``: where the tables of a study come from, as the report writes it and everybody reads it again."""
+"""``provenance.json``: the provenance of a study's tables, as the report writes it and others read it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROVENANCE = Path("tables") / "provenance.json"
 
 
 class Machine(BaseModel):
-    """The machine that made it."""
+    """The machine that made the report."""
 
     cpu: str
     cores: int | None
@@ -26,15 +26,15 @@ class Machine(BaseModel):
 
 
 class Record(BaseModel):
-    """Where results come from.
+    """The provenance of results.
 
     Attributes:
-        study: with every default written out.
-        fingerprints: of everything that the results depend on, by stage, see ``plan.stages.fingerprints``.
-        code, packages, machine, environment: of the report.
-        problems: content of every set of problems.
-        weights_sha256: of every policy.
-        samples_sha256: of every sample file, by policy and benchmark.
+        study: the study with every default written out.
+        fingerprints: by stage, of all that the results depend on; see ``plan.stages.fingerprints``.
+        code, packages, machine, environment: of the report stage.
+        problems: content hash of every problem set.
+        weights_sha256: by policy.
+        samples_sha256: by policy, benchmark and sample file.
     """
 
     study: dict[str, Any]
@@ -52,7 +52,7 @@ def read_record(root: Path) -> Record:
     """The record in a folder of results.
 
     Raises:
-        DataError: it is missing, torn, or lacks a part.
+        DataError: the record is missing, torn, or lacks a part.
     """
     path = root / PROVENANCE
     try:

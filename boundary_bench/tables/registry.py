@@ -1,7 +1,6 @@
-"""The tables of a study, each declared once: who makes its rows, what names them, what every column means.
+"""The tables of a study, each declared once: the stage that makes it, its keys, and the meaning of every column.
 
-From here come the files that stages declare, the keys that a reader checks, the columns that a writer checks, the
-captions of Snakemake's report, and docs/tables.md.
+Outputs of stages, checks of readers and writers, captions of Snakemake's report and docs/tables.md come from here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ TABLES = {table.name: table for table in (*MEASURED, *COMPARED, *PROBED, *REPORT
 
 
 def made_by(stage: str) -> list[Table]:
-    """The tables whose rows a stage makes."""
+    """The tables made by a stage."""
     return [table for table in TABLES.values() if table.stage == stage]
 
 

@@ -1,4 +1,4 @@
-"""What a table is, and what columns mean that several tables have."""
+"""The declaration of a table, and the meanings of columns that several tables share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Table:
     """A table of a study.
 
     Attributes:
-        name: of the file in ``tables/``, and of its fragments in the stage's folders.
-        stage: that makes its rows; ``report`` makes them of those of others.
-        each: what there is a row of.
+        name: name of the file in ``tables/``, and of its fragments in the stage's folders.
+        stage: stage that makes the rows; ``report`` makes them from the rows of other stages.
+        each: the unit of a row.
         keys: the columns that name a row.
-        caption: for readers of a figure list.
-        described: columns in their order, several with one meaning separated by spaces, and what they mean.
-        paper: whether it is also there for a paper, in LaTeX.
+        caption: how to read the table.
+        described: meaning by column, in order; columns with the same meaning are separated by spaces.
+        paper: whether it is also written as LaTeX.
         optional: whether only some studies have it.
     """
 

@@ -15,11 +15,7 @@ from boundary_bench.tables.registry import TABLES
 
 
 def write_rows(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows of a table of the registry: in its columns, all of them and no other.
-
-    Raises:
-        DataError: a row has other columns than are declared.
-    """
+    """Write a table of the registry; a row without exactly its columns raises DataError."""
     write_csv(folder / f"{name}.csv", rows, TABLES[name].columns)
 
 
@@ -27,7 +23,7 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]
     """Write rows as CSV, numbers as ``core.text.cell`` writes them.
 
     Args:
-        columns: by default the keys of the first row; where they are given there may be no row.
+        columns: by default the keys of the first row; only with given columns may there be no row.
 
     Raises:
         DataError: there is no row, or a row has other keys.

@@ -1,1 +1,1 @@
-"""Snakemake on SLURM: what workflows/profiles/slurm asks of the cluster. Nothing else of the project knows SLURM."""
+"""Snakemake on SLURM, for workflows/profiles/slurm: checks of the cluster, and repairs of Snakemake's plugin."""

@@ -1,11 +1,11 @@
 """Corrections to how snakemake-executor-plugin-slurm 2.8.0 asks for the states of jobs; docs/upstream/ has the report.
 
-1. sacct says ``CANCELLED by 1000``; the plugin compares with ``CANCELLED``, so that the job runs for ever.
-2. Where every query of a cycle failed (accounting down or absent, controller restarting), the plugin drops all jobs.
-3. PREEMPTED is taken for "SLURM will start it again", also where it will not.
-4. A job that SLURM has forgotten (older than MinJobAge, without accounting) is waited for.
-5. The time between queries grows by ten seconds with each in which nothing has ended, to three minutes: every link of a
-   chain of jobs of that length may be noticed so much later. It is bounded by a multiple of the first time.
+1. sacct says ``CANCELLED by 1000``; the plugin compares with ``CANCELLED``, so the job never ends.
+2. If every query of a cycle failed (accounting down or absent, controller restarting), the plugin drops all jobs.
+3. PREEMPTED is taken for "SLURM will start it again", even if SLURM will not.
+4. The plugin waits for ever for a job that SLURM has forgotten (older than MinJobAge, without accounting).
+5. The interval between queries grows by ten seconds with each that sees no job end, to three minutes: in a chain of
+   jobs, each end may be noticed that much later. The interval is now bounded by a multiple of the first.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any
 
 #: The newest version that has these faults.
 FAULTY = (2, 8, 0)
-#: Seconds for which a doubtful state is left alone: SLURM may hold a preempted job for two minutes before it queues it
-#: again, but then squeue knows of it, which is asked after this time.
+#: Seconds after which squeue is asked about a doubtful state. SLURM may hold a preempted job for two minutes before it
+#: queues it again, but squeue knows of it meanwhile.
 GRACE = 60.0
-#: The longest time between queries, as a multiple of ``init-seconds-before-status-checks``.
+#: The longest interval between queries, as a multiple of ``init-seconds-before-status-checks``.
 SLOWEST = 3
-#: Seconds after which a query is given up.
+#: Timeout of a query in seconds.
 PATIENCE = 60.0
 
 
 def mend(plugin: ModuleType, version: str, grace: float = GRACE) -> bool:
-    """Correct the plugin in this process; False for a version that is newer than those known to need it.
+    """Correct the plugin in this process; False for a version newer than the known faulty ones.
 
-    Replaces ``query_job_status``, and has ``Executor.check_active_jobs`` say of which jobs. Once is enough.
+    Replaces ``query_job_status`` and wraps ``Executor.check_active_jobs``, which knows the active jobs. Idempotent.
     """
     if tuple(int(part) for part in version.split(".")[:3]) > FAULTY or hasattr(plugin, "doubts"):
         return hasattr(plugin, "doubts")
@@ -53,7 +53,7 @@ def mend(plugin: ModuleType, version: str, grace: float = GRACE) -> bool:
 
 
 class Doubts:
-    """For how long each active job has had a state that may or may not be its end."""
+    """The active jobs, and since when each of them is in a state that may or may not be final."""
 
     def __init__(self, grace: float) -> None:
         self.grace = grace
@@ -66,17 +66,17 @@ class Doubts:
         self.since = {job: begun for job, begun in self.since.items() if job in self.active}
 
     async def settle(self, answer: dict[str, str] | None) -> dict[str, str]:
-        """States as the plugin understands them, from its query's answer, or None where that failed.
+        """States as the plugin understands them, from its query's answer (None: the query failed).
 
-        Then squeue is asked for all jobs, and else for those that are PREEMPTED or unknown for longer than the grace.
+        After a failed query squeue is asked about all jobs; always about those PREEMPTED or unknown beyond the grace.
         """
         answer = await squeue(sorted(self.active)) if answer is None else answer
-        if answer is None:  # nobody answers, which says nothing of any job
+        if answer is None:  # no answer says nothing about any job
             return {}
         states = {job: state.split()[0] for job, state in answer.items() if state}
         now = time.monotonic()
         for job in self.active:
-            # sacct may know a task of an array by the number of the array alone
+            # sacct may list a task of a job array under the number of the array
             state = states.get(job) or states.get(job.split("_")[0])
             if state not in (None, "PREEMPTED"):
                 self.since.pop(job, None)
@@ -89,9 +89,9 @@ class Doubts:
 
 
 def verdict(told: str | None, known: str | None) -> str:
-    """The state of a doubtful job, given what squeue knows of it.
+    """The state of a doubtful job, from its states in the plugin's query and in squeue.
 
-    ``UNKNOWN`` makes the plugin end the job and Snakemake look for its files: they are there, or it failed.
+    ``UNKNOWN`` makes the plugin end the job; Snakemake then looks for its files: without them the job has failed.
     """
     if known not in (None, "PREEMPTED"):
         return known
@@ -99,7 +99,7 @@ def verdict(told: str | None, known: str | None) -> str:
 
 
 async def squeue(jobs: list[str]) -> dict[str, str] | None:
-    """States of jobs by number, without those that the controller has forgotten; None where it does not answer."""
+    """States of jobs by number, without those that the controller has forgotten; None if it does not answer."""
     command = ["squeue", "-h", "-r", "--states=all", "-j", ",".join(jobs), "-o", "%i|%T"]
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What a cluster's site is: partitions and account from the environment, GPUs of a node from SLURM."""
+"""The site of a cluster: partitions and account from the environment, GPUs of a node from SLURM."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from boundary_bench.core.errors import EXIT_USER_ERROR, ClusterError
 from boundary_bench.machine.slurm import polling
 
 PLUGIN = "snakemake-executor-plugin-slurm"
-#: Told to the workflow, which refuses a study that needs more on one machine.
+#: Variable for the workflow, which refuses a study that needs more GPUs on one machine.
 GPUS_PER_NODE = "BOUNDARY_BENCH_GPUS_PER_NODE"
 SECONDS_TO_ANSWER = 60
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where jobs go; None leaves it to the cluster's defaults."""
+    """Partitions and account of the jobs; None: the cluster's default."""
 
     partition: str | None
     gpu_partition: str | None
@@ -29,9 +29,10 @@ class Site:
 
 
 def ready() -> Site:
-    """Called by the profile, before Snakemake starts: the plugin is there and mended, SLURM answers, partitions exist.
+    """The site, after checks that the plugin is installed, SLURM answers and the partitions exist; mends the plugin.
 
-    Ends the process with a message where they do not: an exception would come out as a fault of the profile's YAML.
+    The profile calls this before Snakemake starts. A failed check ends the process with a message, since Snakemake
+    would show an exception as a fault of the profile's YAML.
     """
     try:
         return _ready()
@@ -64,7 +65,7 @@ def _ready() -> Site:
 
 
 def partitions() -> dict[str, int]:
-    """The partitions of the cluster, and the most GPUs that one of their nodes has."""
+    """The partitions of the cluster, each with the largest number of GPUs on one of its nodes."""
     command = ["sinfo", "--noheader", "--all", "--format=%R|%G"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS_TO_ANSWER)

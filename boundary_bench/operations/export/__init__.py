@@ -1,4 +1,4 @@
-"""The export: a study's tables in the forms that others collect, made of the finished tables and nothing else."""
+"""The export: a study's finished tables, and nothing else, in formats that others collect."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from boundary_bench.operations.export import cards, every_eval_ever
 from boundary_bench.operations.export.source import read_source
 from boundary_bench.plan import Plan
 
-#: What an export holds: a folder with other things in it is none, and is not replaced.
+#: The entries of an export; a folder with any other entry is not replaced.
 PARTS = ("every_eval_ever", "model_cards", "result_card.md")
 FILE = re.compile(r"every_eval_ever/data(/[^/]+){3}/[0-9a-f-]{36}\.json|model_cards/[^/]+\.md|result_card\.md")
 
 
 def export(plan: Plan, organization: str, folder: Path | None = None) -> Path:
-    """Write records of Every Eval Ever, a model card for each checkpoint and the result card; their folder.
+    """Write records of Every Eval Ever, a model card for each checkpoint and the result card; returns their folder.
 
     The same tables give the same bytes. An earlier export in the folder is replaced.
 
     Args:
-        plan: whose ``tables/`` are exported; what they are of, their ``provenance.json`` says.
-        organization: who ran the evaluation and publishes the checkpoints, as named on the hub.
+        plan: gives the folder of ``tables/``; their study is read from ``provenance.json``.
+        organization: the one that ran the evaluation and publishes the checkpoints, as named on the hub.
         folder: by default ``results/<study>/export``.
 
     Raises:
-        DataError: a table is missing or damaged, a name cannot be one of the datastore's folders, or the folder holds
+        DataError: a table is missing or damaged, a name is not a valid folder of the datastore, or the folder holds
             something else.
     """
     source = read_source(plan)
@@ -58,6 +58,6 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _others(folder: Path) -> list[str]:
-    """The files in the folders of an export that none writes."""
+    """The files in an export's folders that no export writes."""
     files = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return sorted(name for name in files if not FILE.fullmatch(name))

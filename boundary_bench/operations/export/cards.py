@@ -1,4 +1,4 @@
-"""Cards in Markdown with YAML in front: one of the study, and one of each checkpoint that the hub reads."""
+"""Cards in Markdown with a YAML header: one of the study, and one of each checkpoint, for the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAGS = ["boundary-bench", "rlvr", "pass-at-k"]
 
 
 def result_card(source: Exported) -> str:
-    """The study on one page: what was compared, how, what came out, what that cannot show, and how to repeat it."""
+    """The study on one page: what was compared, how, the results, their limits, and how to repeat it."""
     plan, code = source.plan, source.provenance.code
     name = plan.study.study
     date = datetime.fromtimestamp(source.made, UTC).date().isoformat()
@@ -52,7 +52,7 @@ def result_card(source: Exported) -> str:
 
 
 def _what(source: Exported) -> dict[str, Any]:
-    """What was compared, and how it is counted."""
+    """The header of the result card: what was compared, and settings of sampling and statistics."""
     study, design = source.plan.study, source.plan.design
     analysis = study.analysis.model_dump(mode="json", exclude={"ks"})
     drawn = {"n_max": design.n_max, "stop_after": design.stop_after, "temperature": study.sampling.temperature}
@@ -121,7 +121,7 @@ def _interval(source: Exported, table: str, row: dict[str, str], column: str, si
 
 
 def model_card(source: Exported, policy: Policy, records: Mapping[str, Record]) -> str:
-    """A checkpoint's card, whose ``model-index`` the hub shows as its evaluation results."""
+    """A checkpoint's card; the hub shows its ``model-index`` as evaluation results."""
     from huggingface_hub import EvalResult, ModelCardData
 
     assert policy.run

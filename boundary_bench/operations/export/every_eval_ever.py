@@ -1,7 +1,7 @@
 """Records for Every Eval Ever (evalevalai.com): one file for each policy and benchmark, in its datastore's layout.
 
-The tests hold them against the schema of the package every-eval-ever 0.3.0. Its validator asks for more than that:
-files are named by a UUID of version 4, and folders are portable names.
+The tests check them against the schema of the package every-eval-ever 0.3.0. Its validator also requires a UUID of
+version 4 as file name, and portable names of folders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCHEMA_VERSION = "0.3.0"
 
 Record = dict[str, Any]
 
-#: Folders of the datastore: portable names, none that Windows or the datastore keeps for itself.
+#: Folders of the datastore: portable names that neither Windows nor the datastore reserves.
 FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))(?!(?:data|unknown)$)\w(?:[\w.-]*[\w-])?", re.I | re.A)
 
 
@@ -40,7 +40,7 @@ def records(source: Exported, organization: str) -> dict[str, Record]:
 
 
 def of_policy(found: Mapping[str, Record], policy: Policy) -> list[Record]:
-    """The records of a policy, one a benchmark."""
+    """The records of a policy, one per benchmark."""
     return [record for record in found.values() if record["model_info"]["name"] == policy.name]
 
 
@@ -50,7 +50,7 @@ def _path(record: Record, benchmark: str) -> str:
     folders = (f"boundary-bench-{benchmark}", developer, rest.replace("/", "_"))
     for folder in folders:
         _check_folder(folder, f"{name}, called {model!r}")
-    # shaped as version 4, which the datastore asks for, but the same for the same results
+    # in the form of version 4, which the datastore requires, but the same for the same results
     identity = uuid.UUID(bytes=sha256(record["evaluation_id"].encode()).digest()[:16], version=4)
     return "/".join(("data", *folders, f"{identity}.json"))
 
@@ -122,7 +122,7 @@ def _trained(source: Exported, run: Run) -> dict[str, Any]:
     problems = source.plan.study.training
     training = source.plan.trainings[run.algorithm].course(usual=True)
     if own := training.get("openrlhf"):
-        # OpenRLHF takes the key of a logger's account as a flag
+        # never published: OpenRLHF takes the key of a logger's account as a flag
         own["flags"] = {name: value for name, value in own["flags"].items() if not name.startswith("logger.")}
     return {
         "algorithm": run.algorithm,
@@ -188,7 +188,7 @@ def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
 
 
 def _score(source: Exported, table: str, row: Row, columns: tuple[str, str, str]) -> Record:
-    """A number with its interval; the other cells of its row go with it as they are written."""
+    """A number with its interval; ``details`` holds the other cells of its row as text."""
     score, low, high = (source.value(table, row, column) for column in columns)
     shown = {*KEYS[table], *columns, "policy", "level", "interval"}
     return {
@@ -227,6 +227,6 @@ def _source_data(source: Exported, benchmark: str, problems: int) -> Record:
 
 
 def _strings(values: Mapping[str, Any]) -> dict[str, str]:
-    """Further details, which the schema wants as text: JSON where they are none, and none that are unknown."""
+    """Further details as text, which the schema requires: other values as JSON, without unknown ones."""
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     return {name: text for name, text in texts.items() if values[name] is not None}

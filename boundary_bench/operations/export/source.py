@@ -1,4 +1,4 @@
-"""What is exported: the finished tables of a study, and what their provenance says of where they come from."""
+"""The source of an export: the finished tables of a study, and their provenance."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Exported:
     """A finished study.
 
     Attributes:
-        plan: of the study that the tables are of, with every default as it was.
-        made: when, in seconds since the epoch: the time of the commit, so that a repeat says the same; of tables that
-            do not say it, the time of their provenance file.
+        plan: plan of the tables' own study, with every default as recorded.
+        made: time in seconds since the epoch: of the commit, so that a repeat gives the same; of the provenance file
+            if no commit is recorded.
     """
 
     plan: Plan
@@ -52,18 +52,14 @@ class Exported:
             raise self._lacking(lack) from None
 
     def value(self, table: str, row: Row, column: str) -> float:
-        """A cell as a number.
-
-        Raises:
-            DataError: it holds no finite number, or the table has no such column.
-        """
+        """A cell as a number; DataError if it holds no finite number, or the table lacks the column."""
         try:
             return self.tables.number(table, row, column)
         except Untestable as lack:
             raise self._lacking(lack) from None
 
     def cell(self, table: str, row: Row, column: str) -> str:
-        """A cell as it is written."""
+        """A cell as text."""
         if column not in row:
             raise self._lacking(f"column {column} of {table}.csv")
         return row[column]
@@ -80,7 +76,7 @@ def unit_of(policy: Policy, benchmark: str) -> Subject:
 
 
 def read_source(plan: Plan) -> Exported:
-    """Read the tables in a plan's folder, and the study that they are of: it may be an earlier or another one."""
+    """The tables in a plan's folder with their recorded study, which may differ from the plan's."""
     tables = read_tables(plan.root / "tables")
     provenance, path = read_record(plan.root), plan.root / PROVENANCE
     try:
