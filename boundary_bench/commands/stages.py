@@ -80,8 +80,8 @@ def train(plan: Plan, run: str, step: int) -> None:
             "know; train on a kind without stop strings"
         )
     # on several machines the scheduler or Ray assigns the GPUs
-    cards = training.gpus if training.openrlhf.nodes == 1 else 0
-    with workplace(task, cards, chosen.model, TRAINING_SET) as at:
+    gpus = training.gpus if training.openrlhf.nodes == 1 else 0
+    with workplace(task, gpus, chosen.model, TRAINING_SET) as at:
         # only now, with its GPUs chosen: a framework may look at them on import
         trainer = load_trainer(training)
         algorithm = plan.algorithms[chosen.algorithm]

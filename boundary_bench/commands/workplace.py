@@ -117,15 +117,15 @@ def task_of(plan: Plan, stage: str, values: tuple[Any, ...], manifest: Path, ben
 
 @contextmanager
 def workplace(
-    task: Task, cards: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
+    task: Task, count: int, model: str, benchmark: str, shard: tuple[int, int] = (1, 1)
 ) -> Iterator[Workplace]:
     """Hold a job's store, or its shard of the store, its GPUs, and a judge.
 
     Args:
-        cards: number of GPUs to hold on this machine.
+        count: number of GPUs to hold on this machine.
         model: the base model, which determines the prompt template.
     """
     plan, log = task.plan, task.log
     held = lease(task.store, log, *shard)
-    with held, gpus.hold(cards, log, task.stopped), Judge(plan.judgements) as judge:
+    with held, gpus.hold(count, log, task.stopped), Judge(plan.judgements) as judge:
         yield Workplace(judge, prompting(plan.template(model, benchmark), task.folder))

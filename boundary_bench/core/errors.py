@@ -55,7 +55,7 @@ class StatisticsError(BoundaryBenchError, ValueError):
     """No estimate can be computed from the given numbers."""
 
 
-class CardsError(BoundaryBenchError, RuntimeError):
+class GpuError(BoundaryBenchError, RuntimeError):
     """This machine lacks the GPUs that a job needs, or they cannot be locked."""
 
 

@@ -29,8 +29,11 @@ def lease(store: Path, log: Any, shard: int = 1, shards: int = 1) -> Iterator[No
         store.mkdir(parents=True, exist_ok=True)
         lock = FileLock(own)
         while (busy := _taken(lock, store, shards)) is not None:
-            who = store / busy.name.replace("lock", "holder")
-            log(f"waiting: {store} is in use by {who.read_text().strip() if who.exists() else 'another process'}")
+            try:
+                who = (store / busy.name.replace("lock", "holder")).read_text().strip()
+            except FileNotFoundError:
+                who = "another process"
+            log(f"waiting: {store} is in use by {who}")
             FileLock(busy).acquire().lock.release()
         holder.write_text(
             f"process {os.getpid()} on {os.uname().nodename}, job {os.environ.get('SLURM_JOB_ID', 'none')}\n"

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from boundary_bench.core.errors import CardsError, Interrupted
+from boundary_bench.core.errors import GpuError, Interrupted
 
 #: One folder for all users of the machine, independent of TMPDIR: a lock must be visible to all.
 LOCKS = Path("/tmp/boundary-bench-gpus")
@@ -36,7 +36,7 @@ def hold(count: int, log: Callable[[str], None], stopped: Callable[[], bool]) ->
     nothing is checked or changed. GPUs that a scheduler gave to this job are free, and taken at once.
 
     Raises:
-        CardsError: fewer are visible, or they cannot be listed or locked.
+        GpuError: fewer are visible, or they cannot be listed or locked.
         Interrupted: ``stopped`` returned true during the wait.
     """
     if not count:
@@ -54,7 +54,7 @@ def listing() -> str:
         return subprocess.run(COMMAND, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as fault:
         said = (getattr(fault, "stdout", None) or "").strip() or fault
-        raise CardsError(
+        raise GpuError(
             f"the study asks for device: cuda, and nvidia-smi does not list the GPUs of this machine ({said}); write "
             "device: cpu, or make `nvidia-smi` work here (driver; in a container --nv or --gpus all)"
         ) from None
@@ -76,13 +76,13 @@ def visible(listing: str, chosen: str | None) -> dict[str, str]:
     index_of: dict[str, str] = {}
     for line in listing.splitlines():
         if (found := re.fullmatch(r"(\d+), (GPU-[0-9A-Fa-f-]+)", line.strip())) is None:
-            raise CardsError(
+            raise GpuError(
                 f"nvidia-smi says {line!r}, expected a line like '0, GPU-8a56...' for each GPU; look at `nvidia-smi`"
             )
         index_of[found[2]] = found[1]
     if chosen is None:
         return index_of
-    cards: dict[str, str] = {}
+    gpus: dict[str, str] = {}
     for name in map(str.strip, chosen.split(",")):
         begins = name.startswith("GPU-")
         same = [uuid for uuid, index in index_of.items() if (uuid.startswith(name) if begins else index == name)]
@@ -90,13 +90,13 @@ def visible(listing: str, chosen: str | None) -> dict[str, str]:
             same = [name]
         if len(same) != 1:
             break
-        cards.setdefault(same[0], name)
-    return cards
+        gpus.setdefault(same[0], name)
+    return gpus
 
 
 @contextmanager
 def claim(
-    cards: Mapping[str, str], count: int, log: Callable[[str], None], stopped: Callable[[], bool], locks: Path = LOCKS
+    gpus: Mapping[str, str], count: int, log: Callable[[str], None], stopped: Callable[[], bool], locks: Path = LOCKS
 ) -> Iterator[list[str]]:
     """Lock ``count`` of the given GPUs, all at once; yields their names for CUDA.
 
@@ -104,20 +104,20 @@ def claim(
     kernel releases the locks when the holder dies.
 
     Args:
-        cards: see ``visible``.
+        gpus: see ``visible``.
         locks: folder of the locks.
     """
-    if len(cards) < count:
-        raise CardsError(
-            f"this job needs {count} GPU(s), found {len(cards)} in sight ({', '.join(cards) or 'none'}; "
+    if len(gpus) < count:
+        raise GpuError(
+            f"this job needs {count} GPU(s), found {len(gpus)} in sight ({', '.join(gpus) or 'none'}; "
             f"{VISIBLE}={os.environ.get(VISIBLE, 'unset')}); lower training.openrlhf.gpus or "
             "sampling.vllm.tensor_parallel, or ask the scheduler for more. Without any GPU: device: cpu"
         )
     with ExitStack() as held:
         waiting = False
-        while not (taken := _take(cards, count, held, locks)):
+        while not (taken := _take(gpus, count, held, locks)):
             if not waiting:
-                log(f"waiting: other jobs have GPUs, and {count} of {', '.join(cards.values())} must be free at once")
+                log(f"waiting: other jobs have GPUs, and {count} of {', '.join(gpus.values())} must be free at once")
             waiting = True
             if stopped():
                 raise Interrupted("stopped by a signal while it waited for GPUs; run the same command again")
@@ -125,7 +125,7 @@ def claim(
         yield taken
 
 
-def _take(cards: Mapping[str, str], count: int, held: ExitStack, locks: Path) -> list[str]:
+def _take(gpus: Mapping[str, str], count: int, held: ExitStack, locks: Path) -> list[str]:
     """Lock the first ``count`` free GPUs, or none: two jobs that each keep some would deadlock."""
     try:
         locks.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _take(cards: Mapping[str, str], count: int, held: ExitStack, locks: Path) ->
             locks.chmod(0o1777)  # other users lock the same GPUs; nobody removes another's files
         with FileLock(locks / "turn", mode=0o666), ExitStack() as found:  # makes check and acquisition one step
             taken: list[str] = []
-            for uuid, name in cards.items():
+            for uuid, name in gpus.items():
                 try:
                     found.enter_context(FileLock(locks / quote(uuid, safe=""), timeout=0, mode=0o666))
                 except Timeout:
@@ -143,5 +143,5 @@ def _take(cards: Mapping[str, str], count: int, held: ExitStack, locks: Path) ->
                     held.push(found.pop_all())
                     return taken
     except OSError as fault:
-        raise CardsError(f"cannot lock GPUs in {locks}: {fault.strerror or fault}; is the folder writable?") from None
+        raise GpuError(f"cannot lock GPUs in {locks}: {fault.strerror or fault}; is the folder writable?") from None
     return []

@@ -140,9 +140,9 @@ def _of_row(record: Record, columns: dict[str, str]) -> list[Response]:
     texts, ends = (row[name] if isinstance(row[name], list) else [row[name]] for name in ("response", "finish_reason"))
     if len(ends) == 1:
         ends = ends * len(texts)
-    if not all(isinstance(text, str) for text in texts) or len(ends) != len(texts):
+    if not texts or not all(isinstance(text, str) for text in texts) or len(ends) != len(texts):
         raise ValueError(
-            f"response: found {row['response']!r:.80}, expected a text or a list, as long as finish_reason"
+            f"response: found {row['response']!r:.80}, expected a text or a list of some, as long as finish_reason"
         )
     problem = written(row["problem"]) or f"row {record.number}"
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -90,10 +90,9 @@ def faults(folder: Path) -> list[str]:
     ]
 
 
-def _some(names: Iterable[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     """The first three names, and the number of the others."""
-    first, rest = list(names)[:3], len(list(names)) - 3
-    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _commit(code: Code, again: str) -> str:

@@ -73,6 +73,23 @@ def test_a_second_process_waits_says_for_whom_and_goes_on(tmp_path: Path) -> Non
     assert not list(store.glob(".holder*"))
 
 
+def test_a_holder_that_lets_go_while_it_is_looked_up_is_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda file: True)  # it was there a moment ago
+    said: list[str] = []
+    with ExitStack() as mine:
+        mine.enter_context(lease(tmp_path, quiet))
+        (tmp_path / ".holder-1-of-1").unlink()
+
+        def tell(line: str) -> None:
+            said.append(line)
+            mine.close()
+
+        with lease(tmp_path, tell):
+            assert said == [f"waiting: {tmp_path} is in use by another process"]
+
+
 def test_shards_of_one_number_work_side_by_side_and_another_number_waits(tmp_path: Path) -> None:
     released = tmp_path / "released"
     mine = ExitStack()

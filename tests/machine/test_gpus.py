@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from workflow import ENVIRONMENT, finish
 
-from boundary_bench.core.errors import CardsError, Interrupted
+from boundary_bench.core.errors import GpuError, Interrupted
 from boundary_bench.machine import gpus
 
 LISTING = "".join(f"{index}, GPU-{index}{index}aa-{index}b\n" for index in range(4))
@@ -98,7 +98,7 @@ def test_cards_in_sight_are_those_that_cuda_would_see(chosen: str | None, names:
 
 @pytest.mark.parametrize("found", ["No devices were found", "0, [Unknown Error]", "0", "0, GPU-aa; rm -rf /"])
 def test_a_listing_of_something_else_is_refused(found: str) -> None:
-    with pytest.raises(CardsError, match="expected a line like"):
+    with pytest.raises(GpuError, match="expected a line like"):
         gpus.visible(f"0, GPU-aa\n{found}\n", None)
 
 
@@ -113,7 +113,7 @@ def test_more_cards_than_are_in_sight_are_refused_at_once(tmp_path: Path, monkey
     monkeypatch.setenv(gpus.VISIBLE, "3")
     message = r"needs 2 GPU\(s\), found 1 in sight \(GPU-33aa-3b; CUDA_VISIBLE_DEVICES=3\).* device: cpu"
     with (
-        pytest.raises(CardsError, match=message),
+        pytest.raises(GpuError, match=message),
         gpus.claim(gpus.visible(LISTING, "3"), 2, print, lambda: False, tmp_path),
     ):
         pass
@@ -124,7 +124,7 @@ def test_a_job_without_gpus_looks_at_none(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv(gpus.VISIBLE, "5")
     with gpus.hold(0, print, lambda: False):
         assert os.environ[gpus.VISIBLE] == "5"
-    with pytest.raises(CardsError, match="nvidia-smi does not list"), gpus.hold(1, print, lambda: False):
+    with pytest.raises(GpuError, match="nvidia-smi does not list"), gpus.hold(1, print, lambda: False):
         pass
 
 

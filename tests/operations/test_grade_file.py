@@ -140,6 +140,8 @@ def test_no_character_of_a_response_steers_a_terminal(tmp_path: Path, capsys: py
         ({"target": "1", "resps": [["1"]]}, ["no column 'gold'", "write: --columns gold=target,response=..."]),
         ({"gold": None, "response": "1"}, ["expected a reference answer"]),
         ({"gold": "1", "response": None}, ["response: found None, expected a text"]),
+        ({"gold": "1", "response": []}, ["response: found [], expected a text or a list of some"]),
+        ({"gold": "1", "response": [], "finish_reason": []}, ["response: found []"]),
         ({"gold": "1", "response": [1, 2]}, ["response: found [1, 2], expected a text"]),
         ({"gold": "1", "response": ["1", "2"], "finish_reason": ["stop"] * 3}, ["as long as finish_reason"]),
         (["1"], ["row 2", "expected an object"]),

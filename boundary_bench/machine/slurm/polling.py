@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Iterable
 from types import ModuleType
 from typing import Any
 
+from packaging.version import Version
+
 #: The newest version that has these faults.
 FAULTY = (2, 8, 0)
 #: Seconds after which squeue is asked about a doubtful state. SLURM may hold a preempted job for two minutes before it
@@ -32,7 +34,7 @@ def mend(plugin: ModuleType, version: str, grace: float = GRACE) -> bool:
 
     Replaces ``query_job_status`` and wraps ``Executor.check_active_jobs``, which knows the active jobs. Idempotent.
     """
-    if tuple(int(part) for part in version.split(".")[:3]) > FAULTY or hasattr(plugin, "doubts"):
+    if Version(version).release > FAULTY or hasattr(plugin, "doubts"):
         return hasattr(plugin, "doubts")
     doubts = plugin.doubts = Doubts(grace)
     query, check = plugin.query_job_status, plugin.Executor.check_active_jobs
