@@ -26,16 +26,16 @@ ALGORITHMS: dict[str, Algorithm] = {
     "gspo-n": GSPO_N,
 }
 
-#: Settings of ``training`` that an algorithm's entry may have to itself: how far off-policy its updates are.
+#: Settings of ``training`` that an algorithm's entry may override: how far off-policy its updates are.
 OF_TRAINING = ("updates_per_rollout",)
 
 
 def resolve(name: str, overrides: dict[str, Any], backend: str = "reference") -> Algorithm:
-    """The algorithm of a study's entry: the table's, with the study's changes.
+    """The algorithm of a study's entry: the table's algorithm with the study's changes.
 
     Raises:
-        StudyError: the name (or the entry it is ``like``) is not in the table, a setting is wrong, or the backend
-            cannot express it.
+        StudyError: the name (or the one in ``like``) is not in the table, a setting is wrong, or the backend cannot
+            express the algorithm.
     """
     parent = overrides.get("like", name)
     if not isinstance(parent, str):
@@ -54,7 +54,7 @@ def resolve(name: str, overrides: dict[str, Any], backend: str = "reference") ->
 
 
 def training_of(name: str, overrides: dict[str, Any], training: Training) -> Training:
-    """How an algorithm is trained: as the study says, but for what its entry has to itself.
+    """The training settings of an algorithm: the study's, with the overrides of the algorithm's entry.
 
     Raises:
         StudyError: the entry's value is wrong.

@@ -1,4 +1,4 @@
-"""How much better a response is than the others of its group, and which of these advantages contribute.
+"""Advantages of responses within their group, and the signs of advantage that contribute.
 
 Axes: P groups, G responses of a group, N = P x G.
 """
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Advantage(Part, ABC):
-    """Rewards of groups in, advantages out."""
+    """A function from the rewards of groups to advantages."""
 
     @abstractmethod
     def __call__(self, reward_PG: Tensor) -> Tensor:
-        """The advantages of float64 rewards, in their shape and type."""
+        """The advantages (P, G) of float64 rewards, in float64."""
 
 
 class Normalized(Advantage):
-    """Rewards by the mean and the standard deviation of their group.
+    """Rewards normalised by the mean and the standard deviation of their group.
 
     A_i = (r_i - mean_g r) / (std_g r + epsilon) (Shao et al. 2024, eq. 21 of the outcome form). Exactly 0 where the
     rewards of a group are equal.
@@ -51,17 +51,17 @@ class Centered(Advantage):
 
 
 def _centered(reward_PG: Tensor) -> Tensor:
-    """Rewards minus the mean of their group; exactly 0 where they are equal, also where their mean is rounded."""
+    """Rewards minus the mean of their group; exactly 0 where they are all equal, even if the mean is rounded."""
     live_P1 = (reward_PG != reward_PG[:, :1]).any(1, keepdim=True)
     return (reward_PG - reward_PG.mean(1, keepdim=True)).where(live_P1, 0.0)
 
 
-#: The advantages that there are.
+#: All kinds of advantage.
 Advantages = Annotated[Normalized | Centered, Field(discriminator="kind")]
 
 
 class Signs(Part):
-    """Advantages that contribute, and what becomes of the other samples: they have advantage 0, or are not there."""
+    """The signs of advantage that contribute; the other samples get advantage 0 or leave the batch."""
 
     kind: Literal["all", "negative", "positive"] = Field("all", description="advantages that contribute")
     others: Literal["mask", "drop"] = Field(
@@ -70,11 +70,11 @@ class Signs(Part):
     )
 
     def __call__(self, advantage_PG: Tensor) -> Tensor:
-        """The advantages with 0 in place of those of another sign."""
+        """The advantages, set to 0 where the sign does not contribute."""
         if self.kind == "negative":
             return advantage_PG.clamp(max=0)
         return advantage_PG.clamp(min=0) if self.kind == "positive" else advantage_PG
 
     def present(self, advantage_N: Tensor) -> Tensor:
-        """Which samples are in the batch at all: those of the signs under "drop", else every one."""
+        """Which samples are in the batch: under "drop" those with a contributing sign, else all."""
         return (advantage_N != 0) | (self.others == "mask" or self.kind == "all")

@@ -18,14 +18,14 @@ class Aggregation(Part, ABC):
 
     @abstractmethod
     def denominator(self, mask_NT: Tensor) -> float:
-        """What a whole minibatch is divided by.
+        """The denominator Z of a whole minibatch.
 
-        It counts every sample of the minibatch, also those with advantage 0, so that the loss may be summed over
-        micro-batches and over the samples with a non-zero advantage alone.
+        It counts every sample, also those with advantage 0, so that the loss can be summed over micro-batches and over
+        the samples with non-zero advantage alone.
         """
 
     def __call__(self, loss_NT: Tensor, mask_NT: Tensor, denominator: float) -> Tensor:
-        """The share of some responses in the loss of their minibatch."""
+        """The contribution of some responses to the loss of their minibatch."""
         return (loss_NT * mask_NT).sum() / denominator
 
 
@@ -35,7 +35,7 @@ class TokenMean(Aggregation):
     kind: Literal["token_mean"] = "token_mean"
 
     def denominator(self, mask_NT: Tensor) -> float:
-        """Tokens."""
+        """Number of tokens."""
         return float(mask_NT.sum())
 
 
@@ -45,7 +45,7 @@ class SequenceMean(Aggregation):
     kind: Literal["sequence_mean"] = "sequence_mean"
 
     def denominator(self, mask_NT: Tensor) -> float:
-        """Sequences."""
+        """Number of sequences."""
         return float(mask_NT.shape[0])
 
     def __call__(self, loss_NT: Tensor, mask_NT: Tensor, denominator: float) -> Tensor:
@@ -59,9 +59,9 @@ class ConstantLength(Aggregation):
     constant_length: int = Field(ge=1, description="the constant")
 
     def denominator(self, mask_NT: Tensor) -> float:
-        """Sequences times the constant."""
+        """Number of sequences times the constant."""
         return float(mask_NT.shape[0] * self.constant_length)
 
 
-#: The aggregations that there are.
+#: All kinds of aggregation.
 Aggregations = Annotated[TokenMean | SequenceMean | ConstantLength, Field(discriminator="kind")]

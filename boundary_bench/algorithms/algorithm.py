@@ -1,4 +1,4 @@
-"""An algorithm as its parts, and what they make together: advantages of whole groups, and the loss of a minibatch.
+"""An algorithm as its parts, which together give the advantages of whole groups and the loss of a minibatch.
 
 Axes: P groups, G responses of a group, N responses, T response tokens (padded).
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loss:
-    """A summed loss and what is counted beside it; tensors without gradient except ``value``."""
+    """A summed loss with the number of clipped and of counted units; only ``value`` has a gradient."""
 
     value: Tensor
     clipped: Tensor
@@ -47,18 +47,15 @@ class Algorithm(Block):
 
     @property
     def penalties(self) -> list[Penalty]:
-        """The terms beside the surrogate that there are: with any, samples with advantage 0 have a gradient too."""
+        """The active penalties; with any, samples with advantage 0 have a gradient too."""
         return [penalty for penalty in (self.kl, self.entropy) if penalty.active]
 
     def advantages(self, reward_N: Tensor, group: int) -> Tensor:
-        """The advantages of whole groups, with 0 for those of another sign than the algorithm's.
+        """The advantages (N,) of whole groups, set to 0 where the sign does not contribute.
 
         Args:
             reward_N: rewards, the samples of a group adjacent; must be finite.
             group: samples per group, at least 2.
-
-        Returns:
-            The advantages, shape N.
 
         Raises:
             ValueError: a reward is not finite, the group size is below 2 or does not divide N.
@@ -71,7 +68,7 @@ class Algorithm(Block):
         return self.signs(advantage_PG).view(-1).to(reward_N.dtype)
 
     def loss(self, given: LossInputs, denominator: float) -> Loss:
-        """The loss of a minibatch, or the share of a piece of it, to be minimised.
+        """The loss of a minibatch (or the contribution of a part of it), to be minimised.
 
         L = -(1/Z) sum_i w_i sum_t (u_it - penalties_it), with u of the surrogate, and w and Z of the aggregation.
 
@@ -79,8 +76,8 @@ class Algorithm(Block):
             denominator: Z, of the whole minibatch.
 
         Returns:
-            The loss; in how many tokens (token ratio) or sequences (sequence ratio) the clip is active; and how many
-            were counted.
+            The loss, the number of tokens (token ratio) or sequences (sequence ratio) with an active clip, and the
+            number of all counted ones.
         """
         given = replace(given, mask_NT=given.mask_NT.to(given.logprob_NT.dtype))
         term_NT, clipped_NU, counted_NU = self.surrogate(given)
@@ -91,7 +88,7 @@ class Algorithm(Block):
 
 
 def kinds(part: str) -> dict[str, type[Part]]:
-    """The kinds that a part of an algorithm may be of."""
+    """The possible kinds of a part of an algorithm, as classes by kind."""
     annotation = Algorithm.model_fields[part].annotation
     classes: tuple[type[Part], ...] = get_args(annotation) or (annotation,)
     return {kind: each for each in classes for kind in get_args(each.model_fields["kind"].annotation)}

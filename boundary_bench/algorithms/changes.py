@@ -1,4 +1,4 @@
-"""What a study changes of an algorithm: settings are looked up among its parts.
+"""A study's changes to an algorithm: each setting is looked up among the parts.
 
 ``clip_high: 0.28``, ``surrogate.clip_high: 0.28`` and ``surrogate: {clip_high: 0.28}`` mean the same, and so do
 ``aggregation: sequence_mean`` and ``aggregation: {kind: sequence_mean}``.
@@ -27,7 +27,7 @@ def changed(algorithm: Algorithm, changes: dict[str, Any], where: str, further: 
         further: other keys that are known there, for messages.
 
     Raises:
-        StudyError: a key is no setting, one of several parts or given twice; or a value is wrong.
+        StudyError: a key is unknown, belongs to several parts or is given twice; or a value is wrong.
     """
     found: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
@@ -40,7 +40,7 @@ def changed(algorithm: Algorithm, changes: dict[str, Any], where: str, further: 
 
 
 def _place(key: str, value: Any, where: str, further: Iterable[str]) -> tuple[str, dict[str, Any]]:
-    """The part that a key is about, and the settings that it gives there."""
+    """The part that a key names or belongs to, and the settings that it gives that part."""
     part, _, setting = key.partition(".")
     if part in PARTS:
         if setting:
@@ -60,7 +60,7 @@ def _place(key: str, value: Any, where: str, further: Iterable[str]) -> tuple[st
 
 
 def _part(name: str, current: Part, settings: dict[str, Any], where: str) -> Part:
-    """A part with other settings."""
+    """A part with changed settings."""
     kind, known = settings.get("kind", current.kind), kinds(name)
     if kind not in list(known):
         raise StudyError(f"{where}.{name}: found {kind!r}, expected {_one_of(known)}")
@@ -84,7 +84,7 @@ def _part(name: str, current: Part, settings: dict[str, Any], where: str) -> Par
 
 
 def _settings(part: str) -> set[str]:
-    """The settings of a part, of whatever kind."""
+    """The settings of all kinds of a part."""
     return {setting for each in kinds(part).values() for setting in each.model_fields} - {"kind"}
 
 

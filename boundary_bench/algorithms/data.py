@@ -1,4 +1,4 @@
-"""Which problems a step trains on: a function of the run's seed and the step, so that a resumed run goes on exactly."""
+"""The problems that a step trains on: a function of the run's seed and the step, so that a resumed run is exact."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from boundary_bench.core import randomness
 
 
 class Data(Part, ABC):
-    """Problems of a step, in their order."""
+    """The problems of a step, in order."""
 
     @abstractmethod
     def __call__(self, seed: int, step: int, count: int, total: int) -> list[int]:
-        """The numbers, below ``total``, of the ``count`` problems of a step; steps begin at 1."""
+        """Indices (below ``total``) of the ``count`` problems of a step; steps begin at 1."""
 
 
 class EpochOrder(Data):
-    """Consecutive pieces of one random permutation of all problems an epoch."""
+    """Consecutive pieces of a random permutation of all problems, a new permutation every epoch."""
 
     kind: Literal["epochs"] = "epochs"
 

@@ -1,4 +1,4 @@
-"""What the parts of an algorithm have in common, and the numbers that a loss is made of. No part loads torch."""
+"""The base class of an algorithm's parts, and the inputs of a loss. No part loads torch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 class Part(Block):
-    """Settings and the function that they are of; a part of an algorithm is of one of several kinds."""
+    """A function with its settings; a part of an algorithm has one of several kinds."""
 
     kind: str
 
     def identity(self, usual: bool = False) -> dict[str, Any]:
-        """As of any block, with the kind, which tells apart what has no settings."""
+        """The identity of the block with its kind, which distinguishes parts without settings."""
         return {"kind": self.kind, **super().identity(usual)}
 
 
 @dataclass(frozen=True)
 class LossInputs:
-    """The responses of a minibatch, or of a piece of it. Axes: N responses, T response tokens (padded).
+    """The responses of a minibatch, or of a part of it. Axes: N responses, T response tokens (padded).
 
     Attributes:
-        logprob_NT: log-probabilities under the policy that is trained, with gradient.
-        old_logprob_NT: log-probabilities under the policy that sampled.
+        logprob_NT: log-probabilities under the trained policy, with gradient.
+        old_logprob_NT: log-probabilities under the sampling policy.
         advantage_N: from ``Algorithm.advantages``.
         mask_NT: 1 on response tokens, 0 on padding; padded entries of the other tensors are ignored if finite.
         reference_NT: log-probabilities under the base model; required by a KL term.

@@ -1,4 +1,4 @@
-"""What is added to the loss of every token, whatever its advantage. Axes: N responses, T response tokens (padded)."""
+"""Terms added to the loss of every token, whatever its advantage. Axes: N responses, T response tokens (padded)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Penalty(Part, ABC):
-    """A term that moves samples with advantage 0 as well."""
+    """A loss term that also gives samples with advantage 0 a gradient."""
 
     @property
     @abstractmethod
     def active(self) -> bool:
-        """Whether there is such a term at all."""
+        """Whether the term is not identically 0."""
 
     @abstractmethod
     def __call__(self, given: LossInputs) -> Tensor:
-        """The term of every token, to be lowered, in the shape NT."""
+        """The term of every token (N, T), to be minimised."""
 
 
 class KL(Penalty):
-    """The divergence from the base model, as it is estimated from samples of the policy (Schulman 2020).
+    """The KL divergence from the base model, estimated from samples of the policy (Schulman 2020).
 
     With d = log pi - log pi_ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d.
     """
@@ -58,7 +58,7 @@ class KL(Penalty):
 
 
 class EntropyBonus(Penalty):
-    """The exact entropy of the distribution that a token is drawn from, in nats; more is better."""
+    """The exact entropy of a token's distribution, in nats; more is better."""
 
     kind: Literal["bonus"] = "bonus"
     entropy_coefficient: float = Field(0.0, ge=0, description="bonus on the exact token entropy")

@@ -1,6 +1,6 @@
-"""What an update raises, token by token: importance ratio times advantage, and what bounds it.
+"""The surrogate objective, token by token: importance ratio times advantage, bounded by the clip.
 
-Axes: N responses, T response tokens (padded), U units that a clip is counted in: T tokens, or 1 for the sequence.
+Axes: N responses, T response tokens (padded), U units in which a clip is counted: T tokens, or 1 for the sequence.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class Surrogate(Part, ABC):
 
     @abstractmethod
     def __call__(self, given: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """The terms, to be raised; where their gradient is cut; and where it could be.
+        """The terms, to be maximised, and the units with an active clip.
 
         Returns:
-            term_NT (anything finite on padding); clipped_NU and counted_NU, 0 or 1.
+            term_NT (anything finite on padding); clipped_NU and counted_NU, 0 or 1: units where the clip cuts the
+            gradient, and units where it could.
         """
 
 
@@ -42,7 +43,7 @@ class Clipped(Surrogate):
     dual_clip: float | None = Field(None, gt=1, description="bound on the ratio where the advantage is negative")
 
     def __call__(self, given: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """The clip is active where the clipped term is the smaller one."""
+        """The terms; the clip is active where the clipped term is the smaller one."""
         advantage_N1, live_NT = given.advantage_N.to(given.logprob_NT.dtype)[:, None], given.mask_NT.bool()
         ratio_NT = self.log_ratio(given).exp()
         plain_NT = ratio_NT * advantage_N1
@@ -56,10 +57,10 @@ class Clipped(Surrogate):
         return term_NT, active_NT, live_NT
 
     def log_ratio(self, given: LossInputs) -> Tensor:
-        """Logarithm of the importance ratio, token by token.
+        """Logarithm (N, T) of the importance ratio.
 
-        Token: log pi(y_t) - log pi_old(y_t). Sequence: its mean over the response, the same at every token (Zheng et
-        al. 2025, eq. 7); value and gradient are those of the sequence ratio.
+        Token: log pi(y_t) - log pi_old(y_t). Sequence: its mean over the response, the same at every token, with the
+        value and gradient of the sequence ratio (Zheng et al. 2025, eq. 7).
         """
         delta_NT = (given.logprob_NT - given.old_logprob_NT) * given.mask_NT
         if self.ratio == "token":

@@ -24,18 +24,18 @@ __all__ = ["Setup", "against_base", "counts", "curve", "fixed"]
 
 
 def fixed(n: int) -> Setup:
-    """The setup of n samples of every problem, at the powers of two up to n."""
+    """The setup for n samples of every problem, with k at the powers of two up to n."""
     return Setup(Design((n,)), [2**i for i in range(n.bit_length())])
 
 
 def counts(correct_P: Any, n_P: Any) -> Rows:
-    """The counts of one model: correct samples of every problem, and how many were drawn.
+    """The counts of one model as rows: correct samples and all samples of every problem.
 
     Args:
         n_P: one number for all problems, or one for each.
 
     Raises:
-        DataError: they are not whole numbers with 0 <= correct <= n, 1 <= n.
+        DataError: the counts are not whole numbers with 0 <= correct <= n, 1 <= n.
     """
     correct_P = np.asarray(correct_P)
     n_P = np.broadcast_to(np.asarray(n_P), correct_P.shape)
@@ -65,7 +65,7 @@ def against_base(setup: Setup, base: Rows, trained: Rows) -> dict[str, list[dict
     """A trained model against its base on the same problems: rows of ``differences``, ``boundary`` and ``coverage``.
 
     Raises:
-        DataError: they have other numbers of problems.
+        DataError: the models have different numbers of problems.
     """
     if len(base["n"]) != len(trained["n"]):
         raise DataError(f"found {len(base['n'])} and {len(trained['n'])} problems, expected the same in the same order")

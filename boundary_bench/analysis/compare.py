@@ -22,9 +22,9 @@ from boundary_bench.statistics.paired import Crossover, changes, crossover, dete
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.analysis import Setup
 
-#: Correct samples that make a problem solved: one is the usual rule, three is the one that luck moves less.
+#: Correct samples that make a problem solved: one is the usual rule, three is less affected by luck.
 HITS = (1, 3)
-#: What a comparison reads of ``problems.parquet``.
+#: Columns of ``problems.parquet`` that a comparison reads.
 COLUMNS = [
     "problem_id",
     "stratum",
@@ -53,8 +53,8 @@ def comparison(
     Every interval of a difference is paired: base and checkpoint are resampled with the same problems.
 
     Args:
-        steps: of the policies, the base's 0 first.
-        policies: what is compared of each, see ``COLUMNS``; of the same problems in the same order.
+        steps: the step of each policy, the base's 0 first.
+        policies: the ``COLUMNS`` of each policy, for the same problems in the same order.
         run: the columns that name the run.
     """
     tables: dict[str, list[dict[str, Any]]] = {"differences": [], "boundary": [], "coverage": [], "stages": []}
@@ -72,7 +72,7 @@ def comparison(
 
 
 def problem_rows(path: Path) -> Rows:
-    """What is compared of a measured policy, one entry a problem, under the names of ``COLUMNS``.
+    """The ``COLUMNS`` of a measured policy, one entry a problem.
 
     Raises:
         DataError: the file is missing or torn.
@@ -81,10 +81,10 @@ def problem_rows(path: Path) -> Rows:
 
 
 def check_paired(base: Rows, other: Rows, policy: str, benchmark: str) -> None:
-    """Make sure that two measures are of the same problems in the same order.
+    """Refuse two measures of different problems, or in a different order.
 
     Raises:
-        StatisticsError: they are not; the message names one problem.
+        StatisticsError: the problems differ; the message names one.
     """
     base_ids, other_ids = base["problem_id"].tolist(), other["problem_id"].tolist()
     if base_ids != other_ids:
@@ -115,7 +115,7 @@ def checkpoint_rows(
 def difference_rows(
     setup: Setup, alone: list[np.ndarray], found: Estimate, where: dict[str, Any], counted: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row for every k: base and checkpoint alone, their difference with its intervals, and the verdict on it."""
+    """One row a k: base and checkpoint alone, their difference with its intervals, and the change."""
     near_low_K, near_high_K = equivalence(found.draw_BK, setup.level)
     least_K, verdicts = detectable(found.draw_BK, setup.level), changes(found, setup.analysis.margin, setup.level)
     base_K, checkpoint_K = alone
@@ -142,7 +142,7 @@ def difference_rows(
 def _boundary_cells(
     setup: Setup, base: Rows, checkpoint: Rows, found: Estimate, resamples: Resamples
 ) -> dict[str, Any]:
-    """Crossover, sampling-efficiency gap, and the problems whose success rate changed for sure."""
+    """Crossover, sampling-efficiency gap, and the numbers of problems gained and lost."""
     design, ks = setup.design, setup.ks
     crossing = crossover(ks, found.estimate_K, found.draw_BK, setup.level)
     many_P1, once_P1 = (
@@ -166,19 +166,19 @@ def _boundary_cells(
 
 
 def crossover_cells(found: Crossover) -> dict[str, Any]:
-    """Who leads, and where it is overtaken."""
+    """The columns of a crossover: the leader at small k, and the k at which it is overtaken."""
     ends = {"crossover_low": found.low, "crossover_high": found.high}
     return {"leader": found.leader, "crossover": found.k, **ends}
 
 
 def countable(design: Design) -> list[int]:
-    """The rules of ``HITS`` that a problem can meet before it stops, with at least two samples to halve."""
+    """The rules of ``HITS`` that a problem can meet before it stops."""
     most = min(design.n_max, design.stop_after or design.n_max)
     return [hits for hits in HITS if hits <= most]
 
 
 def coverage_rows(design: Design, base: Rows, checkpoint: Rows, where: dict[str, Any]) -> list[dict[str, Any]]:
-    """The four sets and their rates under every rule, beside the null of two halves of the base."""
+    """The four sets and their rates under every rule of ``HITS``, with the null of two halves of the base."""
     cells = []
     for hits in countable(design):
         solved_2P = [solved(rows["correct"], hits) for rows in (base, checkpoint)]
@@ -215,7 +215,7 @@ def _stage_rows(
         token_SP = np.stack([rows["entropy"] / rows["tokens"] for rows in policies])
     answer_SP = np.stack([rows["answer_entropy_chao_shen"] for rows in policies])
     for name, value_SP in zip(ENTROPIES, (token_SP, answer_SP), strict=True):
-        # an entropy has no largest change: as far as any problem's went in this run
+        # an entropy has no largest possible change, so the largest of any problem in this run is taken
         furthest = float(np.nanmax(np.ptp(value_SP, 0), initial=0.0))
         measures.append((name, "", value_SP, furthest))
     return [

@@ -1,10 +1,10 @@
-"""The contamination probe: a model gets the first part of a problem's statement and writes on, greedily.
+"""The contamination probe: a model gets the first part of a problem's statement and continues it greedily.
 
-After "Reasoning or Memorization?" (Wu et al., arXiv 2507.10532): a model that has read the statement writes the rest of
-it, and the answer to a question that it was not asked. Where the paper leaves it open: a statement is divided between
-words, those of fewer than ten words between characters; the continuation is cut to as many tokens as the rest has, a
-token being a word, a number or a sign; white space never counts. What follows the rest is graded as the answer: a
-grader may expect nothing else. A response that does not repeat the rest is graded whole.
+After "Reasoning or Memorization?" (Wu et al., arXiv 2507.10532): a model that has read the statement writes its rest,
+and the answer to a question that it was not asked. Our choices where the paper is silent: a statement is divided
+between words, one of fewer than ten words between characters; the continuation is cut to the number of tokens of the
+rest, with a word, a number or a sign as a token; white space never counts. The text after the rest is graded as the
+answer, since a grader may expect nothing else. A response that does not repeat the rest is graded whole.
 
 Axes: P problems of one fraction.
 """
@@ -38,12 +38,12 @@ CHARACTER = re.compile(r"\S")
 
 @dataclass(frozen=True)
 class Score:
-    """How a continuation agrees with the rest of a statement.
+    """The agreement of a continuation with the rest of a statement.
 
     Attributes:
-        exact: every token of the rest is there, in its place.
-        rouge_l: F1 of the longest common subsequence of tokens (Lin 2004); 1 where exact.
-        reply: what the response says after the rest of the statement; all of it where it does not repeat that.
+        exact: whether the continuation repeats every token of the rest, in order.
+        rouge_l: F1 of the longest common subsequence of tokens (Lin 2004); 1 if exact.
+        reply: the response after the rest of the statement; the whole response if it does not repeat the rest.
     """
 
     exact: bool
@@ -52,7 +52,7 @@ class Score:
 
 
 def score(part: Part, response: str) -> Score:
-    """Compare a response, cut to as many tokens as the rest of the statement has, with that rest."""
+    """The agreement of a response, cut to the number of tokens of the statement's rest, with that rest."""
     pattern = CHARACTER if part.by_characters else TOKEN
     expected = pattern.findall(part.rest)
     matches = list(islice(pattern.finditer(response), len(expected)))
@@ -66,7 +66,7 @@ def longest_common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
     """The length of the longest common subsequence.
 
     Bit-parallel (Crochemore et al., Information Processing Letters 2001; this form is Hyyro's): a row of the table is
-    one integer, so that its quadratic cost is that of additions.
+    one integer, so that the quadratic cost is spent in integer additions.
 
     >>> longest_common_subsequence("nematode", "empty")
     3
@@ -84,14 +84,14 @@ def longest_common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """What is probed.
+    """One probe of a policy on a benchmark.
 
     Attributes:
-        fractions: how much of each statement the model is given.
-        folder: where the continuations are kept, one file a fraction.
-        judge: who judges the answers.
+        fractions: parts of each statement that the model is given.
+        folder: for the continuations, one file a fraction.
+        judge: runs the grader.
         facts: written into every file.
-        stop: strings at which an answer ends.
+        stop: stop strings of an answer.
     """
 
     problems: Sequence[Problem]
@@ -105,11 +105,9 @@ class ProbeJob:
 
 
 def table(job: ProbeJob, engine: Engine, fraction: float, stopped: Callable[[], bool]) -> tuple[pa.Table, int]:
-    """One row a problem: its continuation, scores and verdict, drawn where it is not kept; and how many are too short.
+    """One row a problem with continuation, scores and verdict, and the number of statements that are too short.
 
-    Raises:
-        DataError: the file is damaged, or of other problems.
-        ModelError, EngineError, GradingError, Interrupted: see ``ask`` and ``grading.grade_many``.
+    Stored continuations are read; others are drawn and stored.
     """
     chosen = probed(job.problems, fraction, lambda text: engine.tokenizer.encode(text).ids)
     path = job.folder / f"{fraction}.parquet"
@@ -155,14 +153,15 @@ def _draw(job: ProbeJob, engine: Engine, chosen: Probed, stopped: Callable[[], b
 def probe(
     setup: Setup, whose: dict[str, Any], job: ProbeJob, engine: Engine, stopped: Callable[[], bool]
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """What a policy makes of a benchmark at every fraction: a row a problem and fraction, and the rows of
-    ``contamination``.
+    """The probe of a policy on a benchmark: a table of one row a problem and fraction, and rows of ``contamination``.
 
     Args:
         whose: the columns that name policy and benchmark.
 
     Raises:
-        DataError, ModelError, EngineError, GradingError, Interrupted: see ``table``.
+        DataError: a stored file is damaged, or belongs to other problems.
+        ModelError, EngineError, Interrupted: see ``sampling.continuations.ask``.
+        GradingError: a process of the grader does not start.
     """
     tables, rows = [], []
     for fraction in job.fractions:
@@ -173,7 +172,7 @@ def probe(
 
 
 def origin(chosen: ProblemSet) -> str:
-    """Where problems come from: "file", "set" (published), or "generated", which no model has read: the control."""
+    """The origin of problems: "file", "set" (published), or "generated", the control, which no model has read."""
     if chosen.entry.data:
         return "file"
     return "set" if chosen.kind.source or chosen.kind.name.startswith("lm_eval:") else "generated"

@@ -1,7 +1,7 @@
-"""What is stored of a policy on a benchmark, as counts and sums for every problem.
+"""The stored samples of a policy on a benchmark as counts and sums of every problem.
 
 Nothing is padded or dropped: a missing, repeated or altered sample is an error. Blocks are read one after another, and
-of a response only a few numbers are kept: the memory does not grow with the responses' length.
+only a few numbers of a response are kept, so memory does not grow with the length of responses.
 
 Axes: P problems, N sample indices, F samples of the first round, S rows of a block, A distinct answers.
 """
@@ -40,8 +40,8 @@ COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "
 class FirstRound:
     """The scored samples of every problem's first round, in the order of their indices; texts as 64-bit keys.
 
-    Every problem has as many, whatever its later rounds brought: stopping cannot bias what is made of them. Tokens,
-    log-probabilities and entropies are NaN where a block does not say them.
+    All problems have equally many, so early stopping cannot bias statistics of them. Tokens, log-probabilities and
+    entropies are NaN if a block has none.
     """
 
     correct_PF: np.ndarray
@@ -58,10 +58,10 @@ def tally(graded: Graded, ks: Sequence[int]) -> pa.Table:
 
     ``n``, ``correct`` and the other verdicts count the samples up to a problem's stopping point, ``drawn`` the sample
     indices that they took: samples without a score (by default ``timeout``) are in ``drawn`` and not in ``n``. The
-    columns from ``first`` on are of the first round alone.
+    columns from ``first`` on cover the first round alone.
 
     Args:
-        ks: where the majority vote is counted; those beyond the first round are left out.
+        ks: sizes of the majority vote; those beyond the first round are left out.
 
     Raises:
         DataError: a sample is missing, or a problem has no greedy response, or two.
@@ -129,7 +129,7 @@ def _first_round(graded: Graded) -> FirstRound:
 
 
 def _keys(texts: pa.ChunkedArray) -> np.ndarray:
-    """A 64-bit key of every text: among a million texts, two have the same one with chance 3e-8."""
+    """A 64-bit key of every text: among a million texts, two have the same key with probability 3e-8."""
     keys = [np.zeros(0, np.uint64)]
     for chunk in texts.chunks:
         coded = chunk.dictionary_encode()
@@ -142,7 +142,7 @@ def _first_columns(first: FirstRound, ks: list[int]) -> dict[str, Any]:
     total, size = first.correct_PF.shape
     codes = [np.unique(answer_F, return_inverse=True)[1] for answer_F in first.answer_PF]
     answers = [np.where(answered_F, code_F, -1) for answered_F, code_F in zip(first.answered_PF, codes, strict=True)]
-    # sorted, since the order in which floats are summed shows in the last digit
+    # sorted, since the order of summation shows in the last digit
     counts = [np.sort(np.unique(answer_F[answer_F >= 0], return_counts=True)[1]) for answer_F in answers]
     majority = [
         majority_at_k(answer_F, correct_F, ks).tolist() if ks else []

@@ -1,7 +1,7 @@
-"""Other graders' verdicts on stored samples, beside those that the samples were drawn with.
+"""Other graders' verdicts on stored samples, compared with the grader that the samples were drawn with.
 
-Graders are compared on the first round of every problem: the samples that were drawn before any verdict was looked at,
-so that neither grader had a say in how many there are.
+Graders are compared on the first round of every problem: these samples were drawn before any verdict was used, so
+neither grader influenced their number.
 
 Axes: P problems, N sample indices, K values of k.
 """
@@ -27,18 +27,15 @@ MOST_CASES = 200
 CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
 CASES += ["grader", "answer_of_grader", "verdict_of_grader", "reason_of_grader", "end"]
 LONGEST_END = 200
-#: Verdicts that say nothing of an answer.
+#: Verdicts without a decision about an answer.
 UNDECIDED = [VERDICTS.index(verdict) for verdict in (Verdict.TRUNCATED, Verdict.TIMEOUT)]
 CORRECT = VERDICTS.index(Verdict.CORRECT)
 
 
 def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Path:
-    """Write another grader's verdicts on all samples of a policy; what was graded is not graded again.
+    """Write another grader's verdicts on all samples of a policy, unless the file has them already.
 
     Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
-
-    Raises:
-        GradingError: a process of the grader does not start.
     """
     facts = {"grader": grader.identity, "samples": graded.samples}
     if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
@@ -65,14 +62,17 @@ def compare_graders(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of ``graders`` of a policy on a benchmark, and those of its ``disagreements``.
 
-    A grader's row of some k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
-    its interval, empty where a problem has fewer than k verdicts; the five verdicts, and the reasons for them, the most
-    frequent first; and how often it disagrees with the grader that the samples were drawn with, where both have
-    decided: mean over the problems, with its interval.
+    A grader's row at a k: pass@k by its verdicts on the first round (Chen et al. 2021), mean over the problems, with
+    its interval, empty if a problem has fewer than k scored samples; counts of the five verdicts, and their reasons,
+    the most frequent first; and how often it disagrees with the first grader where both have decided, mean over the
+    problems, with its interval.
 
     Args:
-        graders: the one that the samples were drawn with, then those beside it.
-        target: gives the file of another grader's verdicts by its name.
+        graders: first the grader that the samples were drawn with, then the others.
+        target: name of another grader -> file of its verdicts.
+
+    Raises:
+        GradingError: a process of a grader does not start.
     """
     blocks, ids, (own, *others) = graded.blocks, graded.ids, graders
     own_PN, first_PN = graded.verdict_PN, graded.first_PN
@@ -87,12 +87,12 @@ def compare_graders(
 
 
 def grader_ks(setup: Setup) -> list[int]:
-    """The values of k at which graders are compared: those that the first round of every problem suffices for."""
+    """The values of k at which graders are compared: 1, and the setup's up to the size of the first round."""
     return sorted({1, *(k for k in setup.ks if k <= setup.design.rounds[0])})
 
 
 def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
-    """Another grader's verdicts, in the places of the samples' own."""
+    """Another grader's verdicts (P, N), at the places of the samples' own."""
     verdict_PN = np.full_like(own_PN, NOT_DRAWN)
     rows = sample_rows(file, ["problem_id", "sample", "verdict"])
     place_S, code_S, sample_S = places(rows, ids, file), verdict_codes(rows, file), rows.column("sample").to_numpy()
@@ -102,7 +102,7 @@ def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
 
 
 def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) -> str:
-    """The reasons for the verdicts of the first round with their counts, as "12 no answer found; 3 ..."."""
+    """The reasons of the first round's verdicts with their counts, as "12 no answer found; 3 ..."."""
     found: Counter[str] = Counter()
     for file in files:
         rows = sample_rows(file, ["problem_id", "sample", "reason"])
@@ -118,7 +118,7 @@ def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) ->
 def _grader_rows(
     setup: Setup, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
 ) -> list[dict[str, Any]]:
-    """The rows of one grader, one for each k."""
+    """The rows of one grader, one a k."""
     scored_PN, ks = first_PN & scored(setup.design, verdict_PN), grader_ks(setup)
     n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
     both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
@@ -150,7 +150,7 @@ def _grader_rows(
 
 
 def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str, Any]]:
-    """Answers on which another grader disagrees, the most frequent first; ``end`` is how one such response ends."""
+    """Answers on which another grader disagrees, the most frequent first; ``end`` is the end of one such response."""
     times: Counter[tuple[Any, ...]] = Counter()
     example: dict[tuple[Any, ...], tuple[int, str]] = {}
     for a, b in _differing(blocks, read_table(file)[0]):
@@ -165,9 +165,9 @@ def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str,
 
 
 def _differing(blocks: Sequence[Path], other: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The samples that one grader calls correct and the other not; the responses of one file at a time are in memory.
+    """The samples that one grader calls correct and the other not; one file's responses at a time are in memory.
 
-    Rows are chosen by a mask: by their places, texts beyond 2 GiB would have to go into one array first.
+    Rows are chosen by a mask, since a choice by place would first join texts into one array, of at most 2 GiB.
     """
     decided = {str(verdict) for verdict in Verdict} - {VERDICTS[code] for code in UNDECIDED}
     first = 0

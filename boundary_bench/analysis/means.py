@@ -1,4 +1,4 @@
-"""The boundary as the mean over the training seeds: what the map shows, and its tables with the intervals to quote."""
+"""The boundary as the mean over the training seeds, for the boundary map and the tables of means with intervals."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from boundary_bench.tables.table import ALL
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A step of an algorithm, as the mean over its seeds: its curve, and what has changed from the base.
+    """A step of an algorithm as the mean over its seeds: its curve, and its difference from the base.
 
     Attributes:
-        seeds: how far the seeds lie apart in their differences, and what that adds to the interval.
-        runs: training seeds that it is the mean over.
-        counted: how much was sampled, all seeds together, as the tables say it.
+        seeds: spread of the seeds' differences, and the interval widened by it.
+        runs: number of training seeds in the mean.
+        counted: numbers of samples of all seeds together, as columns of the tables.
     """
 
     step: int
@@ -43,7 +43,7 @@ class Boundary:
     """The boundary of one algorithm on one benchmark over training.
 
     Attributes:
-        null: pass@k of random valid responses; NaN where unknown.
+        null: pass@k of random valid responses; NaN if unknown.
     """
 
     base: Estimate
@@ -51,18 +51,18 @@ class Boundary:
     null: np.ndarray
 
 
-#: The boundary of every algorithm, of each (model, benchmark).
+#: The boundary of every algorithm, for each (model, benchmark).
 Boundaries = dict[tuple[str, str], dict[str, Boundary]]
 
 
 def boundary(setup: Setup, base: Rows, runs_of: Mapping[int, Sequence[Rows]]) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
-    The values of a problem are averaged over the seeds first, then the problems are resampled, so that the
-    interval is that of the mean over these seeds.
+    The values of a problem are averaged over the seeds first, then the problems are resampled, so the interval belongs
+    to the mean over these seeds.
 
     Args:
-        base: what is compared of the base, one entry a problem.
+        base: ``compare.COLUMNS`` of the base, one entry a problem.
         runs_of: the same of every training seed, by step.
     """
     design, ks, level = setup.design, setup.ks, setup.level
@@ -87,7 +87,7 @@ def boundary(setup: Setup, base: Rows, runs_of: Mapping[int, Sequence[Rows]]) ->
 
 
 def difference_means(setup: Setup, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, Any]]:
-    """The rows of ``mean_differences`` of one boundary: those of the mean, and how far the seeds lie apart.
+    """The rows of ``mean_differences`` of one boundary: the mean, and the spread of the seeds.
 
     Args:
         place: model, algorithm and benchmark.
@@ -100,7 +100,7 @@ def difference_means(setup: Setup, place: tuple[str, str, str], found: Boundary)
 
 
 def boundary_means(setup: Setup, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, Any]]:
-    """The rows of ``mean_boundary`` of one boundary: where the mean over the seeds and its base cross."""
+    """The rows of ``mean_boundary`` of one boundary: the crossover of the mean over the seeds and its base."""
     for checkpoint in found.checkpoints:
         cells = {**crossover_cells(checkpoint.crossover), **setup.intervals, "seeds": checkpoint.runs}
         yield {**_where(place, checkpoint), **cells, **checkpoint.counted}

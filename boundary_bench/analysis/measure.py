@@ -1,4 +1,4 @@
-"""What the samples of one policy on one benchmark say, as rows of tables with intervals."""
+"""Measures of one policy on one benchmark, as rows of tables with intervals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measures(setup: Setup, rows: Rows, whose: dict[str, Any]) -> dict[str, list[
 
 
 def null_line(chance_P: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """pass@k of uniformly random valid responses, mean over the problems; NaN where a chance is unknown."""
+    """pass@k (K,) of uniformly random valid responses, mean over the problems; NaN if a chance is unknown."""
     if np.isnan(chance_P).any():
         return np.full(len(ks), np.nan)
     return random_pass_at_k(chance_P, ks).mean(0)

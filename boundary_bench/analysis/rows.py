@@ -1,4 +1,4 @@
-"""Rows of tables: whose they are, what they were made from, and how they are written."""
+"""Common parts of table rows: keys, strata, numbers of samples, and intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = dict[str, np.ndarray]
 
 
 def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
-    """The columns that say whose row it is; a base model has algorithm "base", no seed, and step 0."""
+    """The columns that name policy and benchmark; a base model has algorithm "base", no seed, and step 0."""
     run = policy.run
     return {
         "model": policy.model,
@@ -33,9 +33,9 @@ def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
 
 
 def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
-    """Positions of the problems of "all", and of each stratum in the order of their names.
+    """Positions of the problems of "all" and of each stratum, in the order of names.
 
-    Unnamed strata are left out, and a single one, which would only repeat "all".
+    Unnamed strata are left out, as is a single one, which would only repeat "all".
 
     Raises:
         DataError: a stratum has the name "all".
@@ -51,12 +51,12 @@ def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def counts_of(rows: Rows) -> Counts:
-    """The counts that every estimate is made from."""
+    """The counts for every estimate."""
     return Counts(rows["n"], rows["correct"])
 
 
 def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
-    """How much was sampled for an estimate, and what of it was cut off or could not be scored."""
+    """The numbers of problems and samples of an estimate, and of truncated and unscored samples."""
     return {
         "problems": len(rows["n"]),
         "n_max": design.n_max,
@@ -67,7 +67,7 @@ def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
 
 
 def estimate_ends(found: Estimate, i: int) -> dict[str, Any]:
-    """The ends of the intervals of an estimate at the ``i``-th k."""
+    """The columns with an estimate's intervals at the ``i``-th k."""
     return {
         "low": found.low_K[i],
         "high": found.high_K[i],
@@ -79,7 +79,7 @@ def estimate_ends(found: Estimate, i: int) -> dict[str, Any]:
 
 
 def mean_interval(value_P: np.ndarray, resamples: Resamples, level: float) -> tuple[float, float, float]:
-    """Mean over problems of values in [0, 1], with its interval."""
+    """The mean over problems of values in [0, 1], and the ends of its interval."""
     draw_B1 = mean_draws(value_P[:, None], resamples, np.zeros(1), np.ones(1))
     mean_1 = value_P.mean(keepdims=True)
     return float(mean_1[0]), *(float(end_1[0]) for end_1 in holding(mean_1, *percentiles(draw_B1, level)))

@@ -23,7 +23,7 @@ from boundary_bench.study.file import explain
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN)
 }
-#: Kinds of a library, named ``FAMILY:NAME``; the library is asked for the name when problems are made.
+#: Kinds of a library, named ``FAMILY:NAME``; the name is looked up in the library when problems are made.
 FAMILIES: dict[str, Callable[[str], Kind]] = {
     "lm_eval": lm_eval_task.kind,
     "reasoning_gym": reasoning_gym_bridge.kind,
@@ -32,13 +32,13 @@ __all__ = ["FAMILIES", "KINDS", "PLAIN", "check", "kind_of", "options_of", "prob
 
 
 def kind_of(name: str, where: str, *, data: bool = False) -> Kind:
-    """The registry entry of that name.
+    """The kind ``name`` of the registry.
 
     Args:
-        data: whether the entry names a file, which the plain kinds read.
+        data: whether the entry names a file, which the plain kinds read; only for the message.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no such kind.
     """
     family, colon, member = name.partition(":")
     if colon and family in FAMILIES and member:
@@ -51,11 +51,7 @@ def kind_of(name: str, where: str, *, data: bool = False) -> Kind:
 
 
 def options_of(kind: Kind, options: dict[str, Any], where: str) -> Options:
-    """The kind's default options with the given changes.
-
-    Raises:
-        StudyError: an option is unknown or out of range.
-    """
+    """The default options of a kind with the given changes."""
     unknown = sorted(set(options) - set(type(kind.options).model_fields))
     if unknown:
         known = type(kind.options).model_fields
@@ -67,11 +63,11 @@ def options_of(kind: Kind, options: dict[str, Any], where: str) -> Options:
 
 
 def check(kind: Kind, split: Split, options: Options, data: str | None, where: str) -> None:
-    """Refuse a benchmark entry whose problems cannot be had, before any work.
+    """Refuse a benchmark entry without obtainable problems, before any work.
 
     Raises:
-        StudyError: the kind has no such split, needs a commit or a file, or reads no files; or rows are skipped where
-            there are none.
+        StudyError: the kind has no such split, needs a commit or a file, or reads no files; or ``skip`` names rows of
+            generated problems.
     """
     if kind.definition and not kind.definition.is_file():
         raise StudyError(f"{where}.kind: no task file at {kind.definition}; expected the path of an lm-eval task")
@@ -90,10 +86,10 @@ def check(kind: Kind, split: Split, options: Options, data: str | None, where: s
 def problems_of(
     kind: Kind, split: Split, seed: int, options: Options, data: str | None, columns: Columns = OWN
 ) -> Prepared:
-    """The problems of a benchmark entry, and what became of its rows.
+    """The problems of a benchmark entry, and the record of its rows.
 
     Raises:
-        DataError: a file, folder or set cannot be had, rows in it are no problems, or every question is too long.
+        DataError: a file, folder or set cannot be read, rows in it are no problems, or every question is too long.
         StudyError: no problem meets the options.
     """
     if data:

@@ -1,6 +1,6 @@
-r"""Reference answers as the world writes them: text, a number, a list of answers, or a worked solution.
+r"""Reference answers in their usual forms: text, a number, a list of answers, or a worked solution.
 
-Of a worked solution the answer is what its last ``\boxed{...}`` holds, else what follows its last ``####``.
+The answer of a worked solution is the content of its last ``\boxed{...}``, else the text after its last ``####``.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from boundary_bench.grading.sieve import LONGEST
 from boundary_bench.records.jsons import Parser
 
 Row = dict[str, Any]
-#: The column whose text is a worked solution: without a box and without #### it holds no answer.
+#: The column of worked solutions; a text without a box and without #### contains no answer.
 SOLUTION = "solution"
 BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
-#: Formulas between one pair of dollars, or of LaTeX's other marks; a dollar with a backslash is money.
+#: A formula between one pair of dollars or of LaTeX's other marks; a dollar with a backslash is a currency.
 DRESSED = re.compile(
     r"\$\$((?:[^$\\]|\\.)+)\$\$|\$((?:[^$\\]|\\.)+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]", re.S
 )
 
 
 def text(row: Row, name: str) -> str:
-    """A column that must hold text; numbers are written out, whole ones without a point.
+    """The text of a column; numbers are written out, whole ones without a point.
 
     Raises:
         KeyError: there is no such column.
-        ValueError: it holds something else, or nothing.
+        ValueError: it is empty or no text.
     """
     try:
         if found := written(row[name]):
@@ -43,17 +43,17 @@ def text(row: Row, name: str) -> str:
 
 
 def written(value: Any) -> str:
-    """A text or number as text, empty where there is none.
+    """A text or number as text, empty for None.
 
     Raises:
-        ValueError: it is of another type.
+        ValueError: the value has another type.
     """
     if value is None:
         return ""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, float | Decimal) and math.isfinite(value):
-        # by its shortest text: int(1e23) is another number
+        # via the shortest text, since int(1e23) is another number
         found = f"{Decimal(str(value)) or Decimal(0):f}"
         return found.rstrip("0").rstrip(".") if "." in found else found
     if type(value) is int:
@@ -72,7 +72,7 @@ def undressed(answer: str) -> str:
 
 
 def structured(value: Any) -> list[Any] | dict[str, Any] | None:
-    """A list or object, also where a text holds it as JSON, as in a cell of a CSV file; None where there is none."""
+    """A list or object, also from JSON text as in a cell of a CSV file; None for other values."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
         parser, text = Parser(), value.strip()
         try:
@@ -85,22 +85,22 @@ def structured(value: Any) -> list[Any] | dict[str, Any] | None:
 
 
 def listed(value: Any) -> list[Any] | None:
-    """A list, as ``structured`` finds it."""
+    """A list, also from JSON text; None for other values."""
     found = structured(value)
     return found if isinstance(found, list) else None
 
 
 def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeric: bool = False) -> tuple[str, str]:
-    """The reference of a row, and a response that holds it.
+    """The reference of a row, and a response that contains it.
 
     Args:
-        names: columns, of which the first that holds an answer counts.
-        several: a column may hold a list of answers, all of which are asked for.
-        numeric: the answer is a number.
+        names: columns; the first with an answer counts.
+        several: whether a column may hold a list of answers that are all required.
+        numeric: whether the answer is a number.
 
     Raises:
-        NoReference: none of the columns holds an answer.
-        ValueError: one holds something else.
+        NoReference: no column holds an answer.
+        ValueError: a column holds something else.
     """
     for name in names:
         value = row.get(name)
@@ -128,13 +128,13 @@ def reference(names: tuple[str, ...], row: Row, *, several: bool = False, numeri
 
 
 def _answers(value: Any) -> list[Any] | None:
-    """A list of answers; text is one where it is a JSON list of texts, since [2,3] is an interval."""
+    """A list of answers, also from a JSON list of texts (``[2,3]`` is an interval); None for other values."""
     found = listed(value)
     return found if isinstance(value, list) or (found and all(isinstance(each, str) for each in found)) else None
 
 
 def _all_of(answers: list[Any]) -> str:
-    """Several answers as one, empty where there is none."""
+    """Several answers as one text, empty without any."""
     found = [undressed(written(each)) for each in answers]
     if any(found) and not all(found):
         raise ValueError(f"found {answers!r:.80}, expected an answer in each place")
@@ -142,7 +142,7 @@ def _all_of(answers: list[Any]) -> str:
 
 
 def _answer(worked: str, name: str) -> str:
-    """The answer in a text, empty where there is none."""
+    """The answer in a text, empty without any."""
     if (box := boxed(worked)) is not None:
         return box
     _, hashes, after = worked.rpartition("####")
@@ -152,14 +152,14 @@ def _answer(worked: str, name: str) -> str:
 
 
 def _is_number(answer: str) -> bool:
-    """Whether the grader of numbers finds an answer equal to itself."""
+    """Whether the numeric grader finds an answer equal to itself."""
     if len(answer) > LONGEST:
         return False
     return GRADERS["numeric"].grade(answer, f"\\boxed{{{answer}}}").verdict is Verdict.CORRECT
 
 
 def _places(name: str, value: Any) -> str:
-    """What to write where one answer is asked for and a list is there."""
+    """The remedy if a list was found instead of one answer."""
     if not isinstance(value, list):
         return ""
     return f"; of several, name one: columns: {{{name}: {name}.0}}, or take a kind of several answers: olympiadbench"

@@ -1,4 +1,4 @@
-"""What a benchmark is: problems with prompts and reference answers, and a grader."""
+"""The parts of a benchmark: problems with prompts and reference answers, and a grader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from boundary_bench.core import randomness
 from boundary_bench.grading import Grader
 
 Split = Literal["train", "dev", "test"]
-#: Why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it is longer
-#: than ``longest``, its id is not among the ``problems`` smallest.
+#: Reasons why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it
+#: is longer than ``longest``, its id is not among the ``problems`` smallest.
 LEFT_OUT = ("no_reference", "skipped", "repeated", "too_long", "not_chosen")
 
 
@@ -22,7 +22,7 @@ RowNumbers = Annotated[list[Annotated[int, Field(strict=True, ge=1)]], AfterVali
 
 
 class NoReference(ValueError):
-    """A row that says of no answer that it is right: it is left out, counted, and said."""
+    """A row without a right answer: it is left out, counted and reported."""
 
 
 class Options(BaseModel):
@@ -30,7 +30,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # not said where it is not given, so that generated problems do not depend on it
+    # excluded if empty, so that generated problems do not depend on it
     skip: RowNumbers = Field(
         [],
         exclude_if=lambda rows: not rows,
@@ -39,10 +39,10 @@ class Options(BaseModel):
 
 
 class RowOptions(Options):
-    """Which problems of a set of rows."""
+    """Selection of problems from a set of rows."""
 
     problems: int | None = Field(None, ge=1, description="at most so many: those with the smallest ids, in any order")
-    # not said where it is not given, as above
+    # excluded if not given, as above
     longest: int | None = Field(
         None,
         ge=1,
@@ -52,7 +52,7 @@ class RowOptions(Options):
 
 
 class HubOptions(RowOptions):
-    """Which commit of a hub set, and which of its problems; also where its rows come from a file or folder."""
+    """Commit of a hub set and selection of its problems; also used if its rows come from a file or folder."""
 
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="commit of the set on the hub")
 
@@ -62,11 +62,11 @@ class Problem:
     """One verifiable question.
 
     Attributes:
-        prompt: the question; what the policy is given is made of it by a template (``raw`` gives it as it is).
-        reference: what the grader needs to know, as text.
+        prompt: the question; a template turns it into the policy's prompt (``raw`` leaves it unchanged).
+        reference: the grader's reference, as text.
         solution: a response that grades correct.
-        stratum: a label that groups like problems (for countdown: how many numbers).
-        chance: probability that one uniformly random valid response is correct; None where unknown.
+        stratum: a label that groups similar problems (for countdown: how many numbers).
+        chance: probability that one uniformly random valid response is correct; None if unknown.
     """
 
     prompt: str
@@ -83,15 +83,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows of a set that is not generated come from.
+    """The origin of a set of rows on the hub.
 
     Attributes:
         hub: name on the Hugging Face hub.
         splits: the hub's split that serves as train, dev or test; others do not exist.
-        problems: rows of each of these splits.
-        configs: configurations of the hub set that are read one after the other; none where it has only one.
+        problems: number of rows of each of these splits.
+        configs: configurations of the hub set, read one after the other; empty if it has only one.
         licence: as the set's authors or its card give it.
-        answer: what a response is expected to end in.
+        answer: the expected form of the answer in a response.
     """
 
     hub: str
@@ -104,14 +104,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The problems of a set, and what became of its rows.
+    """The problems of a set, and the record of its rows.
 
     Attributes:
-        rows: how many were read, or how many problems were made.
-        left_out: how many of them became no problem, by reason (``LEFT_OUT``).
-        other_answer, duplicates: problems that ask what an earlier one asks, but for case and white space: those with
-            another answer, and all.
-        notes: what a reader of the log should know: of what was left out, the places.
+        rows: number of rows read, or of problems generated.
+        left_out: number of rows that became no problem, by reason (``LEFT_OUT``).
+        other_answer, duplicates: number of problems with the question of an earlier one, up to case and white space:
+            those with another answer, and all.
+        notes: lines for the log, such as the rows that were left out.
     """
 
     problems: list[Problem]
@@ -123,29 +123,29 @@ class Prepared:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All but the problems, as a problem file keeps it."""
+        """All fields except the problems, for the problem file."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "problems"}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A registry entry. ``version`` grows when a change can move a number.
+    """A registry entry. ``version`` increases when a change can move a number.
 
     Attributes:
         options: settings with their defaults.
-        generate: (split, seed, options) -> problems; None where they are read: from the source, or a user's file.
-        parse: one row -> problem; raises NoReference where it has no answer, and ValueError or KeyError that says what
-            is wrong. None where the rows of a file could not be understood.
-        columns: what a row must hold, the question first.
-        reference: those of which one must hold the reference answer.
-        uniform: those that all rows must have, or none.
-        grader: says whether a response is right.
-        definition: a file of the user's that says what the problems and grades are.
-        second: an independent grader of the same responses; how often the two disagree stands in the tables.
+        generate: (split, seed, options) -> problems; None if they are read from the source or a user's file.
+        parse: one row -> problem; raises NoReference for a row without answer, and ValueError or KeyError with the
+            fault of a row. None if the kind reads no rows.
+        columns: the columns of a row and their meaning, the question first.
+        reference: columns that may hold the reference answer; one of them must.
+        uniform: columns that either all rows have or none.
+        grader: grades responses.
+        definition: a user's file that defines problems and grades.
+        second: an independent grader of the same responses; the tables show how often the two disagree.
         solutions: (seed, count, weights) -> prompt and solution texts of the train split, for pre-training.
-        template: name of the prompt template, where the study gives none.
-        source: where the problems are loaded from; None where they are generated, or a user's.
-        stop: -> strings that end a response; asked when sampling starts, since asking may load a library.
+        template: name of the prompt template if the study gives none.
+        source: origin of the problems; None if they are generated, or a user's.
+        stop: -> stop strings of a response; called when sampling starts, since the call may load a library.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What every benchmark must pass, whichever it is: the tests and ``boundary-bench check`` ask the same."""
+"""Checks that every benchmark must pass, shared by the tests and ``boundary-bench check``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from boundary_bench.core.errors import DataError
 from boundary_bench.grading import Grade, JudgeAll, Verdict, grade_many
 from boundary_bench.records import SUFFIXES
 
-#: A number that nonsense holds; where a reference holds it too, that nonsense is not asked.
+#: A number in garbage; garbage with it is skipped for a reference that contains it too.
 NUMBER = "73918"
-#: Responses that answer no problem at all.
+#: Responses that answer no problem.
 GARBAGE = (
     "",
     " ",
@@ -47,7 +47,7 @@ WIDTH = 15
 
 @dataclass(frozen=True)
 class Candidate:
-    """A set of problems that is to be checked: a registered kind's, or an entry of a study."""
+    """A set of problems to check: a registered kind's, or an entry of a study."""
 
     name: str
     kind: Kind
@@ -58,18 +58,18 @@ class Candidate:
     columns: Columns = OWN
 
 
-#: (kind, problems, judge) -> what is wrong, a line for each problem.
+#: (kind, problems, judge) -> faults, one line a problem.
 Check = Callable[[Kind, list[Problem], JudgeAll], list[str]]
 
 
 def gold(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
-    """Problems whose own solution does not grade correct."""
+    """Problems for which the solution does not grade correct."""
     asked = [(each, each.solution[-80:], each.solution) for each in problems]
     return [said for said, grade in _graded(kind, asked, judge) if grade.verdict is not Verdict.CORRECT]
 
 
 def other_notations(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
-    """Problems whose reference does not grade correct where it is written in another way."""
+    """Problems for which the reference in another notation does not grade correct."""
     asked = [
         (each, f"{name}, {text}", text)
         for each in problems
@@ -79,7 +79,7 @@ def other_notations(kind: Kind, problems: list[Problem], judge: JudgeAll) -> lis
 
 
 def garbage(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
-    """Problems that nonsense answers; one in seven is asked, and not with nonsense that is its answer."""
+    """Problems for which garbage other than the answer grades neither wrong nor unparsable; checks every seventh."""
     asked = [
         (each, text[:20], text)
         for each in problems[::7]
@@ -91,7 +91,7 @@ def garbage(kind: Kind, problems: list[Problem], judge: JudgeAll) -> list[str]:
 
 
 def _graded(kind: Kind, asked: list[tuple[Problem, str, str]], judge: JudgeAll) -> Iterator[tuple[str, Grade]]:
-    """What is to be said of each (problem, name of the response, response), and its grade."""
+    """The report line of each (problem, name of the response, response), and its grade."""
     problems, names, texts = zip(*asked, strict=True) if asked else ((), (), ())
     references = [each.reference for each in problems]
     grades = grade_many(kind.grader, references, texts, [True] * len(texts), judge)
@@ -104,17 +104,17 @@ def _of(problem: Problem) -> str:
 
 
 def ids(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
-    """Problems of one id."""
+    """Ids of several problems."""
     return [name for name, times in Counter(each.id for each in problems).items() if times > 1]
 
 
 def chances(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
-    """Problems whose chance is no probability."""
+    """Problems with a chance outside (0, 1]."""
     return [_of(each) for each in problems if each.chance is not None and not 0 < each.chance <= 1]
 
 
 def prompts(_kind: Kind, problems: list[Problem], _judge: JudgeAll) -> list[str]:
-    """Problems whose question is not in their prompt word for word, once, under some template."""
+    """Problems with a question that some template does not put into the prompt word for word, once."""
     plain = [template for template in templates.TEMPLATES.values() if not template.chat]
 
     def kept(problem: Problem) -> bool:
@@ -136,10 +136,10 @@ CHECKS: dict[str, Check] = {
 
 
 def registered(folder: Path | None) -> list[Candidate]:
-    """Every registered kind's test split.
+    """The test split of every registered kind.
 
     Args:
-        folder: where sets lie that are not on the hub or in its cache: ``NAME``, ``NAME.jsonl`` or another form.
+        folder: holds sets that are not on the hub or in its cache, as ``NAME``, ``NAME.jsonl`` or another form.
     """
     return [
         Candidate(kind.name, kind, "test", 0, kind.options, data_of(folder, kind) if folder else None)
@@ -148,15 +148,15 @@ def registered(folder: Path | None) -> list[Candidate]:
 
 
 def data_of(folder: Path, kind: Kind) -> str | None:
-    """The file or folder of a kind in a folder of sets."""
+    """The file or folder of a kind in a folder of sets; None if it has none."""
     places = (folder / f"{kind.name}{suffix}" for suffix in ("", *SUFFIXES))
     return next((str(place) for place in places if place.exists()), None)
 
 
 def run(candidates: Iterable[Candidate], judge: JudgeAll, say: Callable[[str], None]) -> bool:
-    """Say line by line what each set passes; returns whether all that could be had passed.
+    """Report line by line which checks each set passes; returns whether all available sets passed.
 
-    A network that is missing is noticed once; then only what lies in the hub's cache is read.
+    A missing network is noticed once; then only the hub's cache is read.
     """
     chosen = list(candidates)
     if any(each.data is None and each.kind.source for each in chosen) and (why := without_network()):
@@ -166,7 +166,7 @@ def run(candidates: Iterable[Candidate], judge: JudgeAll, say: Callable[[str], N
 
 
 def _passes(candidate: Candidate, judge: JudgeAll, say: Callable[[str], None]) -> bool:
-    """Say what a set passes. What is out of reach is said, and no failure; what is there must be readable."""
+    """Report which checks a set passes. An unavailable set is reported but is no failure; an unreadable file is."""
     kind, head = candidate.kind, f"{candidate.name:<20}"
     if kind.generate is None and candidate.data is None and getattr(candidate.options, "revision", None) is None:
         why = "no commit is known" if kind.source else "its problems are a user's"

@@ -1,4 +1,4 @@
-"""Multiple choice as the world writes it: the options of a row, and which one is right."""
+"""Multiple choice in its usual forms: the options of a row, and the right one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from boundary_bench.benchmarks.answers import Row, listed, written
 from boundary_bench.benchmarks.base import NoReference
 
-LETTERS = "ABCDEFGHIJ"  # those that the grader of choices knows
+LETTERS = "ABCDEFGHIJ"  # as in the grader ``choice``
 LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
 INDEX = re.compile(r"[0-9]{1,3}(?:\.0+)?")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The options of a question in their order.
+    """The options of a question, in order.
 
     Attributes:
-        texts: None where a place holds no option.
-        labels: their names, where the row gives them.
+        texts: with None at a place without an option.
+        labels: names of the options, if the row gives them.
     """
 
     texts: list[str | None]
@@ -28,16 +28,16 @@ class Choices:
 
     @property
     def there(self) -> list[int]:
-        """The places that hold an option."""
+        """The places with an option."""
         return [place for place, text in enumerate(self.texts) if text is not None]
 
 
 def options_in(row: Row, name: str, none: tuple[str, ...] = ()) -> Choices | None:
     """The options in a column: a list of texts, two lists (text, label), a list of objects with these, or a mapping of
-    letters to texts; None where the row has none.
+    letters to texts; None if the row has none.
 
     Args:
-        none: texts that stand where there is no option.
+        none: texts that mark the absence of an option.
     """
     value = row.get(name)
     if value in (None, "", [], {}):
@@ -70,11 +70,11 @@ def _option(value: Any, none: tuple[str, ...]) -> str | None:
 
 
 def letter(row: Row, names: tuple[str, ...], options: Choices | None) -> str:
-    """The letter of the right option, as a prompt lists those that are there.
+    """The letter of the right option, counting only existing options, as the prompt does.
 
     Args:
-        names: columns, of which the first that says it counts.
-        options: None where the question holds them, and only a letter can say it.
+        names: columns; the first that names the right option counts.
+        options: None if the question contains them; then the column must hold a letter.
     """
     for name in names:
         value = row.get(name)
@@ -98,10 +98,10 @@ def letter(row: Row, names: tuple[str, ...], options: Choices | None) -> str:
 
 
 def _places(value: Any, options: Choices, *, by_index: bool) -> list[int]:
-    """The places that a label, a letter, an index or a text may mean; a label of the row's own means one.
+    """The places that a label, a letter, an index or a text may mean; one of the row's own labels is unambiguous.
 
     Args:
-        by_index: the column is one of indices, which CSV files write as text too.
+        by_index: whether the column holds indices, which CSV files write as text.
     """
     count, labels = len(options.texts), options.labels or list(LETTERS)
     try:

@@ -1,4 +1,4 @@
-"""Where a row holds the columns of a kind: under their own names, where a study says, or as a known layout has them."""
+"""Places of a kind's columns in a row: under their own names, as the study says, or as in a known layout."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from boundary_bench.benchmarks.base import Kind
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.records.paths import find, flow, places
 
-#: What others call the same thing, the likeliest first.
+#: Other names of the same column, the likeliest first.
 QUESTIONS = ("question", "problem", "prompt", "query", "input", "instruction", "task", "statement", "stem")
 ANSWERS = ("answer", "final_answer", "ground_truth", "gt", "gold", "target", "reference", "expected_answer")
 ANSWERS += ("reference_answer", "correct_answer", "answerkey", "answer_key", "answer_index", "answer_idx", "correct")
 ANSWERS += ("label", "answers", "output", SOLUTION)
 OPTIONS = ("options", "choices", "candidates", "endings")
 SYNONYMS = (QUESTIONS, ANSWERS, OPTIONS, ("numbers", "nums"), ("expression", *QUESTIONS))
-LOOKED_AT = 20  # rows, to say what there is
+LOOKED_AT = 20  # rows from which messages list the places
 NAMED = 40  # places that a message lists
-LONGEST_NAME = 100  # characters of a place that is looked at: names are compared letter by letter
+LONGEST_NAME = 100  # characters of a place; longer ones are ignored, since names are compared letter by letter
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How the columns of a kind are taken out of a row.
+    """How the columns of a kind are read from a row.
 
     Attributes:
-        given: as the study says it.
-        ways: row -> what stands in a column; KeyError where nothing does.
-        hidden: columns of the row's own that are not meant.
+        given: the study's setting.
+        ways: column and function: row -> value of the column; KeyError if the row has none.
+        hidden: columns of the row to ignore.
     """
 
     given: str | dict[str, str] | None = None
@@ -43,13 +43,13 @@ class Columns:
     hidden: frozenset[str] = frozenset()
 
     def called(self, name: str) -> str:
-        """What a message calls a column."""
+        """The name of a column in a message."""
         if isinstance(self.given, dict) and name in self.given:
             return f"{self.given[name]!r} (columns.{name})"
         return f"{name!r} as {self.given} has it" if name in self.hidden else repr(name)
 
     def lost(self, seen: set[str]) -> list[str]:
-        """The columns whose place is in no row.
+        """The columns with a place that is in no row.
 
         Args:
             seen: the columns that any row has.
@@ -58,10 +58,10 @@ class Columns:
         return [name for name, (meant, _) in zip(names, self.ways, strict=True) if meant not in seen]
 
     def of(self, row: Row) -> Row:
-        """A row in the kind's columns, as far as they are there, and with its others.
+        """A row with the kind's columns, as far as they exist, and the row's other columns.
 
         Raises:
-            ValueError: a layout is not what its name says.
+            ValueError: the row does not have the named layout.
         """
         found = {name: value for name, value in row.items() if name not in self.hidden} if self.hidden else row
         for name, way in self.ways:
@@ -77,11 +77,11 @@ OWN = Columns()
 
 
 def columns_of(kind: Kind, given: str | dict[str, str] | None, data: str | None, where: str) -> Columns:
-    """What a study says of the columns, checked against the kind.
+    """The study's setting of columns, checked against the kind.
 
     Raises:
-        StudyError: no rows are read, a name is no column of the kind or no layout, a path is empty, or two columns have
-            one.
+        StudyError: no rows are read, a name is no column of the kind or no layout, a path is empty, or two columns
+            share a path.
     """
     if given is None:
         return OWN
@@ -114,7 +114,7 @@ def columns_of(kind: Kind, given: str | dict[str, str] | None, data: str | None,
 
 
 def _meant(kind: Kind, name: str, path: str) -> str:
-    """The column that is meant: an answer that stands in a column called solution is a worked solution."""
+    """The intended column: an answer in a column named solution is a worked solution."""
     worked = SOLUTION in kind.reference and name in kind.reference and path.rpartition(".")[2] == SOLUTION
     return SOLUTION if worked else name
 
@@ -123,7 +123,7 @@ def _meant(kind: Kind, name: str, path: str) -> str:
 
 
 def _last_question(row: Row) -> Any:
-    """What the user says last; a prompt that is text is the question."""
+    """The user's last message; a prompt that is text is the question."""
     prompt = row["prompt"]
     messages = listed(prompt)
     if messages is None:
@@ -135,7 +135,7 @@ def _last_question(row: Row) -> Any:
 
 
 def _ground_truth(row: Row) -> Any:
-    """The answer: as it is, or the target of an object, or the one in a list."""
+    """The answer: the value itself, the target of an object, or the only item of a list."""
     found = find(row, "reward_model.ground_truth")
     if isinstance(held := structured(found), dict):
         if "target" not in held:
@@ -144,15 +144,15 @@ def _ground_truth(row: Row) -> Any:
     return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
-#: Of every known layout, where the question and the answer are.
+#: For every known layout, the functions for question and answer.
 LAYOUTS: dict[str, tuple[Callable[[Row], Any], Callable[[Row], Any]]] = {"verl": (_last_question, _ground_truth)}
 
 
-# what to write
+# remedies
 
 
 def named(rows: Iterable[Row]) -> str:
-    """The places that some rows have, as a message lists them."""
+    """The places of some rows, as a list for a message."""
     found = [place for place, value in _places(rows).items() if not isinstance(value, dict)]
     names = [name if name.isprintable() else repr(name) for name in found]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -160,10 +160,10 @@ def named(rows: Iterable[Row]) -> str:
 
 
 def likely(kind: Kind, columns: Columns, rows: list[Row], wanted: list[str], *, guess: bool) -> str:
-    """The line of a study that likely names the wanted columns of some rows; empty where none is known.
+    """The study line that likely names the wanted columns of some rows; empty if none is known.
 
     Args:
-        guess: write one in any case.
+        guess: whether to guess if no place is known.
     """
     there = _places(rows)
     messages = isinstance(there.get("prompt"), list) and "reward_model.ground_truth" in there
@@ -184,7 +184,7 @@ def likely(kind: Kind, columns: Columns, rows: list[Row], wanted: list[str], *, 
 
 
 def overlooked(kind: Kind, columns: Columns, rows: list[Row]) -> bool:
-    """Whether rows hold options under a name that was not read, which their questions do not hold."""
+    """Whether rows have options under an unread name that their questions do not contain."""
     name = next((name for name in kind.uniform if name in OPTIONS), None)
     place = _known(name, _places(rows)) if name else None
     if place is None or any(columns.of(row).get(name) for row in rows):
@@ -197,7 +197,7 @@ def overlooked(kind: Kind, columns: Columns, rows: list[Row]) -> bool:
 
 
 def nested(path: Path, rows: list[Row]) -> str:
-    """The command that takes the rows out of a file that holds one object around them; empty where there is none."""
+    """The command that extracts the rows of a file with one object around them; empty for other files."""
     for name, value in rows[0].items() if len(rows) == 1 and path.is_file() else ():
         first = value[0] if isinstance(value, list) and value else None
         if isinstance(first, dict) and _known("question", places(first)):
@@ -207,7 +207,7 @@ def nested(path: Path, rows: list[Row]) -> str:
 
 
 def _places(rows: Iterable[Row]) -> dict[str, Any]:
-    """Every place of some rows, with something that stands there, if anything does."""
+    """Every place of some rows, with a non-empty value from it if there is one."""
     found: dict[str, Any] = {}
     for row in rows:
         for place, value in places(row).items():
@@ -217,7 +217,7 @@ def _places(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def _guessed(name: str, there: dict[str, Any]) -> str:
-    """A place that could be a column: the nearest name, else by what stands there."""
+    """A place that could be a column, by the nearest name, else by its value."""
     fitting = [place for place, value in there.items() if _fits(name, value)]
     if near := difflib.get_close_matches(name, fitting, n=1):
         return near[0]
@@ -228,20 +228,20 @@ def _guessed(name: str, there: dict[str, Any]) -> str:
 
 
 def _known(name: str, there: dict[str, Any]) -> str | None:
-    """The place that has one of the names of a column, the likeliest first."""
+    """The place with one of the names of a column, the likeliest first; None without one."""
     group = next((names for names in SYNONYMS if name.lower() in names), (name.lower(),))
     found = [place for place, value in there.items() if _last(place) in group and _fits(name, value)]
     return min(found, key=lambda place: (group.index(_last(place)), place.count(".")), default=None)
 
 
 def _last(place: str) -> str:
-    """The name that a place goes by; of the last of some messages, theirs."""
+    """The last name of a place; for the content of a last message, the name of the messages."""
     parts = place.removesuffix(".-1.content").split(".")
     return parts[-1].lower()
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Whether a value may be what a column holds."""
+    """Whether a value may belong to a column."""
     if name.lower() in QUESTIONS:
         return isinstance(value, str) and bool(value.strip())
     if name.lower() in OPTIONS:

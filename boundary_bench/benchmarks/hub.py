@@ -1,7 +1,7 @@
-r"""Sets of rows, of the Hugging Face hub and of a user's files: what they share. Where they differ is ``sets.py``.
+r"""Common code of sets of rows, from the Hugging Face hub or a user's files; ``sets.py`` lists the sets.
 
 Answer form: the last ``\boxed{...}`` of a response, unless the set's grader says otherwise.
-Trap: a hub set can change under its name, so that every load is of one commit.
+Trap: a hub set can change under its name, so that every load names a commit.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from boundary_bench.grading.graders import GRADERS
 
 @dataclass(frozen=True)
 class Fields:
-    """What a row means.
+    """The meaning of a row's columns.
 
     Attributes:
-        columns: the columns that are read, and what they hold, the question first.
+        columns: the columns that are read, and their content, the question first.
         answers: columns that may hold the reference; the first that does counts.
         strata: columns that make the stratum.
-        several: a reference may be a list of answers.
-        context: column of a text that goes before the question where it is not empty.
+        several: whether a reference may be a list of answers.
+        context: column of a text before the question, may be empty.
         options: column of the options of a multiple-choice question.
-        none: texts among the options that are none.
+        none: texts that mark the absence of an option.
     """
 
     columns: dict[str, str]
@@ -57,7 +57,7 @@ def parse(fields: Fields, grader: str, row: Row) -> Problem:
 
 
 def check(kind: Kind, split: Split, options: HubOptions, where: str) -> None:
-    """Refuse what the hub does not have, before any work."""
+    """Refuse a split that the hub set does not have and a set without a commit, before any work."""
     assert kind.source is not None
     if split not in kind.source.splits:
         raise StudyError(f"{where}: {kind.name} has no {split} split; it has {', '.join(kind.source.splits)}")
@@ -69,7 +69,7 @@ def check(kind: Kind, split: Split, options: HubOptions, where: str) -> None:
 
 
 def row_kind(name: str, fields: Fields, *, grader: str = "math", source: Source | None = None, **hub: str) -> Kind:
-    """A registry entry of a set of rows: of the hub, where it has a source, or of a user's file."""
+    """The registry entry of a set of rows, from the hub if it has a source, else from a user's file."""
     return Kind(
         name,
         2 if source else 1,

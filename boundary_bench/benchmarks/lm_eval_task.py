@@ -1,9 +1,9 @@
 """Any lm-eval task of type generate_until, as ``lm_eval:TASK`` or ``lm_eval:TASK@FILTER``; TASK may be a YAML file.
 
-Prompt, few-shot examples, target, filter and metric are those of the task's own definition, read and computed by
-lm-eval. A task whose verdict is no exact match after plain text filters is refused by name.
+Prompt, few-shot examples, target, filter and metric come from the task's own definition, read and computed by lm-eval.
+A task with a verdict other than exact match after plain text filters is refused by name.
 
-Answer form: what the task's filter (by default its first) takes out of a response.
+Answer form: the text that the task's filter (by default its first) extracts from a response.
 Trap: a task's YAML may name Python functions, which lm-eval runs; take only files you trust.
 """
 
@@ -25,18 +25,18 @@ from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import NO_ANSWER, Grader, Nothing, Ruling, Verdict
 
 FILTERS = ("regex", "take_first", "remove_whitespace", "lowercase", "uppercase")
-#: What an unmatched regex of lm-eval yields.
+#: Result of an unmatched regex in lm-eval.
 NO_MATCH = "[invalid]"
 LONGEST_RESPONSE = 50_000
 TOO_LONG = Nothing(f"limit: a response of more than {LONGEST_RESPONSE:,} characters")
-#: A stop string holds a line break or is a special token, ``</s>`` or ``<|im_end|>``: a word may stand in a solution.
+#: A usable stop string has a line break or is a special token (``</s>``, ``<|im_end|>``): words occur in solutions.
 STOP = re.compile(r"(?s).*\n.*|</?[A-Za-z_]+>|<\|[^\s|]+\|>")
-#: How a target may have to be written so that the task's filter finds it.
+#: Forms of a target, to find one that the task's filter recognises.
 FORMS = ("{}", "The answer is {}.", "The answer is ({}).", "#### {}", "Answer: {}", "\\boxed{{{}}}")
 
 
 class LmEvalOptions(Options):
-    """How many examples a prompt holds, and how many problems are read."""
+    """Number of examples in a prompt, and of problems."""
 
     few_shot: int | None = Field(None, ge=0, description="examples in a prompt; by default as the task says")
     problems: int | None = Field(None, ge=1, description="at most so many, from the first on")
@@ -44,7 +44,7 @@ class LmEvalOptions(Options):
 
 @dataclass(frozen=True)
 class Definition:
-    """What is read of a task without its data."""
+    """A task without its data: filters, settings of the metric and stop strings."""
 
     filters: tuple[Any, ...]
     metric: dict[str, Any]
@@ -52,9 +52,10 @@ class Definition:
 
 
 def kind(name: str) -> Kind:
-    """The kind of a task; lm-eval is imported when its problems, grades or stop strings are asked for.
+    """The kind of a task; lm-eval is imported only for problems, grades or stop strings.
 
-    A task in a file is named by what the file says, not by where it is: verdicts are kept under that name.
+    A task in a file is named by the file's stem and content hash, not by its folder, since verdicts are cached under
+    that name.
     """
     task, at, chosen = name.partition("@")
     file = Path(task) if task.endswith((".yaml", ".yml")) else None
@@ -77,7 +78,7 @@ def kind(name: str) -> Kind:
 
 
 def stop_strings(until: list[str]) -> tuple[str, ...]:
-    """Those of a task's stop strings that no ordinary text holds.
+    """The stop strings of a task that do not occur in ordinary text.
 
     >>> stop_strings(["Question:", "</s>", "<|im_end|>", "Q:\\n"])
     ('</s>', '<|im_end|>', 'Q:\\n')
@@ -161,7 +162,7 @@ def _filter(step: dict[str, Any]) -> Callable[..., Any]:
 
 
 def extract(name: str, response: str) -> str | Nothing:
-    """What the task's filter takes out of a response."""
+    """The text that the task's filter extracts from a response."""
     if len(response) > LONGEST_RESPONSE:
         return TOO_LONG
     found = [response]
@@ -171,7 +172,7 @@ def extract(name: str, response: str) -> str | Nothing:
 
 
 def judge(name: str, reference: str, answer: str) -> Ruling:
-    """Correct where the task's metric says so of one of the targets."""
+    """Correct if the task's metric is 1 for one of the targets."""
     from lm_eval.api.metrics import exact_match_fn
 
     settings = definition(name).metric
@@ -184,11 +185,11 @@ def judge(name: str, reference: str, answer: str) -> Ruling:
 
 
 def load(name: str, grader: Grader, split: Split, seed: int, options: LmEvalOptions) -> list[Problem]:
-    """The problems of a task; the seed draws the few-shot examples where the task draws them.
+    """The problems of a task; the seed draws the few-shot examples if the task draws them.
 
     Raises:
         StudyError: the task is refused, or has no such split.
-        DataError: its data set cannot be had, or no response to a problem grades correct.
+        DataError: its data set cannot be loaded, or no response to a problem grades correct.
     """
     definition(name)
     task = _task(name.partition("@")[0])

@@ -1,6 +1,6 @@
-r"""Other ways in which a right answer is written: what a grader must not mind.
+r"""Other notations of a right answer, which a grader must accept.
 
-Each is a function of the reference that returns a response, or None where the reference cannot be written so.
+A notation is a function from the reference to a response; None if the reference has no such form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNICODE = {
 
 
 def boxed(change: Callable[[str], str | None]) -> Notation:
-    """A notation of the answer, in a box."""
+    """A notation that writes the changed answer in a box."""
 
     def response(reference: str) -> str | None:
         answer = change(reference)
@@ -41,32 +41,32 @@ def boxed(change: Callable[[str], str | None]) -> Notation:
 
 
 def without_braces(reference: str) -> str:
-    """Braces of one character dropped: ``x^{2}`` as ``x^2``, ``\\frac{1}{2}`` as ``\\frac12``."""
+    """The reference without braces of one character: ``x^2`` for ``x^{2}``, ``\\frac12`` for ``\\frac{1}{2}``."""
     text = re.sub(r"\\frac\{(\w)\}\{(\w)\}", r"\\frac\1\2", reference)
     return re.sub(r"([\^_])\{(\w)\}", r"\1\2", re.sub(r"\\sqrt\{(\d)\}", r"\\sqrt\1", text))
 
 
 def without_spaces(reference: str) -> str | None:
-    """Spaces dropped, but for those that end a command or a word."""
+    """The reference without spaces, except those that end a command; None if it contains words or adjacent numbers."""
     words = re.search(r"\\(?:text|mbox)|[A-Za-z]{2} |\d\s+\d", reference)
     return None if words else re.sub(r"(?<![A-Za-z\\])\s+|\s+(?![A-Za-z\\])", "", reference)
 
 
 def as_unicode(reference: str) -> str:
-    """Signs of Unicode for those of LaTeX."""
+    """The reference with Unicode signs instead of LaTeX commands."""
     for latex, sign in UNICODE.items():
         reference = re.sub(rf"{re.escape(latex)}(?![a-zA-Z\d])\s?", sign, reference)
     return reference
 
 
 def as_slash(reference: str) -> str | None:
-    """A fraction of two whole numbers with a slash."""
+    """A fraction of two whole numbers with a slash; None for others."""
     match = FRACTION.fullmatch(reference)
     return match and f"{match[1]}{match[2]}/{match[3]}"
 
 
 def as_decimal(reference: str) -> str | None:
-    """A number as a decimal, where it has few places."""
+    """A number as an exact decimal, if it has few places."""
     value = _number(reference)
     if value is None or value.number.denominator > 10**6 or abs(value.number) > 10**9:
         return None
@@ -75,7 +75,7 @@ def as_decimal(reference: str) -> str | None:
 
 
 def as_scientific(reference: str) -> str | None:
-    """A number with a power of ten, where it has few digits."""
+    """A number with a power of ten, if it has few digits."""
     value = _number(reference)
     if value is None or not value.number or (value.number.denominator != 1 and value.step is None):
         return None
@@ -87,7 +87,7 @@ def as_scientific(reference: str) -> str | None:
 
 
 def with_separators(separator: str) -> Callable[[str], str | None]:
-    """A whole number of more than three digits in groups."""
+    """A function that writes a whole number of more than three digits in groups."""
 
     def change(reference: str) -> str | None:
         whole = re.fullmatch(r"-?[1-9]\d{3,}", reference)
@@ -97,7 +97,7 @@ def with_separators(separator: str) -> Callable[[str], str | None]:
 
 
 def _number(reference: str) -> Value | None:
-    """A bare number; None where it has a unit, a percent sign or a name."""
+    """A bare number; None if it has a unit, a percent sign or a name."""
     value = value_of(dress(reference))
     return value if value and not (value.unit or value.percent or value.name) else None
 
@@ -132,11 +132,11 @@ CHOICES: dict[str, Notation] = {
     "\\text": boxed(lambda reference: f"\\text{{{reference}}}"),
     "in a sentence": _sentence,
 }
-#: By the grader that must not mind them.
+#: By the grader that must accept them.
 NOTATIONS: dict[str, dict[str, Notation]] = {"math": MATHEMATICS, "numeric": NUMBERS, "choice": CHOICES}
 
 
 def responses(grader: str, reference: str) -> dict[str, str]:
-    """The responses that give a reference in other notations, by name."""
+    """Responses with a reference in other notations, by name of the notation."""
     made = {name: notation(reference) for name, notation in NOTATIONS.get(grader, {}).items()}
     return {name: text for name, text in made.items() if text is not None}

@@ -1,7 +1,7 @@
-"""What of a benchmark a policy may have been trained on: whole questions, and 13 words in a row.
+"""Overlap of a benchmark with a training set: whole questions, and 13 words in a row.
 
-13 words is the length that GPT-3's authors chose and most reports follow. A shared run of words is a hint and no proof:
-two problems may share a definition.
+GPT-3's authors chose 13 words, and most reports follow them. A shared run of words is a hint and no proof: two
+problems may share a definition.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Shared:
 
     Attributes:
         with_ids: ids of the others, sorted.
-        share: fraction of its 13-word runs that any of them holds; 1 for a whole question.
+        share: fraction of the problem's 13-word runs that occur in the others; 1 for a whole question.
     """
 
     id: str
@@ -33,14 +33,14 @@ class Shared:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What was found.
+    """The overlap of a benchmark with a training set and with itself.
 
     Attributes:
-        problems: problems of the benchmark.
-        training: problems of the training set.
-        duplicates: questions that an earlier problem of the benchmark asks too.
-        exact: questions of the training set.
-        words: problems, not those of ``exact``, that share 13 words in a row with the training set.
+        problems: number of problems of the benchmark.
+        training: number of problems of the training set.
+        duplicates: problems with the question of an earlier problem of the benchmark.
+        exact: problems with a question of the training set.
+        words: other problems that share 13 words in a row with the training set.
     """
 
     problems: int
@@ -50,7 +50,7 @@ class Overlap:
     words: list[Shared]
 
     def record(self) -> dict[str, Any]:
-        """The finding, as it is written down."""
+        """The overlap as a JSON object."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ def runs(question: str) -> Iterator[str]:
 def overlap(problems: list[Problem], training: list[Problem]) -> Overlap:
     """Compare a benchmark with the training set and with itself.
 
-    Whole questions are compared but for case and white space; runs of words where a question has as many.
+    Whole questions are compared up to case and white space; runs of words if a question has that many.
     """
     seen: dict[str, str] = {}
     duplicates = []
@@ -92,7 +92,7 @@ def overlap(problems: list[Problem], training: list[Problem]) -> Overlap:
 
 
 def _shared_runs(problems: list[Problem], training: list[Problem]) -> list[Shared]:
-    # the runs of the benchmark are kept, those of the training set only looked up: memory follows the smaller set
+    # only the benchmark's runs are kept, since it is usually the smaller set
     wanted: dict[str, set[str]] = {run: set() for problem in problems for run in runs(problem.prompt)}
     for problem in training:
         for run in runs(problem.prompt):

@@ -1,4 +1,4 @@
-"""Prepared problems on disk, with the settings that they depend on and the record of what was left out."""
+"""Prepared problems on disk, with the settings that they depend on and the record of the rows left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[
     """Write a problem file; the ids are content hashes.
 
     Args:
-        facts: the settings that the problems depend on, and what became of the rows of their set.
+        facts: the settings that the problems depend on, and the record of the set's rows.
 
     Raises:
         DataError: two problems are the same.
@@ -41,16 +41,12 @@ def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[
 
 
 def content_of(problems: list[Problem]) -> str:
-    """The content of a problem file: that of its problems, which their ids name, in their order."""
+    """The content hash of a problem file: a hash of its problems' ids, in order."""
     return fingerprint([problem.id for problem in problems])
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """The problems of a prepared benchmark, in file order.
-
-    Raises:
-        DataError: see ``read_prepared``.
-    """
+    """The problems of a prepared benchmark, in file order; see ``read_prepared``."""
     return read_prepared(path)[0]
 
 

@@ -1,4 +1,4 @@
-"""The problem sets of a study, with the names in them resolved. Nothing heavy is imported."""
+"""The problem sets of a study, with names resolved. Nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def problem_sets(study: Study) -> dict[str, ProblemSet]:
     """The benchmarks and the training set, by name.
 
     Raises:
-        StudyError: one of them is called as the training set is, or names what there is not.
+        StudyError: a benchmark has the name of the training set, or an entry is wrong.
     """
     training = study.training
     entries = dict(study.benchmarks)

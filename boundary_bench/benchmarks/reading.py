@@ -1,4 +1,4 @@
-"""Rows become problems: those that cannot be used are said in one message, those left out are counted and said."""
+"""Rows become problems: unusable rows are reported in one message, rows left out are counted and reported."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from boundary_bench.records.paths import flow
 
 MOST_ROWS = 1_000_000
 MOST_TEXT = 2**29  # characters of all problems; those of MATH have 7 million
-SHOWN = 20  # faults that a message says in full
-SHOWN_ROWS = 3  # rows that it shows where all are alike
-MOST_SKIPPED = 1_000  # rows that it proposes to skip
+SHOWN = 20  # faults that a message lists
+SHOWN_ROWS = 3  # rows that a message shows if all have the same fault
+MOST_SKIPPED = 1_000  # rows that a message proposes to skip
 EMPTY = (None, "", [], {})
 
-Said = tuple[Record, str]  #: a row, and what is to be said of it
+Said = tuple[Record, str]  #: a row, and its line in a message
 
 
 @dataclass
 class Rows:
-    """What was found in the rows of a set.
+    """The rows of a set, sorted by use.
 
     Attributes:
         what: the file, or the name of the set.
-        count, size: how many there are, and how many characters the problems have.
-        usable: problems, with the rows that they stand in.
-        faults, without, skipped: rows that are no problem, that have no reference, that the study skips.
-        lacking: of each uniform column, the rows that have it not.
-        seen: the columns of the kind that any row has.
-        first: some of the rows as they are.
+        count, size: number of rows, and of characters of the problems.
+        usable: problems with their rows.
+        faults, without, skipped: rows that are no problem, rows without reference, rows that the study skips.
+        lacking: rows without a uniform column, by column.
+        seen: columns of the kind that any row has.
+        first: the first rows, unchanged.
     """
 
     what: Path | str
@@ -50,11 +50,11 @@ class Rows:
 
 
 def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Columns, what: Path | str) -> Rows:
-    """The problems in some rows, and the rows that hold none.
+    """The problems in some rows, and the rows without one.
 
     Args:
-        skip: numbers of rows that are not looked at.
-        what: the file that the rows are of, or the name of the set.
+        skip: numbers of rows to leave unread.
+        what: the file of the rows, or the name of the set.
     """
     rows, skipped = Rows(what, lacking={name: [] for name in kind.uniform}), frozenset(skip)
     for record in records:
@@ -82,9 +82,9 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
 
 
 def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
-    """Enter a row among the problems, or where it belongs."""
+    """Enter a row among the problems, the faults or the rows without reference."""
     assert kind.parse is not None
-    raw, record = record.row, replace(record, row=None)  # what is kept of a row is its problem
+    raw, record = record.row, replace(record, row=None)  # only the problem of a row is kept, to save memory
     try:
         if raw is None:
             raise ValueError(record.fault)
@@ -115,12 +115,12 @@ def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
 
 
 def expected(kind: Kind) -> str:
-    """What the rows of a kind hold."""
+    """The columns of a kind's rows, for a message."""
     return "rows with " + ", ".join(f"{name} ({meaning})" for name, meaning in kind.columns.items())
 
 
 def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
-    """Why rows cannot be used, and a line to write."""
+    """The message that says why rows cannot be used, with a remedy."""
     rows.faults.sort(key=lambda fault: fault[0].number)
     absent = _absent(kind, columns, rows)
     if rows.usable and not absent:
@@ -131,7 +131,7 @@ def _refusal(kind: Kind, columns: Columns, skip: list[int], rows: Rows) -> str:
 
 
 def _some(kind: Kind, skip: list[int], rows: Rows) -> str:
-    """The rows that cannot be used, and the line that leaves them out, besides those that are left out already."""
+    """The message for some unusable rows, with the study line that leaves them out besides rows already skipped."""
     numbers = sorted({*skip, *(record.number for record, _ in rows.faults)})
     leave = f", or leave them out: options: {flow({'skip': numbers})}" if len(numbers) <= MOST_SKIPPED else ""
     head = f"{rows.what}: {len(rows.faults):,} of {rows.count:,} rows cannot be used"
@@ -139,7 +139,7 @@ def _some(kind: Kind, skip: list[int], rows: Rows) -> str:
 
 
 def _none(kind: Kind, columns: Columns, absent: list[str], rows: Rows) -> str:
-    """No row can be used, or a column is in none: what there is, and the line or command that likely helps."""
+    """The message for no usable row or a missing column: the places found, and the likely remedy."""
     if absent:
         why = f"no row has {' and '.join(map(columns.called, absent))}; the columns are: {named(rows.first)}"
     else:
@@ -156,7 +156,7 @@ def _none(kind: Kind, columns: Columns, absent: list[str], rows: Rows) -> str:
 
 
 def _absent(kind: Kind, columns: Columns, rows: Rows) -> list[str]:
-    """The columns that rows must have, and none has, where there are rows at all."""
+    """The required columns that no row has; empty without rows."""
     if not rows.first:
         return []
     absent = [name for name in kind.columns if name not in {*kind.uniform, *kind.reference, *rows.seen}]
@@ -169,6 +169,6 @@ def _absent(kind: Kind, columns: Columns, rows: Rows) -> list[str]:
 
 
 def _listed(said: list[Said]) -> list[str]:
-    """A line for each row, up to so many."""
+    """A line for each row, up to ``SHOWN``."""
     lines = [f"  row {record}: {reason}" for record, reason in said[:SHOWN]]
     return lines if len(said) <= SHOWN else [*lines, f"  and {len(said) - SHOWN:,} more"]

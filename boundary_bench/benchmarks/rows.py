@@ -1,7 +1,7 @@
-"""Where the rows of a set are: in a user's file or folder, or on the hub. Nothing in them is run as code.
+"""The rows of a set, from a user's file or folder or from the hub. Nothing in them is run as code.
 
-Files are read by ``boundary_bench.records``, also those of a folder that are named as its splits are; other folders and
-the hub by the library ``datasets``, which must be installed for them alone.
+``boundary_bench.records`` reads files, also those of a folder that are named by split; the library ``datasets`` reads
+other folders and the hub, and need not be installed otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from boundary_bench.records import SUFFIXES, Record, joined, read
 
 HUB = "https://huggingface.co"
 SECONDS_TO_ANSWER = 10
-#: What splits are called where the set's own names are not used.
+#: Names of the splits, if the set's own names are not used.
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
     "dev": ("dev", "validation", "val"),
@@ -28,11 +28,11 @@ NAMES: dict[Split, tuple[str, ...]] = {
 
 
 def rows_in(kind: Kind, path: Path, split: Split) -> Iterator[Record]:
-    """The rows of a user's file or folder: a folder of files named by split, a repository of the hub, or what
-    ``save_to_disk`` wrote.
+    """The rows of a user's file or folder: a folder of files named by split, a repository of the hub, or the output
+    of ``save_to_disk``.
 
     Args:
-        split: which part of a folder; a file is one part, whichever it is.
+        split: the part of a folder; a file serves as any split.
     """
     if not path.is_dir():
         if not path.is_file():
@@ -48,8 +48,8 @@ def rows_in(kind: Kind, path: Path, split: Split) -> Iterator[Record]:
 
 
 def _by_name(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator[Record] | None:
-    """The rows of the files that are named by a split, in the folder or in that of each configuration; or of all files
-    in a folder that is."""
+    """The rows of files named by split, in the folder or in the folder of each configuration, or of all files in a
+    folder named by split; None without such files."""
     folders = [path / config for config in configs]
     for part in parts:
         if files := _files(path, part):
@@ -65,7 +65,7 @@ def _by_name(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator
 
 
 def _files(folder: Path, part: str) -> list[Path]:
-    """The file of a split, if it is there."""
+    """The file of a split, as a list of at most one."""
     files = [file for suffix in SUFFIXES if (file := folder / f"{part}{suffix}").is_file()]
     if len(files) > 1:
         raise DataError(
@@ -75,7 +75,7 @@ def _files(folder: Path, part: str) -> list[Path]:
 
 
 def _saved(path: Path, parts: list[str]) -> Iterator[Record]:
-    """The rows that ``save_to_disk`` wrote."""
+    """The rows in the output of ``save_to_disk``."""
     with _readable(f"the folder {path}"):
         found = _library(f"the folder {path}").load_from_disk(str(path))
     if isinstance(found, dict):
@@ -84,7 +84,7 @@ def _saved(path: Path, parts: list[str]) -> Iterator[Record]:
 
 
 def _repository(path: Path, parts: list[str], configs: tuple[str, ...]) -> Iterator[Record]:
-    """The rows of a clone of a repository of the hub."""
+    """The rows in a clone of a hub repository."""
     loose = sorted(file.name for file in path.iterdir() if file.name.endswith(SUFFIXES))
     if loose and not (path / "README.md").exists() and not any(part in name for name in loose for part in parts):
         raise DataError(
@@ -95,7 +95,7 @@ def _repository(path: Path, parts: list[str], configs: tuple[str, ...]) -> Itera
     laid_out = (path / "README.md").exists() or any((path / config).is_dir() for config in configs)
     pieces = []
     for config in configs if laid_out and configs else (None,):
-        # a folder of that name, where the set is laid out so: then the card that maps names to files may be missing
+        # with a folder per configuration, the card that maps names to files may be missing
         place = {"data_dir": config} if config and (path / config).is_dir() else {"name": config}
         with _readable(f"the folder {path}"):
             found = library.load_dataset(str(path), streaming=True, **place)
@@ -104,7 +104,7 @@ def _repository(path: Path, parts: list[str], configs: tuple[str, ...]) -> Itera
 
 
 def _part(path: Path, parts: list[str], there: Iterable[str]) -> str:
-    """The name that a split goes by."""
+    """The split's name in the folder."""
     found = next((part for part in parts if part in there), None)
     if found is None:
         raise DataError(
@@ -126,14 +126,14 @@ def hub_rows(source: Source, split: Split, revision: str) -> Iterator[Record]:
 
 
 def without_network() -> str | None:
-    """Why the hub does not answer, asked once: from then on its library reads the cache alone; None where it does.
+    """The reason why the hub does not answer, None if it does.
 
-    Before that library is imported.
+    Without network it sets HF_HUB_OFFLINE, so that the hub's library, imported later, reads only its cache.
     """
     if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
         return "HF_HUB_OFFLINE is set"
     try:
-        # through the proxies of the environment, as the library would
+        # uses the proxies of the environment, as the library does
         with urlopen(Request(os.environ.get("HF_ENDPOINT", HUB), method="HEAD"), timeout=SECONDS_TO_ANSWER):
             return None
     except HTTPError:
@@ -161,7 +161,7 @@ def _library(what: str) -> Any:
 
 
 class _readable:
-    """Turn whatever ``datasets`` raises into one message."""
+    """Turns any error of ``datasets`` into one message."""
 
     def __init__(self, what: str) -> None:
         self.what = what

@@ -1,4 +1,4 @@
-"""The problems of a set that are kept, and the record of the others."""
+"""Selection of a set's problems, with the record of the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACES = 10  # rows that a line of the log names
 
 
 def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
-    """The problems of some rows that are not repeated, not too long, and among as many as the options ask for."""
+    """The problems of some rows, without repeated, too long and surplus ones."""
     first: dict[str, Record] = {}
     distinct: dict[str, Problem] = {}
     for record, problem in rows.usable:
@@ -46,7 +46,7 @@ def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
 
 
 def compared(problems: list[Problem], rows: int, left_out: dict[str, int], notes: list[str]) -> Prepared:
-    """The problems with how many of them ask the same, and how many of these want another answer."""
+    """The problems with the number of repeated questions, and of repeated questions with another answer."""
     first: dict[str, Problem] = {}
     again = []
     for problem in problems:
@@ -66,7 +66,7 @@ def compared(problems: list[Problem], rows: int, left_out: dict[str, int], notes
 
 
 def _places(what: str, records: list[Record]) -> list[str]:
-    """The line of the log that says which rows are left out, if any are."""
+    """The log line about rows left out; empty if there are none."""
     if not records:
         return []
     more = f" and {len(records) - PLACES:,} more" if len(records) > PLACES else ""
@@ -74,7 +74,7 @@ def _places(what: str, records: list[Record]) -> list[str]:
 
 
 def _lacked(name: str) -> str:
-    """What it means that no row has a column that all could have."""
+    """The log line about a uniform column that no row has."""
     if name in OPTIONS:
         return (
             f"no row has the column {name}: the questions must hold the options, and the chance of a guess is unknown"

@@ -1,6 +1,6 @@
-"""The sets that can be named in a study: those of the Hugging Face hub, and plain kinds for files of one's own.
+"""Sets of rows for a study: sets of the Hugging Face hub, and plain kinds for a user's files.
 
-A commit stands here only where independent public projects pin the same one for that set; elsewhere the study must name
+A commit is given here only if independent public projects pin the same one for that set; otherwise the study must name
 it. Columns are those of that commit. Counts are the rows of a split, before any is left out.
 """
 

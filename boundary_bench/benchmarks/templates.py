@@ -1,7 +1,7 @@
-r"""Prompt templates: what is written around a question, as data. The text is part of what samples depend on.
+r"""Prompt templates: the text around a question, as data. Samples depend on the text.
 
-Base and trained policies of a model share one. ``simple`` and ``qwen-boxed`` are the wordings of SimpleRL-Zoo and of
-the Qwen2.5-Math evaluation, which the published pass@k curves use.
+Base and trained policies of a model share a template. ``simple`` and ``qwen-boxed`` are the wordings of SimpleRL-Zoo
+and of the Qwen2.5-Math evaluation, which the published pass@k curves use.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from boundary_bench.core.provenance import file_sha256, fingerprint
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"
-#: The day that a chat template is told where it asks for today's, as Llama's do; their own default.
+#: The date for chat templates that use today's, as Llama's do; Llama's own default.
 TODAY = date(2024, 7, 26)
 
 
 @dataclass(frozen=True)
 class Template:
-    """A prompt text with ``{question}`` in it, once.
+    """A prompt text that contains ``{question}`` once.
 
     Attributes:
-        chat: the text is what a user says; the tokenizer's own chat template makes the prompt of it.
+        chat: whether the text is a user's message, from which the tokenizer's own chat template makes the prompt.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Template:
 
     @property
     def settings(self) -> list[str]:
-        """The name, and the hash of all else: what samples depend on."""
+        """The name and the hash of all other fields, on which samples depend."""
         return [self.name, fingerprint([self.text, self.chat and str(TODAY)])]
 
 
@@ -54,10 +54,10 @@ TEMPLATES = {
 
 
 def template_of(name: str, where: str) -> Template:
-    """The template of that name.
+    """The template ``name``.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no such template.
     """
     if name not in TEMPLATES:
         raise StudyError(f"{where}: {name!r} is no prompt template; {did_you_mean(name, TEMPLATES)}")
@@ -88,33 +88,33 @@ def load_chat_tokenizer(folder: Path) -> Any:
 
 @dataclass(frozen=True)
 class Prompting:
-    """How questions become token ids: a template, and the tokenizer that knows a model's own chat template."""
+    """How questions become token ids: a template, and for ``chat`` the tokenizer with a model's own chat template."""
 
     template: Template = TEMPLATES["raw"]
     chat: Any = None
 
     def identity(self, folder: Path) -> str:
-        """A hash of what makes token ids of a question, besides the template: tokenizer and chat template."""
+        """A hash of tokenizer and chat template, on which token ids depend besides the template."""
         return fingerprint([file_sha256(folder / "tokenizer.json"), self.chat and self.chat.chat_template])
 
     def ids(self, tokenizer: Any, question: str) -> list[int]:
-        """The prompt of a question, by the fast tokenizer of the model's folder.
+        """The token ids of a question's prompt, by the fast tokenizer of the model's folder.
 
-        A chat template writes the beginning token itself, so that the tokenizer must not add it again.
+        A chat template writes the BOS token itself, so that the tokenizer must not add it again.
         """
         text = apply(self.template, question, self.chat)
         return tokenizer.encode(text, add_special_tokens=not self.template.chat).ids
 
 
-#: Questions as they are.
+#: Questions unchanged.
 RAW = Prompting()
 
 
 def prompting(template: Template, folder: Path) -> Prompting:
-    """How questions are put to the model in a folder.
+    """The prompting of the model in a folder.
 
     Raises:
-        ModelError: see ``load_chat_tokenizer``.
+        ModelError: a chat template is needed, but there is none or the tokenizer cannot be loaded.
     """
     return Prompting(template, load_chat_tokenizer(folder) if template.chat else None)
 
@@ -122,10 +122,10 @@ def prompting(template: Template, folder: Path) -> Prompting:
 def apply(template: Template, question: str, tokenizer: Any = None) -> str:
     """The prompt text of a question.
 
-    A chat template is text of the model folder, rendered by transformers in a sandbox; its today is ``TODAY``.
+    A chat template is text of the model folder, rendered by transformers in a sandbox with ``TODAY`` as the date.
 
     Args:
-        tokenizer: what ``load_chat_tokenizer`` returned; only for templates with ``chat``.
+        tokenizer: from ``load_chat_tokenizer``; only for templates with ``chat``.
 
     Raises:
         ModelError: the tokenizer's chat template does not render.
@@ -147,9 +147,9 @@ def apply(template: Template, question: str, tokenizer: Any = None) -> str:
 
 
 def _with_a_fixed_day(chat: str) -> str:
-    """A chat template whose ``strftime_now`` is of ``TODAY``; a template that does not ask stays as it is.
+    """A chat template with ``strftime_now`` fixed to ``TODAY``; a template without it stays unchanged.
 
-    A macro, since transformers hands no function of ours to a template.
+    It is a macro, since transformers passes no function of ours to a template.
     """
     if "strftime_now" not in chat:
         return chat

@@ -1,4 +1,4 @@
-"""Verdicts: what a grader may say of a response. Missing is not wrong, and neither is cut off."""
+"""Graders and their verdicts on responses. A missing answer is not wrong, and neither is a truncated one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from boundary_bench.core.errors import GradingError
 
 
 class Verdict(StrEnum):
-    """The five outcomes; they are counted apart in every table."""
+    """The five outcomes, counted separately in every table."""
 
     CORRECT = "correct"
     WRONG = "wrong"
@@ -26,14 +26,14 @@ VERDICTS = tuple(str(verdict) for verdict in Verdict)
 
 
 class Ruling(NamedTuple):
-    """A verdict and its reason: a few words that are counted, then after a colon what was read, which is not."""
+    """A verdict and its reason: a few words, which tables count, then ": read as" and the readings, which they omit."""
 
     verdict: Verdict
     reason: str
 
 
 class Nothing(NamedTuple):
-    """There is no answer in a response, for this reason."""
+    """A response without an answer, and the reason."""
 
     reason: str
 
@@ -43,7 +43,7 @@ NO_ANSWER = Nothing("no answer found")
 
 @dataclass(frozen=True)
 class Grade:
-    """What a grader says of a response: a verdict, its reason, and the answer, where there is one."""
+    """A grader's verdict on a response, its reason, and the answer, if there is one."""
 
     verdict: Verdict
     answer: str | None
@@ -54,7 +54,7 @@ TRUNCATED = Grade(Verdict.TRUNCATED, None, "cut off at the token limit")
 
 
 def counted(reason: str) -> str:
-    """What is counted of a reason: the words before what was read.
+    """The part of a reason that tables count: the words before the readings.
 
     >>> counted("unequal numbers: read as 3 against 4"), counted("limit: a tower of powers")
     ('unequal numbers', 'limit: a tower of powers')
@@ -71,15 +71,15 @@ class Grader:
     """How a response becomes a grade, in two steps: responses repeat, and their answers repeat still more.
 
     Attributes:
-        version: grows when a change can move a verdict.
-        extract: response -> the answer in it, as text, or why there is none. Pure, quick and safe on any text.
-        judge: (reference, answer) -> correct or wrong, unparsable where the answer is beyond a limit; timeout where the
-            question could not be decided in time. Pure and deterministic but for the time. Where ``isolated``, a
-            function of a module, found there by its name.
-        isolated: judged in processes of their own (``boundary_bench.grading.judging``), since it may hang or crash.
-        deadline: seconds an isolated judgement may take.
-        libraries: distributions whose versions can move a verdict.
-        quick: (reference, answer) -> the ruling of ``judge`` where it can be had at once and safely, else None.
+        version: increases when a change can move a verdict.
+        extract: response -> its answer as text, or the reason why there is none. Pure, fast and safe on any text.
+        judge: (reference, answer) -> correct or wrong; unparsable if the answer is beyond a limit; timeout if undecided
+            in time. Pure and deterministic but for the time. If ``isolated``, a module-level function, since it is
+            pickled by name.
+        isolated: whether to judge in separate processes (``grading.judging``), since ``judge`` may hang or crash.
+        deadline: most seconds of an isolated judgement.
+        libraries: distributions with versions that can move a verdict.
+        quick: (reference, answer) -> the ruling of ``judge`` if it is fast and safe to get, else None.
     """
 
     name: str
@@ -93,16 +93,16 @@ class Grader:
 
     @property
     def identity(self) -> list[str | int]:
-        """Name, version and the versions of its libraries: what a verdict depends on besides the texts."""
+        """Name, version and library versions, on which a verdict depends besides the texts."""
         return [self.name, self.version, *(f"{name} {_version(name)}" for name in self.libraries)]
 
     @property
     def label(self) -> str:
-        """Name and version, as tables give them."""
+        """Name and version, as in tables."""
         return f"{self.name} {self.version}"
 
     def grade(self, reference: str, response: str) -> Grade:
-        """The grade of one response that ended by itself, judged here and now."""
+        """The grade of one response that ended by itself, judged in this process."""
         answer = self.extract(response)
         if isinstance(answer, Nothing):
             return _without_answer(answer)
@@ -121,7 +121,7 @@ def _with_answer(answer: str, ruling: Ruling) -> Grade:
 def _version(library: str) -> str:
     try:
         return metadata.version(library)
-    except metadata.PackageNotFoundError:  # a workflow may be planned where nothing is graded
+    except metadata.PackageNotFoundError:  # a workflow may be planned where graders are not installed
         return "not installed"
 
 
@@ -149,11 +149,11 @@ def grade_many(
 ) -> list[Grade]:
     """Grades of responses to one problem or many; equal answers to one reference are judged once.
 
-    A response that hit the token limit is truncated whatever it says: a prefix of a longer answer is no answer.
+    A response that hit the token limit is truncated whatever its text: a prefix of a longer answer is no answer.
 
     Args:
-        references: of the problem of each response.
-        responses: the decoded responses, without the end-of-sequence token.
+        references: the reference of each response's problem.
+        responses: the decoded responses, without the EOS token.
         finished: whether each ended by itself.
 
     Raises:
@@ -182,5 +182,5 @@ def grade_all(
     finished: Sequence[bool],
     judge: JudgeAll = judge_here,
 ) -> list[Grade]:
-    """Grades of the responses to one problem, as ``grade_many`` gives them."""
+    """Grades of the responses to one problem; see ``grade_many``."""
     return grade_many(grader, [reference] * len(responses), responses, finished, judge)

@@ -1,7 +1,7 @@
-"""Equality by math-verify, and what is wrong with it mended from outside.
+"""Equality by math-verify, with its faults fixed from outside.
 
-Each mend has a test that fails once math-verify has it too (``tests/grading/test_math_verify.py``). Its own
-time-outs are off: they work in a main thread only, and end in "wrong".
+Each fix has a test that fails once math-verify has the fix too (``tests/grading/test_math_verify.py``). The time-outs
+of math-verify are off: they work in a main thread only, and give "wrong".
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from boundary_bench.grading.typography import dress
 from boundary_bench.grading.units import Unit, is_unit, unit_of
 from boundary_bench.grading.values import CLOSE, close, value_of
 
-LONGEST_SHOWN = 80  # characters of what was read
-DIGITS = 60  # in which numbers are compared that are not rational
+LONGEST_SHOWN = 80  # characters of a reading
+DIGITS = 60  # for comparing irrational numbers
 MOST_DIGITS = 4_000  # that may cancel
 UNIT = re.compile(
     r"(?<=[\w})])\s*(?:\\text\{[^{}]*\}|\\frac\{\\text\{[^{}]*\}\}\{\\text\{[^{}]*\}(?:\^\{\d\})?\}|\\cdot|/|\^\{-?[1-9]\}"
@@ -30,7 +30,7 @@ UNIT = re.compile(
 TWO_NUMBERS = re.compile(r"(?<![_\d])\d+\s+\d")
 #: Letters that stand for whole numbers where floors, factorials or remainders are taken.
 WHOLE = set("ijkmnpqN")
-#: Where two formulas are compared; at least so many points must be in the domain of both.
+#: Points at which two formulas are compared; at least FEWEST_POINTS must be in the domain of both.
 POINTS = ("3/7", "5/3", "11/4", "2/9", "17/6", "1/13", "31/8", "23/5")
 WHOLE_POINTS = ("6", "3", "8", "5", "12", "7", "4", "10")
 #: Their signs, variable by variable.
@@ -40,7 +40,7 @@ FEWEST_POINTS = 3
 
 @cache
 def _library() -> ModuleType:
-    """math-verify, mended: ``2^{-98}`` is no ``2^{-99}``, and equations without a solution are not all alike."""
+    """math-verify with fixes: ``2^{-98}`` is not ``2^{-99}``, and equations without a solution are not all equal."""
     import math_verify
     from math_verify import grader
     from sympy import solve
@@ -55,7 +55,7 @@ def _library() -> ModuleType:
 
 
 class Comparison(NamedTuple):
-    """Whether a reference and an answer are equal, and what either was read as, in a line."""
+    """Whether a reference and an answer are equal, and the reading of each, in a line."""
 
     equal: bool
     gold: str
@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
 def compare(reference: str, answer: str) -> Comparison:
     """Compare an answer with a reference.
 
-    The reference comes first: ``x=3`` may be answered by 3, and ``3`` by x=3, by rules that differ.
+    The order matters: a reference ``x=3`` may be answered by 3, and ``3`` by x=3, by different rules.
     """
     (one, unit), (other, its_unit) = (_measured(dress(text)) for text in (reference, answer))
     texts = rewritten(one, other)
@@ -74,19 +74,19 @@ def compare(reference: str, answer: str) -> Comparison:
         equal = _equal(texts, gold, _times(given, unit, its_unit))
     except MemoryError:
         raise
-    except Exception:  # what sympy cannot compare is unequal, as in math-verify itself
+    except Exception:  # as in math-verify, expressions that sympy cannot compare are unequal
         equal = False
     return Comparison(equal, f"{_shown(gold)}{unit}", f"{_shown(given)}{its_unit}")
 
 
 def _measured(text: str) -> tuple[str, Unit]:
-    """A dressed answer without its unit, and that."""
+    """A dressed answer without its unit, and the unit."""
     unit = UNIT.search(text)
     return (text[: unit.start()], unit_of(unit[0])) if unit and is_unit(unit[0]) else (text, Unit(None))
 
 
 def _times(given: Any, unit: Unit, its_unit: Unit) -> Any:
-    """What an answer is in the unit of the reference; None where its own is of another kind."""
+    """An answer in the unit of the reference; None if its unit measures something else."""
     import sympy
 
     if unit.powers is None or its_unit.powers is None or (unit == its_unit):
@@ -109,7 +109,7 @@ def _equal(texts: tuple[str, str], gold: Any, given: Any) -> bool:
 
 
 def _formulas(gold: Any, given: Any) -> tuple[Any, Any] | None:
-    """Two formulas, in which the letter i is the imaginary unit; None where one is a set, a relation or the like."""
+    """Two formulas with the letter i as the imaginary unit; None if one is a set, a relation or the like."""
     import sympy
 
     if not all(isinstance(each, sympy.Expr) for each in (gold, given)):
@@ -119,22 +119,22 @@ def _formulas(gold: Any, given: Any) -> tuple[Any, Any] | None:
 
 
 def _alike(reference: str, answer: str) -> bool:
-    """Whether the brackets of two dressed answers mean the same, which math-verify does not ask."""
+    """Whether the brackets of two dressed answers mean the same; math-verify ignores them."""
     kinds = {brackets_of(text) for text in (reference, answer)} - {""}
     return len(kinds) < 2 or ("{}" not in kinds and "\\infty" in reference)
 
 
 @lru_cache(maxsize=20_000)
 def parsed(text: str) -> Any:
-    """What math-verify reads in a rewritten answer; None where it reads nothing."""
+    """The expression that math-verify reads in a rewritten answer; None if it reads nothing."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig
 
     rules = NormalizationConfig(units=False, malformed_operators=True, nits=True)
     latex = LatexExtractionConfig(boxed_match_priority=0, normalization_config=rules)
-    if TWO_NUMBERS.search(text):  # which it would add
+    if TWO_NUMBERS.search(text):  # math-verify would add them
         return None
-    # all of it, or nothing: by default it would go on to a fraction within what it cannot read
+    # all or nothing: by default it would read a fraction within a text that it cannot read
     modes: dict[str, Any] = {"fallback_mode": "no_fallback", "extraction_mode": "first_match", "parsing_timeout": None}
     found = _library().parse(f"\\boxed{{{text}}}", [latex], **modes)
     return found[0] if found else None
@@ -145,9 +145,9 @@ def _verified(gold: Any, given: Any) -> bool:
 
 
 def _apart(a: Any, b: Any) -> bool:
-    """Whether two expressions are numbers that differ: exact ones at all, rounded ones by more than a millionth.
+    """Whether two expressions are different numbers: exact ones that differ at all, rounded ones by over a millionth.
 
-    Two exact numbers are the same if no digit of their difference is found that is sure.
+    Two exact numbers are equal if their difference has no certain digit.
     """
     import sympy
     from math_verify.grader import get_pct_val
@@ -166,14 +166,14 @@ def _apart(a: Any, b: Any) -> bool:
 
 
 def _is_sure(part: Any) -> bool:
-    """Whether a number has digits; sympy gives one of a single bit where all have cancelled."""
+    """Whether a number has certain digits; if all have cancelled, sympy gives one with a single bit."""
     import sympy
 
     return isinstance(part, sympy.Float) and part._prec > 1
 
 
 def _real(expression: Any) -> Fraction | None:
-    """The value of an expression that is a real number; None where it is anything else."""
+    """The value of an expression that is a real number, else None."""
     import sympy
 
     if not isinstance(expression, sympy.Expr) or expression.free_symbols:
@@ -185,7 +185,8 @@ def _real(expression: Any) -> Fraction | None:
 def _same_formula(gold: Any, given: Any) -> bool:
     """Whether two formulas have the same value at every point at which the reference has a real one.
 
-    So is ``1/\\sqrt{n}``, where math-verify takes n for real, ``\\sqrt{1/n}``. Of complex numbers all points count.
+    This makes ``1/\\sqrt{n}`` equal to ``\\sqrt{1/n}``, although math-verify takes n for real. With complex numbers all
+    points count.
     """
     import sympy
 
@@ -204,7 +205,7 @@ def _same_formula(gold: Any, given: Any) -> bool:
 
 
 def _apart_at_points(gold: Any, given: Any) -> bool:
-    """Whether two formulas differ at a point, which math-verify does not see where the difference is small."""
+    """Whether two formulas differ at a point; math-verify misses small differences."""
     if not (gold.free_symbols and given.free_symbols):
         return False
     pairs = ((a, b, a.evalf(), b.evalf()) for a, b in _at_points(gold, given, ("+", "+", "+")))
@@ -216,7 +217,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _at_points(gold: Any, given: Any, signs: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-    """The values of two formulas at some points; at whole numbers where they count or round."""
+    """The values of two formulas at some points; at whole numbers if they count or round."""
     import sympy
 
     symbols = sorted(gold.free_symbols | given.free_symbols, key=str)
@@ -230,6 +231,6 @@ def _at_points(gold: Any, given: Any, signs: Sequence[str]) -> Iterator[tuple[An
 
 
 def _shown(expression: Any) -> str:
-    """What was read, as sympy writes it, cut to a line."""
+    """A reading as sympy prints it, cut to a line."""
     text = "nothing" if expression is None else " ".join(str(expression).split())
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

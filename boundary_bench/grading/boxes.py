@@ -1,4 +1,4 @@
-r"""The boxes of a response: the last ``\boxed{...}`` that holds an answer, with those beside it that make one list."""
+r"""The boxes of a response: the last ``\boxed{...}`` with an answer, and adjacent boxes that form a list with it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from boundary_bench.grading.sieve import LONGEST
 
-LONGEST_LINE = 4 * LONGEST  # characters after which an answer is looked for no longer
+LONGEST_LINE = 4 * LONGEST  # characters in which an answer is searched
 BOX = re.compile(
     r"\\(?:boxed|fbox)(?:\s?\{|\s{0,4}(?P<bare>[-+]?(?:\d[\d,.]*(?:/\d+)?|\\[a-zA-Z]+(?:\{[^{}\n]{0,99}\}){0,2}))"
     r"|\s{1,4}(?P<letter>[a-zA-Z])(?![a-zA-Z]))|\\.|[{}]",
     re.DOTALL,
 )
 PLAIN_BOX = re.compile(r"\\(?:boxed|fbox)\{([^{}\\]*)\}")
-#: What stands in a box to show where an answer goes.
+#: Content of a box that only shows where an answer goes.
 BLANK = re.compile(
     r"(?:\\text\{)?(?:[\s.…?_\-]|\\(?:[,;:!> _]|q?quad|[cl]?dots|square|Box)|(?:(?:the|your|my|final) )*answer)*\}?",
     re.IGNORECASE,
 )
 LONGEST_BLANK = 40  # characters
 NAME = r"\$?[A-Za-z](?:_?\{?\w{1,3}\}?)?\s*=\s*"
-#: Between boxes that are one answer: separators, "and", and at most a name as in ``y =``.
+#: Text between boxes of one answer: separators, "and", and at most a name as in ``y =``.
 BESIDE = re.compile(
     r"(?:[\s$,;&()\\\[\]]|\\q?quad)*(?:(?:and|or)\b|\\text\{\s*(?:and|or)\s*\})?"
     rf"(?:[\s$(\\\[]|\\q?quad|\n\s*[-*•])*(?:{NAME})?[\s$]*"
@@ -32,7 +32,7 @@ BOX_BEGINS = re.compile(r"\\(?:boxed|fbox)\s?(?=(\{[^{}\n]{0,40}\})?)")
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a response: its beginning and end there, and what it holds."""
+    """A box of a response: its start and stop in the response, and its content."""
 
     first: int
     stop: int
@@ -40,18 +40,18 @@ class Box:
 
 
 def first_box(response: str) -> int | None:
-    """Where the first box that may hold an answer begins; None without one."""
+    """The place of the first box that may hold an answer; None without one."""
     found = (match for match in BOX_BEGINS.finditer(response) if match[1] is None or not _is_blank(match[1][1:-1]))
     return next((match.end() for match in found), None)
 
 
 def _is_blank(content: str) -> bool:
-    """Whether a box holds no answer, but shows where it goes."""
+    """Whether a box only shows where an answer goes."""
     return len(content) <= LONGEST_BLANK and BLANK.fullmatch(content) is not None
 
 
 def boxed(response: str) -> str | None:
-    r"""The content of the last ``\boxed{...}`` that is closed and not empty, the inner one of two; None without one.
+    r"""The content of the last ``\boxed{...}`` that is closed and not empty, the inner of two nested ones; else None.
 
     An escaped brace opens and closes nothing, as in LaTeX.
 
@@ -63,11 +63,11 @@ def boxed(response: str) -> str | None:
 
 
 def boxes(response: str) -> list[Box]:
-    """The last box that is closed and not empty, after those beside it that make one answer with it."""
+    """The last box that is closed and not empty, preceded by adjacent boxes that form one answer with it."""
     last = max(response.rfind("\\boxed"), response.rfind("\\fbox"))
     if last < 0:
         return []
-    # nearly always the last boxes are closed; where they are not, one pass over everything finds those that are
+    # nearly always the last boxes are closed; if not, one pass over everything finds closed ones
     near = (response.find(name, max(0, last - LONGEST_LINE)) for name in ("\\boxed", "\\fbox"))
     first = min(place for place in near if place >= 0)
     plain = PLAIN_BOX.match(response, last) if first == last else None
@@ -84,7 +84,7 @@ def boxes(response: str) -> list[Box]:
 
 
 def _closed(response: str, start: int) -> list[Box]:
-    """Boxes from a place on that are closed and not empty, in the order in which they begin."""
+    """Boxes from ``start`` on that are closed and not empty, in the order of their first characters."""
     opened: list[re.Match[str] | None] = []
     found = []
     for match in BOX.finditer(response, start):

@@ -1,7 +1,7 @@
 """Judgements that outlive a process: an answer is judged once, in whichever job it first appears.
 
-A folder a grader with its versions, in it one file a process that only this process appends to, so that no lock is
-needed on any file system. A line is a hash of (reference, answer), the verdict and its reason; what a crash tore is
+Every grader with its versions has a folder, and every process appends to its own file in it, so that no lock is needed
+on any file system. A line holds a hash of (reference, answer), the verdict and its reason; a line torn by a crash is
 judged anew.
 """
 
@@ -30,7 +30,7 @@ def key(reference: str, answer: str) -> str:
 
 @dataclass
 class Cache:
-    """The judgements of one grader, those of other processes up to now included.
+    """The judgements of one grader, including those of other processes up to ``load``.
 
     Attributes:
         folder: the parent of every grader's folder.
@@ -43,15 +43,11 @@ class Cache:
 
     @property
     def place(self) -> Path:
-        """Where the judgements of this grader and these library versions are."""
+        """The folder for this grader and these library versions."""
         return self.folder / f"{self.grader.name}-{fingerprint(self.grader.identity)}"
 
     def load(self) -> None:
-        """Read what is there.
-
-        Raises:
-            StoreError: a file cannot be read.
-        """
+        """Read all judgements on disk."""
         try:
             for file in sorted(self.place.glob("*.txt")):
                 for found in LINE.finditer(file.read_text(encoding="ascii", errors="replace")):
@@ -60,11 +56,11 @@ class Cache:
             raise StoreError(f"cannot read the grades in {self.place}: {fault.strerror or fault}") from None
 
     def get(self, reference: str, answer: str) -> Ruling | None:
-        """The ruling, where it is known."""
+        """The ruling, or None if it is unknown."""
         return self.known.get(key(reference, answer))
 
     def put(self, reference: str, answer: str, ruling: Ruling) -> None:
-        """Keep a ruling; a timeout in memory alone, since another day or machine may decide it."""
+        """Store a ruling; a timeout only in memory, since it may be decided on another day or machine."""
         name = key(reference, answer)
         self.known[name] = ruling
         if ruling.verdict is Verdict.TIMEOUT:
@@ -82,7 +78,7 @@ class Cache:
             ) from None
 
     def close(self) -> None:
-        """End the writing."""
+        """Close the file."""
         if self.file is not None:
             self.file.close()
             self.file = None

@@ -1,8 +1,8 @@
-r"""Equations as answers: ``x = 2 + 3 = 5`` says 5, ``2x = 5`` does not.
+r"""Equations as answers: ``x = 2 + 3 = 5`` means 5, ``2x = 5`` is not solved.
 
-The sides of an equation are what stands between its equals signs outside of brackets. The first may be the quantity
-that is asked for: a name, a function of names, or an expression of several variables, as in ``x + y = 5``. An
-expression of one variable is none, since the equation is yet to be solved. All other sides are the answer.
+The sides of an equation are the texts between its equals signs outside of brackets. The first may be the quantity that
+is asked for: a name, a function of names, or an expression of several variables, as in ``x + y = 5``, but not an
+expression of one variable, since then the equation is not solved. All other sides are the answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEGATED = re.compile(r"\\(?:not|ne|le|ge)(?![a-z])|[!<>]")
 
 
 def sides(text: str, sign: re.Pattern[str] = EQUALS) -> list[str]:
-    """The sides of a dressed equation; the text itself where it is none.
+    """The sides of a dressed equation; the text itself if it is no equation.
 
     >>> sides("x = 2+3 = 5"), sides(r"\\sum_{i=1}^{3} i"), sides("f(x=1)")
     (['x', '2+3', '5'], ['\\\\sum_{i=1}^{3} i'], ['f(x=1)'])
@@ -46,7 +46,7 @@ def sides(text: str, sign: re.Pattern[str] = EQUALS) -> list[str]:
 
 
 def is_quantity(side: str) -> bool:
-    """Whether the first side of a dressed equation may be what is asked for.
+    """Whether the first side of a dressed equation may be the quantity that is asked for.
 
     >>> [is_quantity(side) for side in ("x", "f(2)", r"\\cos A", "x+y", "2x", "x^{2}-5x", "2+2", r"\\pi")]
     [True, True, True, True, False, False, False, False]
@@ -60,7 +60,7 @@ def is_quantity(side: str) -> bool:
 
 
 def without_modulus(reference: str, answer: str) -> tuple[str, str]:
-    """A reference and an answer without the modulus that both say, or one: ``5 (mod 7)`` is 5.
+    """A reference and an answer without a modulus that one or both state: ``5 (mod 7)`` is 5.
 
     >>> without_modulus("5", r"5 \\pmod{7}"), without_modulus(r"5 \\pmod{7}", r"5 \\pmod{8}")
     (('5', '5'), ('5 \\\\pmod{7}', '5 \\\\pmod{8}'))
@@ -75,7 +75,7 @@ def without_modulus(reference: str, answer: str) -> tuple[str, str]:
 
 
 def asked(reference: str) -> str | None:
-    """What an answer that is no equation must equal; None where the reference is an equation and asks for one.
+    """The text that an answer must equal if it is no equation; None if the reference requires an equation.
 
     >>> asked("x = \\\\frac12 = 0.5"), asked("5"), asked("x^{2}+y^{2} = 9")
     ('\\\\frac12', '5', None)
@@ -89,10 +89,10 @@ def asked(reference: str) -> str | None:
 
 
 def answers(text: str, decimal: bool) -> list[str]:
-    """What an answer says, all of which must be right: the sides of an equation but for the quantity, else itself.
+    """The parts of an answer that must all be right: the sides of an equation except the quantity, else the text.
 
     Args:
-        decimal: whether the reference is a decimal number, so that what is rounded counts, and else what is exact.
+        decimal: whether the reference is a decimal number; then a rounded side counts, else the exact ones.
 
     >>> answers("x = 2+3 = 5", False), answers("2x = 5", False), answers(r"\\pi \\approx 3.14", True)
     (['2+3', '5'], ['2x', '5'], ['3.14'])

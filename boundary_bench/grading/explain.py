@@ -1,4 +1,4 @@
-"""Why a response has its grade: what was found in it, how it and the reference were read, and what all graders say."""
+"""Explanation of a grade: the extracted answer, the readings of answer and reference, and the grades of all graders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 15
 
 
 def explain(reference: str, response: str, grader: Grader, judge: JudgeAll) -> str:
-    """The way of a response that ended by itself to its grade, a line a step.
+    """The steps from a response that ended by itself to its grade, one a line.
 
     Raises:
         GradingError: a process of a grader does not start.
@@ -29,7 +29,7 @@ def explain(reference: str, response: str, grader: Grader, judge: JudgeAll) -> s
 
 
 def _forms(reference: str, answer: str) -> list[tuple[str, str]]:
-    """How both were read: without their typography, as numbers where they are some, and in the second grader's form."""
+    """The readings of both: without typography, as numbers if possible, and in the form of the grader ``boxed``."""
     steps = {
         "as LaTeX": dress,
         "as numbers": lambda text: " or ".join(map(str, readings(dress(text)))) or "none",
@@ -44,5 +44,5 @@ def _grade(grader: Grader, reference: str, response: str, judge: JudgeAll) -> st
 
 
 def _line(name: str, text: str) -> str:
-    """A name and a text, whose control characters cannot steer a terminal."""
+    """A name and a text, with control characters escaped so that they cannot steer a terminal."""
     return f"{name:<{WIDTH}}{text.encode('unicode_escape').decode() if not text.isprintable() else text}"

@@ -1,8 +1,8 @@
-r"""Where in a response its answer is: text in, text out, in time linear in its length.
+r"""Extraction of the answer from a response: text in, text out, in time linear in its length.
 
-In this order: the last box that is not empty, with those beside it that make one list; what follows "the answer is" or
-``Answer:``. A final answer that is said after the last box counts more than the box. What a response says once it has
-begun another question is not its answer.
+In this order: the last box that is not empty, with adjacent boxes that form a list with it; the text after "the answer
+is" or ``Answer:``. A final answer stated after the last box takes precedence over the box. Text after the start of
+another question is ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from boundary_bench.grading.number_text import first_number, last_number, numeri
 from boundary_bench.grading.sentences import places_of, said, says_something
 from boundary_bench.grading.sieve import unreadable
 
-#: The beginning of another question, as base models go on with their training data.
+#: The beginning of another question, since base models continue with text like their training data.
 NEXT_QUESTION = re.compile(
     r"\n[ \t]{0,4}(?:#{1,6} ?|\*\*)?(?:(?:question|problem|exercise|example|q)(?: ?#?\d{1,4})?\s?(?:[.:：]|\*\*|\n)"
     r"|(?:human|user|instruction)\s?[:：])"
@@ -27,7 +27,7 @@ NEXT_QUESTION = re.compile(
 ANSWERED = re.compile(r"(?<=<)answer>|\banswers?(?: (?:is|are)\b|\W{0,4}[:：=])", re.IGNORECASE)
 MARKED = re.compile(r"####\s?\S")
 MARK = re.compile("####(?!#)")
-#: What follows ``####`` where it is the title of a section.
+#: Text after ``####`` that is the title of a section.
 HEADING = re.compile(
     r"\s*+(?:\**\d{1,3}[.)]\s|(?!\s*(?:the |final |answer|is\b|[A-Z]{3}\s?\d|US\$))[A-Za-z*])", re.IGNORECASE
 )
@@ -36,10 +36,10 @@ MOST_MARKS = 8
 
 
 def own(response: str, begun: int | None = None) -> str:
-    """A response up to where it begins another question, if it has given an answer by then.
+    """A response up to the start of another question, if it has given an answer by then.
 
     Args:
-        begun: where an answer at its beginning ends.
+        begun: end of an answer at the beginning of the response.
     """
     marked = MARKED.search(response)
     cues = (ANSWERED.match(response, place) for place in places_of(["answer"], response))
@@ -51,7 +51,7 @@ def own(response: str, begun: int | None = None) -> str:
 
 
 def mathematics(response: str) -> str | Nothing:
-    """The answer to a question of mathematics."""
+    """The answer to a mathematics question."""
     response = own(response)
     chain = boxes(response)
     if chain:

@@ -1,4 +1,4 @@
-"""The table of graders. Benchmarks name one of them, or bring their own."""
+"""The table of graders. A benchmark names one of them, or brings its own."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def _ruling(correct: bool, of_what: str, detail: str = "") -> Ruling:
 
 
 def mathematics(reference: str, answer: str) -> Ruling:
-    """Equal as text, as numbers, lists or words, or by algebra, the reference first.
+    """The ruling on equality as text, as numbers, lists or words, or by algebra.
 
-    Of several boxes that make one answer all count where the reference is a list, and else the last.
+    Of several boxes that form one answer, all count if the reference is a list, else only the last.
     """
     return _any_of(_judged, reference, answer) or Ruling(Verdict.WRONG, "unequal")
 
 
 def quick(reference: str, answer: str) -> Ruling | None:
-    """The ruling of ``mathematics`` where no algebra is needed for it."""
+    """The ruling of ``mathematics`` if it needs no algebra, else None."""
     return _any_of(_without_algebra, reference, answer)
 
 
@@ -45,7 +45,7 @@ Judge = Callable[[str, str], Ruling | None]
 
 
 def _any_of(judge: Judge, reference: str, answer: str) -> Ruling | None:
-    """The first ruling that calls a reading of an answer correct, else the last; None where one is undecided."""
+    """The first correct ruling on the readings of an answer, else the last; None if one is undecided."""
     rulings = []
     for text in _answers(reference, answer):
         ruling = _every(judge, reference, text)
@@ -56,7 +56,7 @@ def _any_of(judge: Judge, reference: str, answer: str) -> Ruling | None:
 
 
 def _every(judge: Judge, reference: str, answer: str) -> Ruling | None:
-    """The ruling on an answer that may be an equation, of which all sides must be right."""
+    """The ruling on an answer that may be an equation; all its sides must be right."""
     if key(reference) == key(answer):
         return judge(reference, answer)
     gold, given = equations.without_modulus(dress(reference), dress(answer))
@@ -76,9 +76,10 @@ def _every(judge: Judge, reference: str, answer: str) -> Ruling | None:
 
 
 def _answers(reference: str, answer: str) -> list[str]:
-    """What an answer may say: itself; of several boxes the list of them, where a list is asked for, and the last.
+    """The readings of an answer: the text; for several boxes their list, if the reference is a list, and the last box.
 
-    The last of two alternatives too: solutions of MATH end in "3 or 5" in two boxes, with the last as reference.
+    The last box also counts among alternatives: solutions of MATH end in "3 or 5" in two boxes, with the last as
+    reference.
     """
     if "\\boxed" not in answer and "\\fbox" not in answer:
         return [answer]
@@ -110,7 +111,7 @@ def _without_algebra(reference: str, answer: str) -> Ruling | None:
 
 
 def _numbers(gold: str, given: str) -> Ruling | None:
-    """The ruling on two answers that are made of numbers, which may be read in more than one way."""
+    """The ruling on two answers made of numbers, each with one or more readings; None if undecided."""
     pairs = [(one, other) for one in readings(gold) for other in readings(given)]
     found = [(equal(one, other), one, other) for one, other in pairs]
     if not found or all(same is None for same, *_ in found):
@@ -122,7 +123,7 @@ def _numbers(gold: str, given: str) -> Ruling | None:
 
 
 def _words(gold: str, given: str) -> Ruling | None:
-    """The ruling on two answers in words: case, articles and the order of a list do not count."""
+    """The ruling on two answers in words, ignoring case, articles and the order of a list."""
     plain = [SET_AS_TEXT.sub(r" \1 ", text).strip() for text in (gold, given)]
     if not all(WORDS.fullmatch(text) for text in plain):
         return None
@@ -133,7 +134,7 @@ def _words(gold: str, given: str) -> Ruling | None:
 
 
 def _limits(gold: str, given: str) -> Ruling | None:
-    """What is said of an answer that no algebra is asked about, since it or its reference could hang it."""
+    """The ruling on an answer that is kept from algebra, since it or its reference could hang it; else None."""
     if limit := sieve.incomputable(given):
         return Ruling(Verdict.UNPARSABLE, f"limit: {limit}")
     if limit := sieve.unreadable(gold) or sieve.incomputable(gold):
@@ -142,24 +143,24 @@ def _limits(gold: str, given: str) -> Ruling | None:
 
 
 def boxed(reference: str, answer: str) -> Ruling:
-    """Equal as normalised strings."""
+    """The ruling on equality as normalised strings."""
     pairs = [(normal(text), normal(reference)) for text in _answers(reference, answer)]
     given, gold = next((pair for pair in pairs if pair[0] == pair[1]), pairs[-1])
     return _ruling(given == gold, "strings", f"read as {given} against {gold}")
 
 
 def exact(reference: str, answer: str) -> Ruling:
-    """Equal strings, white space at the ends aside."""
+    """The ruling on equality as strings, white space at the ends aside."""
     return _ruling(reference.strip() == answer.strip(), "text")
 
 
 def letter(reference: str, answer: str) -> Ruling:
-    """The same letter."""
+    """The ruling on equality of two letters."""
     return _ruling(reference.strip() == answer, "letters", f"read as {answer} against {reference.strip()}")
 
 
 def numeric(reference: str, answer: str) -> Ruling:
-    """Equal numbers, exactly; a percent sign counts or not, and a unit where both have one."""
+    """The ruling on exact equality of numbers; a percent sign may count or not, and units count if both have one."""
     gold, given = (_exactly(value_of(dress(text))) for text in (reference, answer))
     if gold is None or given is None:
         what = "reference" if gold is None else "answer"
@@ -195,10 +196,10 @@ GRADERS = {
 
 
 def grader_of(name: str, where: str) -> Grader:
-    """The grader of that name.
+    """The grader ``name``.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no grader of that name.
     """
     if name not in GRADERS:
         raise StudyError(f"{where}: no grader {name!r}; {did_you_mean(name, GRADERS)}")

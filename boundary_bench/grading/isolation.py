@@ -1,7 +1,7 @@
-"""Judging in processes of their own, each with a pipe of its own: what one of them does touches no other.
+"""Judging in separate processes, each with its own pipe, so that a failure of one affects no other.
 
-A worker that is late or dies is killed and replaced, and the pair it had is a timeout. No pool of a library was taken:
-the field's (pebble) shares one locked pipe among all workers, so that one killed from outside can block the rest.
+A worker that is late or dies is killed and replaced, and its pair is a timeout. No library's pool is used: pebble, the
+usual one, shares one locked pipe among all workers, so that a worker killed from outside can block the rest.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from boundary_bench.grading.worker import READY
 
 MEMORY = 4 << 30  # bytes of address space of a worker
 START_SECONDS = 180.0  # for the first import of sympy from a slow disk
-MOST_FAILED_STARTS = 3  # one after the other: something may kill a process now and then
-SPARE_SECONDS = 2.0  # after the parent's deadline, the worker's own
-RENEW_AFTER = 20_000  # judgements, as the caches of its libraries only grow
+MOST_FAILED_STARTS = 3  # in a row, since something may kill a process now and then
+SPARE_SECONDS = 2.0  # between the parent's deadline and the worker's own
+RENEW_AFTER = 20_000  # judgements, since the caches of its libraries only grow
 
 
 @dataclass
 class Worker:
-    """A process, and what it is doing.
+    """A process and its current pair.
 
     Attributes:
-        pair: what it judges; None while it starts or waits.
-        due: when it must have answered, on the monotonic clock; infinite while it waits.
+        pair: the pair being judged; None while the process starts or waits.
+        due: deadline of the next message, on the monotonic clock.
     """
 
     process: subprocess.Popen[bytes]
@@ -48,28 +48,28 @@ class Worker:
 
     @property
     def free(self) -> bool:
-        """Whether it can take a pair."""
+        """Whether the process can take a pair."""
         return self.ready and self.pair is None
 
     def take(self, pair: Pair, deadline: float) -> None:
-        """Give it a pair."""
+        """Send a pair to judge."""
         self.pair, self.due = pair, time.monotonic() + deadline
         self.tell(json.dumps(pair).encode())
 
     def tell(self, message: bytes) -> None:
-        """Send a message; that its process has died shows when its pipe is read."""
+        """Send a message; a dead process is noticed when its pipe is read."""
         with suppress(OSError):
             self.pipe.send_bytes(message)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         self.pipe.close()
 
 
 def start(grader: Grader) -> Worker:
-    """A new process for a grader. It needs no main module, so it can be had from any script and any thread."""
+    """A new process for a grader. It needs no main module, so any script and any thread can start it."""
     ours, theirs = socket.socketpair()
     with theirs:
         number, limits = theirs.fileno(), (MEMORY, grader.deadline + SPARE_SECONDS)
@@ -87,10 +87,10 @@ def start(grader: Grader) -> Worker:
 
 @dataclass
 class Pool:
-    """Up to ``size`` workers of one grader; they start when there is something to judge.
+    """Up to ``size`` workers of one grader, started on demand.
 
     Attributes:
-        failed: starts that came to nothing since the last that did not.
+        failed: failed starts since the last successful one.
     """
 
     grader: Grader
@@ -99,7 +99,7 @@ class Pool:
     failed: int = 0
 
     def judged(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Ruling]]:
-        """Every pair with its ruling, in the order in which they are done."""
+        """Every pair with its ruling, in the order of completion."""
         waiting = deque(pairs)
         busy: list[Worker] = []
         try:
@@ -111,19 +111,19 @@ class Pool:
                 yield from self._done()
                 busy = [worker for worker in self.workers if worker.pair is not None]
         finally:
-            # a caller that stops early leaves pairs behind, whose rulings must not be taken for later ones
+            # a caller that stops early leaves pairs behind; their rulings must not be taken for later ones
             for worker in [worker for worker in self.workers if worker.pair is not None]:
                 self._drop(worker)
 
     def _fill(self, wanted: int) -> None:
-        """Replace who died while it waited, and start who is missing."""
+        """Drop workers that died while waiting, and start new ones up to ``wanted``."""
         for worker in [worker for worker in self.workers if worker.free and worker.process.poll() is not None]:
             self._drop(worker)
         while len(self.workers) < wanted:
             self.workers.append(start(self.grader))
 
     def _done(self) -> list[tuple[Pair, Ruling]]:
-        """Wait for whatever comes first: a ruling, a worker that is ready, a death, a deadline."""
+        """Wait for the first event (a ruling, a ready worker, a death, a deadline); returns the rulings."""
         at_work = [worker for worker in self.workers if not worker.free]
         patience = min(worker.due for worker in at_work) - time.monotonic()
         speaking = set(wait([worker.pipe for worker in at_work], max(0.0, patience)))

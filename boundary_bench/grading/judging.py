@@ -1,4 +1,4 @@
-"""Judging many answers: what repeats once, what was ever judged not again, the rest side by side."""
+"""Judging many answers: repeated pairs once, cached pairs not again, the others in parallel."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from boundary_bench.grading.isolation import Pool
 
 @dataclass
 class Judge:
-    """Judges for any grader; a context manager that ends its processes. For one thread at a time, any thread.
+    """Judges for any grader; a context manager that ends its processes. Usable by one thread at a time.
 
-    A grader that is not isolated is called directly: no process, no cache.
+    A grader that is not isolated is called directly, without process or cache.
 
     Attributes:
-        folder: where judgements are kept from job to job.
-        workers: processes a grader may have.
+        folder: for judgements that are shared between jobs.
+        workers: most processes of a grader.
     """
 
     folder: Path
@@ -29,7 +29,12 @@ class Judge:
     caches: dict[str, Cache] = field(default_factory=dict)
 
     def __call__(self, grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
-        """The rulings on (reference, answer) pairs, in their order."""
+        """The rulings on (reference, answer) pairs, in their order.
+
+        Raises:
+            GradingError: a process of the grader does not start.
+            StoreError: the kept judgements cannot be read or written.
+        """
         if not grader.isolated:
             return judge_here(grader, pairs)
         if grader.name not in self.caches:

@@ -1,6 +1,6 @@
-"""Where in a response its choice is: one letter from A to J, never the first of several.
+"""Extraction of the choice from a response: one letter from A to J, never the first of several.
 
-In this order: the last box, if it holds letters; what follows "the answer is", from the last such words on; a sentence
+In this order: the last box, if it holds letters; the text after "the answer is", the last such words first; a sentence
 that calls an option correct; a last line that is a letter or begins with a label. A letter counts alone or as a label:
 ``(B)``, ``B.``, ``B: text``. Lower case counts in boxes, in brackets and after "the answer is".
 """
@@ -24,7 +24,7 @@ NAMED = r"(?:(?:the\s)?(?:option|choice|letter|answer|alternative)s?\s?:?\s*)?"
 LABEL = r"(?:\(\s*([A-J])\s*\)|\[\s*([A-J])\s*\]|([A-J])(?:\s*[).:](?!\w)|\s[-–—](?=\s)))"
 ALONE = re.compile(rf"{NAMED}(?:{LABEL}|([A-J]))[\s.,;:!-]*", re.IGNORECASE)
 WITH_TEXT = re.compile(rf"{NAMED}{LABEL}\s*(?=\S)", re.IGNORECASE)
-#: A capital letter and what is said of it; an A or I before a word may be a word itself.
+#: A capital letter followed by a remark; an A or I before a word may be a word itself.
 AND_WORDS = re.compile(
     r"([B-HJ])(?=[\s,;](?!\w\b|[\s,;]*[=+\-*/^_<>]))|([AI])(?=[,;]|\s\(|\s+(?:because|since|as|is|for|so|which|with|by|due|meaning)\b)"
 )
@@ -41,19 +41,19 @@ CALLED_CORRECT = re.compile(
     r"(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
     r"|\b(?:choose|select|pick)\s(?:option\s|choice\s|answer\s)?(?:\(([A-J])\)|([A-J])(?![A-Za-z]))"
 )
-#: Words without which nothing is called so.
+#: One of these words is in every match of CALLED_CORRECT.
 CALLING = ("correct", "right", "best", "final", "choose", "select", "pick")
 #: A line that is a letter or begins with its label.
 LINE = re.compile(
     rf"^[ \t>#*_-]{{0,6}}(?:{NAMED}(?:{LABEL}(?:[ \t*_]*(?=\S)|[ \t*_]*$)|([A-J])[ \t.*_]*$))", re.MULTILINE
 )
-#: A response that begins with its choice, as those of base models do.
+#: A response that begins with its choice, as base models often write it.
 AT_ONCE = re.compile(rf"\s*(?:{LABEL}|[A-J](?=[.\s]{{0,4}}\n))", re.IGNORECASE)
 AT_THE_END = re.compile(r"[^()]*\(([A-J])\)[\s.]*")
 
 
 def choice(response: str) -> str | Nothing:
-    """The letter that a response chooses, as a capital."""
+    """The letter that a response chooses, in upper case."""
     at_once = AT_ONCE.match(response)
     response = own(response, at_once and at_once.end())
     contents = [_plain(box.content[:LONGEST_LINE]) for box in boxes(response)]
@@ -79,7 +79,7 @@ def _letter(match: re.Match[str]) -> str:
 
 
 def _in_place(text: str) -> str | Nothing | None:
-    """The letter of a box or a sentence; None where it holds something else."""
+    """The letter of a box or a sentence; None if it contains something else."""
     if LIST.match(text) or SPACED.fullmatch(text):
         return SEVERAL
     if match := ALONE.fullmatch(text):
@@ -91,7 +91,7 @@ def _in_place(text: str) -> str | Nothing | None:
 
 
 def _in_line(response: str) -> str | None:
-    """The letter of the first or last line, where it alone is or has a label: several are the options."""
+    """The letter of the first or last line, if no other letter labels a line; several labels are the options."""
     lines = [line.strip()[:LONGEST_LINE] for line in response.splitlines() if line.strip()]
     labelled = {_letter(match) for line in lines if (match := LINE.match(line))}
     if len(labelled) != 1 or not any(LINE.match(line) for line in (lines[0], lines[-1])):

@@ -1,7 +1,7 @@
-r"""One way to write an answer: the string form in which the second grader compares.
+r"""The normal form of an answer, as a string, in which the grader ``boxed`` compares.
 
 In the tradition of the MATH data set and of Minerva, and independent of any algebra: units, dollar and percent signs
-go, ``1/2`` becomes ``\frac{1}{2}``. ``2/4`` stays unequal to ``1/2``.
+are removed, ``1/2`` becomes ``\frac{1}{2}``. ``2/4`` stays unequal to ``1/2``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from boundary_bench.grading.typography import dress
 from boundary_bench.grading.values import SIZES
 
-#: In this order, on an answer in its dress.
+#: Applied in this order to a dressed answer.
 RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (

@@ -1,4 +1,4 @@
-"""Numbers in running text, whole as they are written."""
+"""Numbers in running text, complete and as written."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NUMBER = re.compile(
     rf"|(?<![A-Za-z\d.^_])(?<!\^\{{)(?<!_\{{)(?:{PLAIN})(?:{PART})?(?:{POWER})?"
     rf")(?:\s?(?:\\?%|(?:percent|{'|'.join(SIZES)})\b))?"
 )
-NEAR = 40  # characters before a number that are looked at
+NEAR = 40  # characters before a number that are searched
 WORDS = re.compile(r"\s*(?:\\text\{|\\mathrm\{|[A-Za-z]{2})")
-#: Words and signs about a number that make another answer of it.
+#: Words and signs before a number that make it a different answer.
 BEFORE = re.compile(
     r"(?:\b(?:not|at (?:least|most)|(?:less|more|fewer|greater) than|between|from|twice|half|double|triple|third)"
     r"\s(?:of\s)?|[a-zA-Z)}]\s*/\s*|\}\{|sqrt\s?[({]?)[\s$]*$",
@@ -42,15 +42,15 @@ AFTER = re.compile(
 ATTACHED = re.compile(r"[A-Za-z]+")
 ORDINALS = {"st", "nd", "rd", "th"}
 END = re.compile(r"\n|[.!](?:\s|$)|,?\s(?:because|since|as|so|which)\b")
-#: What follows is what an expression comes to.
+#: Words before the result of an expression.
 COMES_TO = re.compile(r"(?:\bwhich (?:is|equals)|\bso|\bthus|\btherefore|\bor|:)\s+(?=[-$\d])")
 UNSOLVED = re.compile(r"\\(?:not|ne|neq|le|leq|ge|geq|lt|gt)(?![a-z])|[!<>≠≤≥]")
 
 
 def first_number(text: str) -> str | None:
-    """The first number in a text, or what it is said to be equal to, as it is written.
+    """The first number in a text, or the one after its last equals sign, as written.
 
-    With what follows where that makes another answer of it: ``18*2``, ``10^6`` and ``18 or 20`` are not 18.
+    Following text that makes it a different answer is included: ``18*2``, ``10^6`` and ``18 or 20`` are not 18.
     """
     tail = text.rpartition("=")[2]
     whole, found = (tail, NUMBER.search(tail)) if NUMBER.search(tail) else (text, NUMBER.search(text))
@@ -58,14 +58,14 @@ def first_number(text: str) -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    """The last number in a text, as it is written, with what makes another answer of it."""
+    """The last number in a text, as written, with neighbouring text that makes it a different answer."""
     found = deque(NUMBER.finditer(text), 1)
     start = max(0, found[0].start() - NEAR) if found else 0
     return _whole(text[start:], NUMBER.search(text[start:], found[0].start() - start)) if found else None
 
 
 def _whole(text: str, found: re.Match[str] | None) -> str | None:
-    """A number of a text as an answer; where it is a part of an expression, what that comes to, or the expression."""
+    """A number of a text as an answer; if it is part of an expression, the expression's result or the expression."""
     if found is None:
         return None
     start = found
@@ -80,7 +80,7 @@ def _whole(text: str, found: re.Match[str] | None) -> str | None:
 
 
 def _is_alone(text: str, found: re.Match[str]) -> bool:
-    """Whether nothing about a number makes another answer of it."""
+    """Whether no neighbouring text makes a number a different answer."""
     attached = ATTACHED.match(text, found.end())
     if attached and attached[0].lower() not in ORDINALS and known(attached[0]) is None:
         return False
@@ -98,15 +98,15 @@ def _expression(text: str, found: re.Match[str]) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two numbers are one written twice, as in "1/2 or 0.5", and no choice between them."""
+    """Whether two numbers are equal, as in "1/2 or 0.5", and so no choice."""
     values = [value_of(dress(text)) for text in (one, other)]
     return values[0] is not None and values[1] is not None and equal_values(values[0], values[1])
 
 
 def numeric_content(content: str) -> str:
-    """The number that a box holds: all of it, what it is said to be equal to, or the only one in its words.
+    """The number in a box: the whole content, the last side of an equation, or the only number among words.
 
-    A box that holds anything else is an answer too, and no number.
+    Any other content is returned whole: an answer, but no number.
     """
     *others, last = sides(dress(content))
     if value_of(dress(content)) is not None:

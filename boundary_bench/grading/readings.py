@@ -1,6 +1,6 @@
-r"""What an answer means where it is made of numbers: a number, a time of day, a ratio, a numeral, or a list of such.
+r"""Readings of an answer made of numbers: a number, a time of day, a ratio, a numeral, or a list of these.
 
-Two answers that are read so are compared exactly and without algebra.
+Readings are compared exactly and without algebra.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BASES = {
     **dict(zip(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), range(2, 11), strict=True)),
     **{"eleven": 11, "twelve": 12, "sixteen": 16},
 }
-ZEROS = re.compile(r"0\d")  # the end of a number in groups, and no item of a list
+ZEROS = re.compile(r"0\d")  # a group of a longer number, and no item of a list
 OPENING = {"(": ")]", "[": ")]", "\\{": ("\\}",)}
 TOKEN = re.compile(r"\\[{}]|\\text\{\s*,?\s*(?:and|or)\s*\}|\\[a-zA-Z]+|\b(?:and|or)\b|[(){}\[\],;]")
 
@@ -40,8 +40,8 @@ class Clock:
     """A time of day.
 
     Attributes:
-        seconds: after midnight; after noon too, where the half of the day is not said.
-        said: whether the half of the day is said.
+        seconds: after midnight, or after noon if the half of the day is not stated.
+        said: whether the half of the day is stated.
     """
 
     seconds: int
@@ -54,7 +54,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Numbers of which only the quotients count, as ``3:4`` or ``3 to 4``."""
+    """Numbers in proportion, as ``3:4`` or ``3 to 4``; only their quotients count."""
 
     terms: tuple[Fraction, ...]
 
@@ -80,7 +80,7 @@ class Numeral:
 
 @dataclass(frozen=True)
 class Listing:
-    """Several answers, in some brackets or none; those in parentheses or square brackets have an order."""
+    """Several answers, with or without brackets; in parentheses or square brackets the order counts."""
 
     brackets: str
     items: tuple[Reading, ...]
@@ -95,7 +95,7 @@ Reading = Value | Clock | Ratio | Numeral | Listing
 
 @lru_cache(maxsize=20_000)
 def readings(text: str, depth: int = 0) -> tuple[Reading, ...]:
-    """What a dressed answer may mean: ``70,110`` is one number, or two; empty where it is nothing of that."""
+    """All readings of a dressed answer: ``70,110`` is one number, or two; empty if it is not made of numbers."""
     if len(text) > LONGEST or depth > DEEPEST:
         return ()
     found = (value_of(text), _clock(text), _ratio(text), _numeral(text), *_listings(text, depth))
@@ -103,7 +103,7 @@ def readings(text: str, depth: int = 0) -> tuple[Reading, ...]:
 
 
 def equal(reference: Reading, answer: Reading) -> bool | None:
-    """Whether two readings are equal; None where they are of kinds that are not compared here."""
+    """Whether two readings are equal; None if their kinds are not comparable here."""
     if isinstance(reference, Value) and isinstance(answer, Value):
         return equal_values(reference, answer)
     if isinstance(reference, Clock) and isinstance(answer, Clock):
@@ -141,7 +141,7 @@ def _plain(text: str) -> str:
 
 
 def _equal_clocks(reference: Clock, answer: Clock) -> bool:
-    """Two times of day, of which one may leave open which half of the day it is."""
+    """Whether two times of day are equal; one without the half of the day matches either half."""
     either_half = not (reference.said and answer.said) and min(reference.seconds, answer.seconds) < 13 * 3600
     unsaid = answer if reference.said else reference
     day = 12 * 3600 if either_half and unsaid.seconds < 13 * 3600 else 24 * 3600
@@ -152,7 +152,7 @@ def _equal_clocks(reference: Clock, answer: Clock) -> bool:
 
 
 def _ratio(text: str) -> Ratio | None:
-    """Two numbers or more; none where it is a time of day, which ``6:20`` is, as a ratio would be given as 3:10."""
+    """A ratio of two or more numbers; None for a time of day such as ``6:20``, which as a ratio would be 3:10."""
     plain = _plain(text)
     if not RATIO.fullmatch(plain):
         return None
@@ -162,7 +162,7 @@ def _ratio(text: str) -> Ratio | None:
 
 
 def _equal_to_ratio(reference: Reading, answer: Reading) -> bool | None:
-    """A ratio of two terms may be given as their quotient; it is no time of day."""
+    """Whether a ratio of two terms equals a number, its quotient; a time of day is unequal to any ratio."""
     ratio, other = (reference, answer) if isinstance(reference, Ratio) else (answer, reference)
     if isinstance(other, Clock):
         return False
@@ -175,7 +175,7 @@ def _equal_to_ratio(reference: Reading, answer: Reading) -> bool | None:
 
 
 def _numeral(text: str) -> Numeral | None:
-    """Digits with their base said, as ``1010_2``, ``1010_{\\text{two}}`` or ``1010 (base 2)``."""
+    """Digits with a stated base, as ``1010_2``, ``1010_{\\text{two}}`` or ``1010 (base 2)``."""
     match = BASED.fullmatch(_plain(named(text)[1]))
     if match is None or match[4] not in BASES or not any(map(str.isdigit, match[3])):
         return None
@@ -187,7 +187,7 @@ def _digits(written: str) -> str:
 
 
 def _equal_numerals(reference: Reading, answer: Reading) -> bool | None:
-    """The same digits; of the same base, unless one does not say its own."""
+    """Whether digits and base are equal; a number without a stated base may have any."""
     if isinstance(reference, Numeral) and isinstance(answer, Numeral):
         return reference == answer
     numeral, other = (reference, answer) if isinstance(reference, Numeral) else (answer, reference)
@@ -200,13 +200,13 @@ def _equal_numerals(reference: Reading, answer: Reading) -> bool | None:
 
 
 def is_list(text: str) -> bool:
-    """Whether a dressed answer is several, in brackets or none."""
+    """Whether a dressed answer lists several, with or without brackets."""
     opening, closing = _brackets(text)
     return len(parts_of(text[len(opening) : len(text) - len(closing)])) > 1
 
 
 def brackets_of(text: str) -> str:
-    """The brackets around a dressed answer with a comma in it: ``()``, ``[)``, ``{}``; empty where there are none."""
+    """The brackets around a dressed answer that contains a comma, as ``()``, ``[)`` or ``{}``; else empty."""
     opening, closing = _brackets(text)
     return opening[-1:] + closing[-1:] if closing and "," in text else ""
 
@@ -218,7 +218,7 @@ def _brackets(text: str) -> tuple[str, str]:
 
 
 def _listings(text: str, depth: int) -> Iterator[Listing]:
-    """A list; one of named numbers, as ``y = 2, x = 1``, is the tuple of them in the order of their names too."""
+    """The list readings; named numbers, as ``y = 2, x = 1``, are also the tuple in the order of their names."""
     *names, _ = sides(text)
     name, text = named(text) if len(names) == 1 and "," not in names[0] else ("", text)
     opening, closing = _brackets(text)
@@ -236,7 +236,7 @@ def _listings(text: str, depth: int) -> Iterator[Listing]:
 
 
 def _closes(text: str, opening: str, closing: str) -> bool:
-    """Whether the bracket that a text begins with is closed by its end."""
+    """Whether the first bracket of a text is closed at its end."""
     if not text.endswith(closing):
         return False
     depth = 0
@@ -248,9 +248,9 @@ def _closes(text: str, opening: str, closing: str) -> bool:
 
 
 def parts_of(text: str) -> list[str]:
-    """A list's items: what stands between commas, semicolons, "and" and "or" outside of brackets.
+    """A list's items: the texts between commas, semicolons, "and" and "or" outside of brackets.
 
-    Where commas with a space divide it, one without belongs to a number: ``1,000, 2,000``.
+    If commas with a space divide it, one without belongs to a number: ``1,000, 2,000``.
     """
     spaced = re.search(r",\s", text) is not None
     parts, depth, done = [], 0, 0
@@ -267,9 +267,9 @@ def parts_of(text: str) -> list[str]:
 
 
 def _equal_lists(reference: Listing, answer: Listing) -> bool | None:
-    """Tuples where either has an order; in braces sets, in which it does not count how often an item is listed.
+    """Whether two lists are equal: as tuples if either is ordered, as sets in braces (repeated items count once).
 
-    Of brackets that mean different things none is equal to another.
+    Lists with brackets of different meaning are unequal.
     """
     brackets = {reference.brackets, answer.brackets} - {""}
     if len(brackets) > 1 and not (brackets == {"()", "[]"} and len(reference.items) > 2):
@@ -280,14 +280,14 @@ def _equal_lists(reference: Listing, answer: Listing) -> bool | None:
         return None if None in found else all(found)
     if not brackets or (not reference.brackets and answer.brackets == "[]"):
         return _same_items(reference.items, answer.items)
-    # an interval without its brackets is none
+    # without brackets it is no interval
     if not answer.brackets and reference.brackets != "()":
         return None
     return _all_equal(reference.items, answer.items)
 
 
 def _same_items(one: Sequence[Reading], other: Sequence[Reading]) -> bool | None:
-    """Whether two lists hold the same, each as often, in any order."""
+    """Whether two lists are equal as multisets."""
     left, unknown = list(other), False
     for item in one:
         found = [equal(item, each) for each in left]
@@ -301,7 +301,7 @@ def _same_items(one: Sequence[Reading], other: Sequence[Reading]) -> bool | None
 
 
 def _equal_to_list(reference: Reading, answer: Reading) -> bool | None:
-    """A set of one element, however often it is listed, may be given as the element."""
+    """Whether a set of one element, however often it is listed, equals that element."""
     listing, other = (reference, answer) if isinstance(reference, Listing) else (answer, reference)
     assert isinstance(listing, Listing)
     found = [equal(item, other) for item in listing.items]

@@ -1,8 +1,8 @@
-r"""What math-verify reads otherwise than a reader, rewritten in two dressed answers before it reads them.
+r"""Rewriting of two dressed answers that math-verify would read differently than a reader.
 
-For it ``I`` is the imaginary unit and ``\gamma`` Euler's constant, capital and small letters are one, ``12(5)`` is 17,
-``\cos 15^\circ`` the cosine of 15 radians, ``x>3`` no ``(3,\infty)``, and a derivative is taken of letters that depend
-on nothing.
+To math-verify ``I`` is the imaginary unit and ``\gamma`` Euler's constant, upper and lower case are equal, ``12(5)`` is
+17, ``\cos 15^\circ`` is the cosine of 15 radians, ``x>3`` is not ``(3,\infty)``, and derivatives are taken of letters
+that depend on nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|upsilon|phi|chi|psi|omega|"
     "pi|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
 )
-#: Derivatives, numerals with a base, letters with all that belongs to their name; and commands, that letters are seen.
+#: Derivatives, numerals with a base, letters with subscripts and primes; and commands, to skip their letters.
 SYMBOL = re.compile(
     rf"(?P<other>\\frac\s*\{{\s*(?:d|\\partial)(?:[^{{}}a-zA-Z]|{BRACES})*(?:\\?[a-zA-Z]+(?:{SUBSCRIPT})?\s*)?\}}"
     rf"\s*\{{\s*(?:d|\\partial)\s*\\?[a-zA-Z](?:[^{{}}]|{BRACES})*\}}"
@@ -37,7 +37,7 @@ LAYOUT = re.compile(r"\\(?:text|mathrm)|[\s{}\\]")
 #: Letters that math-verify takes for numbers.
 NUMBERS = {"E", "I", "\\gamma", "\\Pi"}
 
-#: ``12(5)`` is a product, whatever stands in the brackets; so are two binomial coefficients.
+#: ``12(5)`` is a product, whatever the content of the brackets; so are two adjacent binomial coefficients.
 PRODUCTS = [
     (re.compile(r"((?<![_\d.])\d+(?:\.\d+)?|\)|\\pi)\s*(?=\()"), r"\1\\cdot "),
     (re.compile(r"(?<![_\d.])(\d+)\s*(?:\[([^\[\](),]*)\]|\\\{([^{},]*)\\\})"), r"\1\\cdot(\2\3)"),
@@ -56,7 +56,7 @@ INTERVALS = re.compile(r"[(\[].*,.*[)\]]", re.DOTALL)
 
 
 def rewritten(reference: str, answer: str) -> tuple[str, str]:
-    """A reference and an answer as math-verify reads them rightly."""
+    """A reference and an answer in a form that math-verify reads correctly."""
     reference, answer = _as_tuples(*_as_intervals(reference, answer))
     reference, answer = _renamed(reference, answer)
     return _multiplied(reference), _multiplied(answer)
@@ -72,7 +72,7 @@ def _multiplied(text: str) -> str:
 
 
 def _renamed(*texts: str) -> list[str]:
-    """The texts with names that math-verify does not mistake: the same name for the same symbol in all of them."""
+    """The texts with unambiguous names for math-verify; a symbol has the same name in all texts."""
     letters = [{match["letter"] for match in SYMBOL.finditer(text) if match["letter"]} for text in texts]
     doubtful = NUMBERS | {each for found in letters for letter in found for each in _twins(letter, found)}
     keys = {key for text in texts for match in SYMBOL.finditer(text) if (key := _key(match, doubtful))}
@@ -81,13 +81,13 @@ def _renamed(*texts: str) -> list[str]:
 
 
 def _twins(letter: str, letters: set[str]) -> set[str]:
-    """A capital letter and its small one, where there are both."""
+    """A letter in upper and lower case, if both occur."""
     small = letter.lower()
     return {letter, small} if letter != small and small in letters else set()
 
 
 def _key(match: re.Match[str], doubtful: set[str]) -> str:
-    """What a symbol is called, however it is set; empty where math-verify reads it rightly."""
+    """The name of a symbol, however it is typeset; empty if math-verify reads it correctly."""
     named = match["other"] or (match["letter"] and (match["more"].strip() or match["letter"] in doubtful))
     if not named:
         return ""
@@ -101,7 +101,7 @@ def _key(match: re.Match[str], doubtful: set[str]) -> str:
 
 
 def _as_intervals(reference: str, answer: str) -> tuple[str, str]:
-    """Two answers, of which one is a relation like ``x>3`` and the other an interval, or both are relations."""
+    """Two answers as intervals, if one is a relation like ``x>3`` and the other an interval, or both are relations."""
     found = _intervals(reference), _intervals(answer)
     if found[0] and found[1]:
         return (found[0][1], found[1][1]) if found[0][0] == found[1][0] else (reference, answer)
@@ -113,7 +113,7 @@ def _as_intervals(reference: str, answer: str) -> tuple[str, str]:
 
 
 def _intervals(text: str) -> tuple[str, str] | None:
-    """The variable of a relation and the intervals in which it holds; None where a text is none."""
+    """The variable of a relation and the intervals in which it holds; None if the text is no relation."""
     if member := MEMBER.fullmatch(text):
         return (member[1], member[2]) if INTERVALS.fullmatch(member[2]) else None
     found = [_interval(part) for part in EITHER.split(text)] if RELATION.search(text) else []
@@ -145,7 +145,7 @@ def _is_variable(text: str) -> bool:
 
 
 def _as_tuples(*texts: str) -> list[str]:
-    """Two answers, of which one names what the other gives in an order: ``y=2, x=1`` is ``(1,2)``."""
+    """Two answers as tuples, if one names the numbers that the other lists in order: ``y=2, x=1`` is ``(1,2)``."""
     tuples = [_tuple(text) for text in texts]
     plain = [brackets_of(text) == "()" and "=" not in text for text in texts]
     return [each if each and other else text for text, each, other in zip(texts, tuples, reversed(plain), strict=True)]

@@ -1,4 +1,4 @@
-r"""What a response says to be its answer in a sentence: after "the answer is", ``Answer:`` or ``<answer>``."""
+r"""Answers stated in a sentence of a response: after "the answer is", ``Answer:`` or ``<answer>``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 from boundary_bench.grading.boxes import LONGEST_LINE
 from boundary_bench.grading.units import is_unit, known, unit_of
 
-#: ``Final Answer: The final answer is X. I hope it is correct.`` (Minerva), what looks like it, and other languages.
+#: ``Final Answer: The final answer is X. I hope it is correct.`` (Minerva), similar phrases, and other languages.
 CUE = re.compile(
     r"\banswers?(?:\s(?:is|are|equals?|would be|must be|should be|comes (?:out )?to|turns out to be)\b"
     r"|\)?[ *_]{0,4}[:：=])|\bans\s?[:：=]"
@@ -19,7 +19,7 @@ CUE = re.compile(
     r"|答案(?:是|为|[ *]{0,4}[:：])",
     re.IGNORECASE,
 )
-#: What all of these begin with, in small letters: it is found faster than they are.
+#: First letters of all cues, in lower case, as a faster first search.
 BEGINNINGS = ("ans", "antwort", "respuesta", "réponse", "risposta", "resposta", "答案")
 BEFORE_CUE = re.compile(
     r"(?P<heading>(?:\A|(?<=\n))[ #*_]{1,8}(?:final\s)?\Z)"
@@ -30,7 +30,7 @@ LONGEST_BEFORE = 20  # characters
 MOST_CUES = 8
 LEADING = ":： *_\t\n\r"
 CUE_END = re.compile(r"\n|</answer>|\.?\s?I hope it is correct|[.。!](?:\s|[*_]{1,3}|$)")
-#: Where the sentence goes on after the answer.
+#: Continuations of the sentence after the answer.
 GOES_ON = re.compile(
     r"(?:[,;]\s|\s)(?:because|since|as|so|which|where|when|given|thus|therefore|hence|but|after|if|assuming|meaning)\b"
     r"|(?<=[\d)}$]),\s(?!and\b|or\b)(?-i:[a-z]{3})"
@@ -45,20 +45,20 @@ FILLER = re.compile(
     re.IGNORECASE,
 )
 NEGATIVE = re.compile(r"(?:negative|minus)\s+(?=[\d$\\.])", re.IGNORECASE)
-#: Words before a formula that make another answer of it.
+#: Words before a formula that make it a different answer.
 CHANGED = re.compile(
     r"\b(?:not|no|never|cannot|at|least|most|less|more|greater|fewer|larger|smaller|under|over|above|below|between|from|up|"
     r"twice|half|double|triple|thrice|times|multiples?|factors?|divi\w+|powers?|squared?|root|negative|minus|plus|"
     r"opposite|inverse|reciprocal|except|either|neither|nor|if|modulo|sum|product|difference|quotient)\b|n't\b",
     re.IGNORECASE,
 )
-#: What after a formula is part of the answer.
+#: Text after a formula that is part of the answer.
 FURTHER = re.compile(
     r"\s*(?:[-+*/×·^=<>±!%−]|\\[a-zA-Z%]|(?:times|plus|minus|divided|multiplied|over|mod|modulo|factorial|squared|cubed|percent|"
     r"dozen|hundred|thousand|lakh|million|crore|billion|trillion)\b|(?:or|and|to)\s+[-$\\\d])",
     re.IGNORECASE,
 )
-#: Words that speak of an answer and are none.
+#: Words about an answer that are no answer.
 COMMENT = re.compile(
     r"(?:given|shown|as|above|below|in|helpful|correct|right|wrong|incorrect|clear|obvious|not|of|to|that|what|this|it|"
     r"found|an?|consistent|positive|negative|odd|even|accurate|reasonable|valid|verified|unique|rational|whole|integers?|independent|"
@@ -72,7 +72,7 @@ REMARK = re.compile(
 )
 SPANS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 JOIN = re.compile(r"\s{0,4}(?:,?\s?(?:and|or)\b|,|;)\s{0,4}")
-#: A number of dollars and the words after it, where a second sign of dollars follows later.
+#: An amount in dollars and the words after it, if another dollar sign follows later.
 CURRENCY = re.compile(r"\d[\d,.]*(?:\s?|[.,;]\s+)[A-Za-z]{2}")
 SAYS_SOMETHING = re.compile(r"[\d\\^=+*/<>]|^.$")
 PLAIN_UNIT = re.compile(r"([-+]?\d[\d,.]*)\s([A-Za-z]{1,2})")
@@ -80,7 +80,7 @@ PLAIN_UNIT = re.compile(r"([-+]?\d[\d,.]*)\s([A-Za-z]{1,2})")
 
 @dataclass(frozen=True)
 class Cue:
-    """Words that say that an answer follows: where they end, whether of somebody's answer, whether of the final one."""
+    """Words that announce an answer: their end, whether it is someone's answer ("my"), whether it is the final one."""
 
     stop: int
     doubt: bool
@@ -88,10 +88,10 @@ class Cue:
 
 
 def said(response: str, final: bool = False) -> Iterator[str]:
-    """What follows "the answer is" or "answer:", up to where the answer ends, from the last such words on.
+    """The answers after "the answer is" or "answer:", the last such words first.
 
     Args:
-        final: only what is said to be the final answer.
+        final: whether to take only answers announced as final.
     """
     cues = islice((cue for cue in _cues(response) if cue.final or not final), MOST_CUES)
     for cue in sorted(cues, key=lambda each: each.doubt):
@@ -100,9 +100,9 @@ def said(response: str, final: bool = False) -> Iterator[str]:
 
 
 def places_of(words: Sequence[str], response: str) -> Iterator[int]:
-    """Where words in small letters are in a response, whatever their case there."""
+    """The places of lower-case words in a response, in any case."""
     lower = response.lower()
-    lower = lower if len(lower) == len(response) else response  # of some letters of Turkish two are made
+    lower = lower if len(lower) == len(response) else response  # lower() turns some Turkish letters into two
     for word in words:
         place = lower.find(word)
         while place >= 0:
@@ -124,7 +124,7 @@ def _cues(response: str) -> Iterator[Cue]:
 
 
 def _sentence(line: str) -> str:
-    """The answer at the beginning of a line: its first formulas, or its words up to where they end."""
+    """The answer at the beginning of a line: its first formulas, or its words up to the end of the answer."""
     line = line[match.end() :] if (match := FILLER.match(line)) else line
     line = NEGATIVE.sub("-", line, count=1) if NEGATIVE.match(line) else line
     formula, stop = _formulas(line)
@@ -143,13 +143,13 @@ def _sentence(line: str) -> str:
 
 
 def _ended(line: str) -> str:
-    """A line up to the end of its sentence, or to where that goes on after the answer."""
+    """A line up to the end of its sentence, or to a continuation after the answer."""
     line = line[: end.start()] if (end := CUE_END.search(line)) else line
     return line[: on.start()] if (on := GOES_ON.search(line)) else line
 
 
 def _with_what_follows(line: str, formula: str, stop: int) -> str:
-    """The formula that a line begins with; with what follows it, where that is a part of the answer or its unit."""
+    """The first formula of a line, with the following text if that is part of the answer or its unit."""
     rest = _ended(line[stop:])
     if FURTHER.match(rest):
         return line[: stop + len(rest)].strip().rstrip(".*_ ")
@@ -158,7 +158,7 @@ def _with_what_follows(line: str, formula: str, stop: int) -> str:
 
 
 def _formulas(line: str) -> tuple[str, int]:
-    """The formula that a line begins with, without dollars, or several with them that are one list; and their end."""
+    """The first formula of a line without dollars, or several that form a list, with dollars; and their end."""
     spans: list[tuple[int, int, int]] = []
     place = 0
     while span := _span(line, place):
@@ -174,7 +174,7 @@ def _formulas(line: str) -> tuple[str, int]:
 
 
 def _span(line: str, place: int) -> tuple[int, int, int] | None:
-    """Where the formula at a place of a line begins, where it ends, and where its mark ends."""
+    """Start and stop of the formula at a place of a line, and the stop of its closing mark; None without a formula."""
     for opening, closing in SPANS:
         if line.startswith(opening, place):
             first = place + len(opening)
@@ -188,5 +188,5 @@ def _span(line: str, place: int) -> tuple[int, int, int] | None:
 
 
 def says_something(sentence: str) -> bool:
-    """Whether a sentence is an answer, and does not only speak of one."""
+    """Whether a sentence is an answer, and not only a remark about one."""
     return not REMARK.match(sentence) and bool(SAYS_SOMETHING.search(sentence) or not COMMENT.match(sentence))

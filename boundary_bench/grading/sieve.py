@@ -1,7 +1,7 @@
-"""What an answer may look like before a computer algebra system sees it.
+"""Limits of an answer before a computer algebra system sees it.
 
-A sieve, not the guarantee: it costs microseconds and takes out what is sure to hang or to exhaust memory. What slips
-through meets the deadline and the memory limit of its process. An answer beyond a limit is compared as text alone.
+A sieve, not the guarantee: in microseconds it removes answers that are sure to hang or to exhaust memory. The others
+are subject to the deadline and the memory limit of their process. An answer beyond a limit is compared as text alone.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ MOST_NESTED_POWERS = 2
 LARGEST_FACTORIAL = 3_000
 MOST_FACTORIALS = 6
 
-#: Controls, surrogates, and marks that change the direction of text: what is read is not what is there.
+#: Control characters, surrogates, and marks that change the direction of text, which make it look different.
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1}}}")
 SCIENTIFIC = re.compile(r"\d\.?[eE][+-]?\d{4,}")
 POWER_OF_NUMBERS = re.compile(r"(\d+)\s*[)}]*\s*(?:\^|\*\*)\s*(?=[({]*\s*(\d+))")
-#: A sum from 1 to 1,000,000 holds no power.
+#: The limits of a sum, such as 1 to 1,000,000, are no power.
 LOWER_LIMIT = re.compile(r"\\(?:sum|prod|int)\s*_\s*(?:\{[^{}]*\}|\w)")
-#: ``x^2y^2`` is none: the exponent ends after a number or one letter.
+#: ``x^2y^2`` is no tower: the exponent ends after a number or one letter.
 TOWER = re.compile(r"(?:\^|\*\*)\s*(?:[\d.]+|[A-Za-z]|\{[^{}]*\})\s*(?:\^|\*\*)")
 FACTORIAL = re.compile(r"(\d+)\s*[)}]*\s*!|\\binom\s*\{\s*(\d+)")
 REPEATED_FACTORIAL = re.compile(r"![\s)}\]]*!")
@@ -35,16 +35,16 @@ BRACKET = re.compile(r"\\.|[{}()\[\]]", re.DOTALL)
 
 
 def unreadable(answer: str) -> str | None:
-    """Why a text is no answer for any grader; None where it is short and printable."""
+    """The reason why a text is no answer for any grader; None if it is short and printable."""
     if len(answer) > LONGEST:
         return f"more than {LONGEST:,} characters"
     return "a character that is not printed" if UNPRINTABLE.search(answer) else None
 
 
 def incomputable(answer: str) -> str | None:
-    """Why a readable answer is not given to a computer algebra system; None where it may be.
+    """The reason why a readable answer is kept from a computer algebra system; None if it is allowed.
 
-    Braces must be balanced; brackets of other kinds need not, since intervals are half open.
+    Braces must be balanced; other brackets need not be, since intervals can be half open.
     """
     return _too_deep(answer) or _too_long(answer) or _too_powerful(answer) or _too_factorial(answer)
 
@@ -88,7 +88,7 @@ def _too_powerful(answer: str) -> str | None:
 
 
 def _exponents(answer: str) -> tuple[int, list[int]]:
-    """How many exponents lie within each other at most, and at every character."""
+    """The greatest nesting depth of exponents, and the depth at every character."""
     closes_power: list[bool] = []
     depth, deepest, inside, after_power = 0, 0, [], False
     for place, character in enumerate(answer):

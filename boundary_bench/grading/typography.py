@@ -1,8 +1,8 @@
-r"""How an answer is set: what a reader does not see as a difference is none.
+r"""Typography of an answer: differences that mean nothing to a reader are removed.
 
-Unicode signs become LaTeX; sizes, styles, colours, spaces and the dollars of mathematics go; ``\dfrac12`` becomes
-``\frac{1}{2}`` and ``1.5e33`` becomes ``1.5\times10^{33}``. Nothing is calculated, and no unit, sign or word is
-dropped. References and answers are read alike.
+Unicode signs become LaTeX; sizes, styles, colours, spaces and the dollars of mathematics are removed; ``\dfrac12``
+becomes ``\frac{1}{2}`` and ``1.5e33`` becomes ``1.5\times10^{33}``. Nothing is calculated, and no unit, sign or word is
+dropped. References and answers are treated alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMED = (  # noqa: SIM905
     "· cdot ⋅ cdot ∙ cdot × times ✕ times ⨯ times ≤ le ⩽ le ≥ ge ⩾ ge … ldots ⋯ ldots √ sqrt ∑ sum ∏ prod ∫ int "
     "∂ partial ∇ nabla ∼ sim ∝ propto ℏ hbar ℓ ell"
 ).split()
-#: Characters whose compatibility form in Unicode is not what they mean in mathematics.
+#: Characters with a compatibility form in Unicode that differs from their meaning in mathematics.
 SIGNS = {
     **{sign: f"\\{name} " for sign, name in zip(NAMED[::2], NAMED[1::2], strict=True)},
     **{sign: f"\\mathbb{{{name}}}" for sign, name in zip("ℝℤℕℚℂ", "RZNQC", strict=True)},
@@ -46,7 +46,7 @@ GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)")
 STYLES = re.compile(r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|mathtt|underline|textcolor\s*\{[^{}]*\}|boxed|fbox)\s*\{")
 TEXTS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|up|normal)?|mathrm|mbox|hbox|operatorname\*?)\s*\{")
 WORD = re.compile(r"[A-Za-z]{2}")
-#: The label of an option before what it says, as AMC's answers have it.
+#: The label of an option before its text, as in AMC's answers.
 OPTION = re.compile(r"^[\s$]*\\(?:text(?:bf|rm|it)?|math(?:rm|bf))\s*\{\s*\([A-J]\)[\s\\~]*\}[\s\\~,:]*(?=[^\s$])")
 NUMBER_BEFORE = re.compile(r"(?:[\d})]|\\[a-zA-Z]+)(?:\s|~|\\[,;:!> ]|\\q?quad|\\thinspace)*$")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -56,7 +56,7 @@ def _commands(names: str) -> str:
     return rf"\\(?:{names})(?![a-zA-Z])\s*"
 
 
-#: In this order.
+#: Applied in this order.
 RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -121,7 +121,7 @@ RULES = [
         ),
     )
 ]
-#: What may stand around a whole answer: its beginning and its end.
+#: Pairs of marks that may enclose a whole answer.
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 ENDS = re.compile(r"(?<![.\\])(?:[,;:]|\.{1,2})$|\s+$|^[\s=]+")
 CALL = re.compile(r"(?<![\\a-zA-Z])(?:sqrt|abs)\s*\(|\^\s*\(|\*\*\s*\(|[()]")
@@ -132,7 +132,7 @@ LOOSE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 @lru_cache(maxsize=20_000)
 def dress(text: str) -> str:
-    r"""An answer as LaTeX without layout; the text of another notation is another text.
+    r"""An answer as LaTeX without layout; different notations stay different texts.
 
     >>> dress(r" $\dfrac12$. "), dress("−1.5e+33"), dress("4½"), dress("１２ 000"), dress(r"\textcolor{red}{x^2}")
     ('\\frac{1}{2}', '-1.5\\times10^{33}', '4\\frac{1}{2}', '12000', 'x^{2}')
@@ -140,7 +140,7 @@ def dress(text: str) -> str:
     if not text.isascii():
         text = _latex(text)
     text = _without(TEXTS, _without(STYLES, OPTION.sub("", _unwrapped(text))), _words)
-    # an even number are those of mathematics, an odd one has a currency among them
+    # an even number of dollars delimits mathematics, an odd number includes a currency
     text = _calls(text)
     text = DOLLAR.sub(r"\\$" if len(DOLLAR.findall(text)) % 2 else " ", text)
     for pattern, replacement in RULES:
@@ -168,7 +168,7 @@ def _calls(text: str) -> str:
 
 
 def key(text: str) -> str:
-    r"""What answers of the same text have in common: an answer in its dress, without spaces and words set as text.
+    r"""A key shared by answers with the same text: the dressed answer without spaces and ``\text`` commands.
 
     >>> key(r"\left( 3, \frac{\pi}{2} \right)") == key(r"(3,\frac\pi2)"), key("4 2") == key("42")
     (True, False)
@@ -177,7 +177,7 @@ def key(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    """The text with its signs beyond ASCII as LaTeX."""
+    """The text with non-ASCII signs as LaTeX."""
     for pattern, mark, plain in SCRIPTS:
         text = pattern.sub(lambda found, mark=mark, plain=plain: f"{mark}{{{found[0].translate(plain)}}}", text)
     text = ROOT.sub(lambda found: f"\\sqrt{ROOTS[found[1]]}{{{found[2] or found[3]}}}", VULGAR.sub(_vulgar, text))
@@ -204,7 +204,7 @@ def _sign(character: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """The text without what stands around the whole of it, and without the end of its sentence."""
+    """The text without marks around the whole of it, and without the punctuation at its end."""
     before = ""
     while text != before:
         before, text = text, ENDS.sub("", text)
@@ -218,7 +218,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _groups(text: str) -> dict[int, int]:
-    """The place of the closing brace of every opening one that is closed."""
+    """The place of the closing brace by the place of its opening brace."""
     opened: list[int] = []
     found = {}
     for match in BRACE.finditer(text):
@@ -232,11 +232,11 @@ def _groups(text: str) -> dict[int, int]:
 def _without(
     pattern: re.Pattern[str], text: str, stays: Callable[[str, str], bool] = lambda inside, before: False
 ) -> str:
-    """The text without a command around its argument, however braces are nested in that.
+    """The text without a command around its argument, which may contain nested braces.
 
     Args:
-        pattern: the command up to the brace that opens its argument.
-        stays: (argument, what stands before the command) -> whether it is kept, as ``\\text``.
+        pattern: the command up to the opening brace of its argument.
+        stays: (argument, text before the command) -> whether the command is kept, as ``\\text``.
     """
     edits = []
     ends = _groups(text) if pattern.search(text) else {}
@@ -256,7 +256,7 @@ def _without(
 
 
 def _words(inside: str, before: str) -> bool:
-    """Whether a text is one of words, or the unit of a number."""
+    """Whether an argument contains words, or is the unit of a number."""
     if WORD.search(inside):
         return True
     names = UNIT_NAME.findall(inside)

@@ -1,4 +1,4 @@
-"""Units as readers write them: how they are made of lengths, times and others, and how large they are."""
+"""Units as people write them: their dimensions and sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 
-#: Names of a unit, its size, and what it is made of: one of ``BASES`` or units that stand above. Plurals are read too.
+#: Names of a unit, its size, and its definition by a dimension or by units above it. Plurals are read too.
 TABLE = """
 m meter metre = 1 length
 s sec second = 1 time
@@ -108,7 +108,7 @@ TEMPERATURE = re.compile(r"\^\\circ\s*(?:\\text\{)?\s*([CF])\b\s*\}?")
 DEGREE = (("angle", 1),)
 DEGREES = {DEGREE, (("celsius", 1),), (("fahrenheit", 1),)}
 POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-#: Words between units, and those that stand for no size.
+#: Words between units, and words without a size.
 PARTS = {"of", "each", "rpm"}
 PER = {"per", "a", "an"}
 NAME = r"[A-Za-zÅΩµ][A-Za-zΩ-]*|[€£¥₹¢Ω]"
@@ -117,9 +117,9 @@ TOKEN = re.compile(rf"({NAME})|\^\s*\{{?\s*(-?[1-9])\s*\}}?|(/)")
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 EXPONENT = re.compile(r"\^\s*\{?\s*(-?[1-9])\s*\}?")
 QUOTIENT = re.compile(r"\\frac\{((?:[^{}]|\{[^{}]*\})+)\}\{((?:[^{}]|\{[^{}]*\})+)\}")
-#: What units are made of besides words and exponents.
+#: Characters of units besides words and exponents.
 REST = re.compile(r"(?:[\s'./·()-]|\\\$)*")
-#: Words that make another answer of a number, or are mathematics.
+#: Words that make a number a different answer, or are mathematics.
 OTHER = {
     *("or", "and", "more", "less", "than", "least", "most", "between", "not", "no", "undefined", "to", "if", "is"),
     *("times", "plus", "minus", "divided", "by", "factorial", "wrong", "incorrect", "am", "pm", "a.m", "p.m"),
@@ -130,12 +130,12 @@ HALF_OF_DAY = re.compile(r"\b[ap]\s?\.\s?m\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is a number of.
+    """The unit of a number.
 
     Attributes:
-        powers: of dimensions; None where the unit is not known.
-        size: in units of those.
-        name: how it is written, in a line.
+        powers: exponents of the dimensions; None if the unit is unknown.
+        size: in the base units of the dimensions.
+        name: the unit as written, in a line.
     """
 
     powers: tuple[tuple[str, int], ...] | None
@@ -147,10 +147,10 @@ class Unit:
 
 
 def is_unit(text: str) -> bool:
-    """Whether what follows a number is its unit, and no factor of a formula.
+    """Whether the text after a number is its unit, and no factor of a formula.
 
-    A single letter is a variable unless it is set as text or stands in a quotient of units apart from the number, as in
-    ``5 m/s``, and so is an unknown word that does not stand apart.
+    A single letter is a variable unless it is set as text or belongs to a quotient of units separated from the number
+    by a space, as in ``5 m/s``. An unknown word without a space before it is a variable too.
     """
     text = QUOTIENT.sub(r"\1/(\2)", text)
     as_text = " ".join(TEXT.findall(text))
@@ -171,14 +171,14 @@ def is_unit(text: str) -> bool:
 
 
 def unlike(one: Unit, other: Unit) -> bool:
-    """Whether two units are known and measure different things; a degree may be one of any scale."""
+    """Whether two units are known and measure different things; a degree may belong to any scale."""
     if one.powers is None or other.powers is None or one.powers == other.powers:
         return False
     return DEGREE not in (one.powers, other.powers) or not {one.powers, other.powers} <= DEGREES
 
 
 def unit_of(text: str) -> Unit:
-    """The unit that some words name.
+    """The unit that a text names.
 
     >>> unit_of("square cm") == unit_of("cm^2") == Unit((("length", 2),), Fraction(1, 10_000))
     True
@@ -237,7 +237,7 @@ def _table() -> dict[str, Unit]:
 
 @cache
 def known(word: str) -> Unit | None:
-    """The unit of that name or symbol; a prefix as in ``km`` and ``kilometers`` is read."""
+    """The unit with a name or symbol, with or without a prefix as in ``km`` and ``kilometers``; None if unknown."""
     units = _table()
     if word in units:
         return units[word]

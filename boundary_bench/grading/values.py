@@ -1,8 +1,8 @@
 r"""Answers that are numbers: read exactly and compared without algebra.
 
-A number is an integer, decimal, fraction, mixed number or one in scientific notation, after ``x =`` or a currency or
-nothing, before a unit, a percent sign or a word like million, or nothing. It is a ``Fraction``; one that is written
-with a decimal point also carries its last decimal place, as it may be rounded.
+A number is an integer, decimal, fraction, mixed number or in scientific notation, optionally after ``x =`` or a
+currency, and before a unit, a percent sign or a word like million. It is read as a ``Fraction``; a number with a
+decimal point also carries its last decimal place, as it may be rounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from boundary_bench.grading.equations import NAME, sides
 from boundary_bench.grading.units import CURRENCY, TEMPERATURE, TEXT, Unit, is_unit, unit_of, unlike
 
 LARGEST_EXPONENT = 1_000
-#: A rounded number is equal to another that differs by so little of itself: six digits are.
+#: Relative difference up to which a rounded number equals another: six equal digits suffice.
 CLOSE = Fraction(1_000_001, 10**12)
 
 PLAIN = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
@@ -40,7 +40,7 @@ SCALES = {
     **{"dozen": 12, "hundred": 100, "thousand": 10**3, "lakh": 10**5, "million": 10**6, "crore": 10**7},
     **{"billion": 10**9, "bn": 10**9, "trillion": 10**12, "halve": Fraction(1, 2)},
 }
-#: Read in the plural alone: 5 fifth graders are five.
+#: Read only in the plural: 5 fifth graders are five.
 PARTS = (("third", 3), ("fourth", 4), ("fifth", 5), ("sixth", 6), ("seventh", 7), ("eighth", 8), ("ninth", 9))
 PARTS += (("tenth", 10), ("hundredth", 100), ("thousandth", 1000), ("millionth", 10**6))
 SIZES = {**SCALES, **{f"{name}s": Fraction(1, size) for name, size in PARTS}}
@@ -84,11 +84,11 @@ class Value:
     """A number.
 
     Attributes:
-        step: its last decimal place, where it is written with a decimal point.
-        unit: what it is a number of, where that is said.
+        step: its last decimal place, if it is written with a decimal point.
+        unit: its unit, if stated.
         percent: whether a percent sign follows, which may count or not.
-        name: what it is said to be, as ``x`` in ``x = 3``.
-        digits: what is written, where it is nothing but digits and a point: they may be meant in another base.
+        name: its name, as ``x`` in ``x = 3``.
+        digits: the text if it is only digits and a point, which may be meant in another base.
     """
 
     number: Fraction
@@ -105,7 +105,7 @@ class Value:
 
 
 def value_of(text: str) -> Value | None:
-    """The number that a dressed answer is; None where it is anything else."""
+    """A dressed answer as a number; None if it is anything else."""
     name, text = named(text)
     if (number := spelled(TEXT.sub(r"\1", text))) is not None and name is not None:
         return Value(Fraction(number), name=name)
@@ -127,7 +127,7 @@ def value_of(text: str) -> Value | None:
 
 
 def spelled(text: str) -> int | None:
-    """The number that words of one or two parts name, up to ninety-nine.
+    """The number named by one or two words, up to ninety-nine; None if they name none.
 
     >>> spelled("twelve"), spelled("Twenty-five"), spelled("twenty ten")
     (12, 25, None)
@@ -140,7 +140,7 @@ def spelled(text: str) -> int | None:
 
 
 def named(text: str) -> tuple[str | None, str]:
-    """What a number is said to be, and the rest; None where that is more than a name."""
+    """The name of a number and the text after it; name None if the left side is more than a name."""
     *others, last = sides(text)
     names = [re.sub(r"[\s{}]", "", name) for name in others]
     plain = len(names) < 2 and all(map(NAME.fullmatch, others))
@@ -148,7 +148,7 @@ def named(text: str) -> tuple[str | None, str]:
 
 
 def _number(match: re.Match[str]) -> tuple[Fraction | None, Fraction | None]:
-    """The absolute value of what is written, and its last decimal place."""
+    """The absolute value of a matched number, and its last decimal place."""
     found = match.groupdict()
     if found["whole"]:
         part, parts = int(found["part"]), int(found["parts"])
@@ -173,7 +173,7 @@ def _decimal(digits: str) -> Fraction:
 
 
 def _followed(rest: str, money: str) -> tuple[Fraction | int, bool, Unit | None] | None:
-    """What follows a number: a factor, whether it is percent, its unit; None where that is more than a unit."""
+    """The factor, percent sign and unit that follow a number; None if the text is more than that."""
     rest = TEMPERATURE.sub(lambda found: "\\text{ celsius }" if found[1] == "C" else "\\text{ fahrenheit }", rest)
     rest = rest.replace("^\\circ", "\\text{ degree }")
     times: Fraction | int = 1
@@ -188,7 +188,7 @@ def _followed(rest: str, money: str) -> tuple[Fraction | int, bool, Unit | None]
 
 
 def equal_values(reference: Value, answer: Value) -> bool:
-    """Whether two numbers are one, in the unit of the reference where both have a known one; percent counts or not."""
+    """Whether two numbers are equal, in the reference's unit if both have known units; percent may count or not."""
     if reference.name and answer.name and reference.name != answer.name:
         return False
     a, b = reference.unit, answer.unit
@@ -206,7 +206,7 @@ def _times(value: Value, factor: Fraction) -> Value:
 
 
 def _worth(value: Value) -> list[Value]:
-    """What a number may be worth: 10 % is 10 for one author and a tenth for another."""
+    """The possible values of a number: 10 % is 10 for one author and a tenth for another."""
     return [value, _times(value, Fraction(1, 100))] if value.percent else [value]
 
 
@@ -216,9 +216,9 @@ def _equal_numbers(one: Value, other: Value) -> bool:
 
 
 def close(a: Fraction, b: Fraction, step: Fraction) -> bool:
-    """Whether two numbers are one, of which at least one is rounded to a decimal place.
+    """Whether two numbers are equal if at least one is rounded to the decimal place ``step``.
 
-    They differ by at most half of that place and by a millionth of themselves: ``0.333333`` is 1/3, ``1234567.4`` is
-    not 1234567, and 2e-7 is not 1e-7.
+    They may differ by at most half of that place and by a millionth of themselves: ``0.333333`` is 1/3, ``1234567.4``
+    is not 1234567, and 2e-7 is not 1e-7.
     """
     return abs(a - b) <= min(step / 2, CLOSE * max(abs(a), abs(b)))

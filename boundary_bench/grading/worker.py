@@ -1,7 +1,7 @@
 """A process that judges one pair after another, and dies rather than hang: ``python -m boundary_bench.grading.worker``.
 
-It is started by ``boundary_bench.grading.isolation`` and ends with its parent, however that dies: at the end of its
-pipe; where it is computing, by a look at who its parent is; where C code holds the interpreter, by the kernel's alarm.
+``boundary_bench.grading.isolation`` starts it. It ends with its parent, for whatever reason that dies: by the end of
+its pipe; while computing, by a check of its parent's id; while C code holds the interpreter, by the kernel's alarm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 READY = b"ready"
-LOOK_EVERY = 0.5  # seconds between two looks at the parent
+LOOK_EVERY = 0.5  # seconds between two checks of the parent
 
 
 def end_with(parent: int) -> None:
@@ -29,13 +29,13 @@ def end_with(parent: int) -> None:
 
 
 def main(descriptor: int, parent: int, memory: int, deadline: float) -> None:
-    """Judge what comes through the pipe until it ends. A judgement that raises ends the process.
+    """Judge the pairs from the pipe until it ends. A judgement that raises ends the process.
 
     Args:
         memory: bytes of address space.
-        deadline: seconds a judgement may take; the parent's own clock is asked first.
+        deadline: most seconds of a judgement, slightly more than the parent's own limit.
     """
-    # to the group of processes these mean "save and stop", and the parent does: a verdict must not come of it
+    # to the process group these mean "save and stop", which the parent does; they must not become a verdict
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -45,9 +45,9 @@ def main(descriptor: int, parent: int, memory: int, deadline: float) -> None:
     pipe = Connection(descriptor)
     try:
         judge = pickle.loads(pipe.recv_bytes())
-        with suppress(ValueError, TypeError, KeyError):  # a reference of this form may be none of its own
-            judge("x", "x+1")  # loads its libraries, on nobody's time
-        gc.freeze()  # what they hold stays, and need not be searched again and again
+        with suppress(ValueError, TypeError, KeyError):  # a grader may not accept a reference of this form
+            judge("x", "x+1")  # loads the libraries before any deadline runs
+        gc.freeze()  # the libraries' objects stay, and need not be searched again and again
         pipe.send_bytes(READY)
         while True:
             reference, answer = json.loads(pipe.recv_bytes())

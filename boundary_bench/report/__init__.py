@@ -1,4 +1,4 @@
-"""The report stage: every fragment of a study, checked, as tables, figures and one page."""
+"""The report stage: all fragments of a study, checked, become tables, figures and one page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def report(plan: Plan) -> None:
 
 
 def write_tables(plan: Plan, collected: Tables) -> dict[str, list[Pivot]]:
-    """Write ``tables/``; returns the compact versions, by the name of the table."""
+    """Write ``tables/``; returns the compact versions by table name."""
     from boundary_bench.claims.published import load_published
     from boundary_bench.report import beside, output, paper, pivots, tables
 

@@ -1,4 +1,4 @@
-"""What a study cannot show: in a few words for the first screen, and in full."""
+"""Limits of a study's results: in a few words for the first screen, and in full."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from boundary_bench.statistics.coverage import detection_limit
 
 @dataclass(frozen=True)
 class Limit:
-    """One of the things that cannot be shown: as what it is, in a few words, and as a paragraph."""
+    """Something that the study cannot show: in a few words, and as a paragraph."""
 
     short: str
     text: str
 
 
 def limits(plan: Plan) -> list[Limit]:
-    """What the results of this study cannot show."""
+    """The limits of this study's results."""
     return [*_made(plan), _rare(plan), _seeds(plan), _intervals(plan), _guessing(), _measured(plan)]
 
 
@@ -92,7 +92,7 @@ def _measured(plan: Plan) -> Limit:
 
 
 def left_out(tables: Tables) -> list[Limit]:
-    """The rows of its sets that a study says nothing of: without a reference, or skipped; none where there are none."""
+    """The limit from rows without a reference or skipped by the study; empty without such rows."""
     found = []
     for row in tables.rows["problems"]:
         if count := int(row["no_reference"]) + int(row["skipped"]):

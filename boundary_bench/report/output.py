@@ -1,4 +1,4 @@
-"""The tables as files: all rows as CSV, what people read as Markdown, what a paper shows as LaTeX."""
+"""The tables as files: all rows as CSV, compact tables as Markdown, tables for papers as LaTeX."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from boundary_bench.tables.writing import write_rows
 def write(
     plan: Plan, rows: dict[str, list[Row]], pivots: dict[str, list[Pivot]], papers: dict[str, dict[str, Pivot]]
 ) -> None:
-    """Write the files of ``tables/``: same results, same bytes.
+    """Write the files of ``tables/``; the same results give the same bytes.
 
     Args:
-        rows, pivots: by the name of the table.
-        papers: the same, each a table by the end of its label.
+        rows, pivots: by table name.
+        papers: by table name, then by the end of the LaTeX label.
     """
     folder = plan.root / "tables"
     for name, parts in pivots.items():

@@ -1,6 +1,6 @@
-"""The main tables as a paper has room for them: the base and the last checkpoints, few k, means over training seeds.
+"""The main tables in the size of a paper: the base and the last checkpoints, few k, means over training seeds.
 
-The readable tables have a line for every checkpoint and seed; on a page nobody reads these.
+The compact tables have a line for every checkpoint and seed, which is too long for a paper.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MARKS = {
 
 
 def paper_tables(plan: Plan, tables: Tables) -> dict[str, dict[str, Pivot]]:
-    """``pass_at_k`` and ``boundary``, each with one table for every model and benchmark, by their names."""
+    """The tables ``pass_at_k`` and ``boundary``, one for every model and benchmark, by their names."""
     study = plan.study
     found: dict[str, dict[str, Pivot]] = {"pass_at_k": {}, "boundary": {}}
     for model in study.models:
         for benchmark in study.benchmarks:
             curves = tables.boundaries[model, benchmark]
-            # names hold no two hyphens in a row, so that no two pairs have one label
+            # names contain no two hyphens in a row, so labels are unique
             name = f"{model}--{benchmark}" if len(study.models) > 1 else benchmark
             found["pass_at_k"][name] = _pass_at_k(plan, curves, model, benchmark)
             found["boundary"][name] = _boundary(plan, tables, curves, model, benchmark)
@@ -52,7 +52,7 @@ def chosen(ks: list[int]) -> list[int]:
 
 
 def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
-    """Two lines a policy: pass@k with the verdict on its change, and beneath it the interval."""
+    """Two lines a policy: pass@k with a mark for its change, and below it the interval."""
     places = chosen(plan.study.ks)
     first, analysis = next(iter(curves.values())), plan.study.analysis
     known = not np.isnan(first.null).any()
@@ -82,7 +82,7 @@ def _lines(name: str, found: Estimate, marks: list[str], places: list[int]) -> l
 
 
 def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
-    """One line an algorithm: where it is overtaken, and which problems it has gained and lost."""
+    """Two lines an algorithm: crossover, gap, problems gained and lost, the four sets; below, intervals and ranges."""
     sets = {"both": "both", "base only": "base_only", "RL only": "checkpoint_only", "neither": "neither"}
     rows, ks, level = [], plan.study.ks, 100 * plan.study.analysis.level
     for name, curve in curves.items():
@@ -112,7 +112,7 @@ def _crossing(plan: Plan, k: float) -> str:
 
 
 def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:
-    """The mean of a count over the seeds, and between which it is where there are several."""
+    """The mean of a count over the seeds, and its range if there are several."""
     counts = [int(row[column]) for row in rows if place.items() <= row.items()]
     mean = decimals(np.mean(counts), 1).removesuffix(".0")
     return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""

@@ -1,4 +1,4 @@
-"""The tables of a report: the fragments of every stage, checked to be exactly what the study asks for."""
+"""The tables of a report: the fragments of all stages, checked to be exactly those of the study."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from boundary_bench.tables.table import ALL, RUN_KEYS
 
 Row = dict[str, str]
 
-#: What the training table keeps of the step log: everything but the wall times, which differ between repeats.
+#: Columns of the step log in the training table: all but the wall times, which differ between repeats.
 TRAINING_COLUMNS = TABLES["training"].columns[len(RUN_KEYS) :]
 
 
@@ -42,12 +42,12 @@ class Tables:
     """Every row of a study's results, in the order of the study.
 
     Attributes:
-        rows: of every table of the registry, by its name.
-        counts: what is compared of ``problems.parquet``, of each (policy name, benchmark).
-        contents: of each set of problems.
+        rows: rows of every table of the registry, by table name.
+        counts: ``compare.COLUMNS`` of ``problems.parquet``, by (policy name, benchmark).
+        contents: content hash of each set of problems.
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
-        boundaries: means over the training seeds, which the figures draw and the tables of means hold.
+        boundaries: means over the training seeds, for the figures and the tables of means.
     """
 
     rows: dict[str, list[Row]]
@@ -62,8 +62,8 @@ def collect(plan: Plan) -> Tables:
     """Read all fragments of a study.
 
     Raises:
-        DataError: a file is missing, is of other settings, or holds other policies, benchmarks, problems, strata, k or
-            columns than the study asks for.
+        DataError: a file is missing, has other settings, or has other policies, benchmarks, problems, strata, k or
+            columns than the study.
     """
     tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {})
     for name in plan.problem_sets:
@@ -102,7 +102,7 @@ def collect(plan: Plan) -> Tables:
 
 
 def _boundaries(plan: Plan, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
-    """Every boundary of a study, in its order."""
+    """All boundaries of a study, in its order."""
     study = plan.study
 
     def of(model: str, algorithm: str, benchmark: str) -> Boundary:
@@ -120,12 +120,12 @@ def _boundaries(plan: Plan, measured: dict[tuple[str, str], dict[str, np.ndarray
 
 
 def _written(row: dict[str, Any]) -> Row:
-    """A row as a table has it."""
+    """A row with its values as cells of a table."""
     return {name: cell(value) for name, value in row.items()}
 
 
 def _prepared(plan: Plan, name: str) -> Row:
-    """What became of the rows of a benchmark or of the training set."""
+    """The row of table ``problems`` for a benchmark or the training set."""
     path, chosen = plan.problems(name), plan.problem_sets[name]
     problems, facts = read_prepared(path)
     made_with = identity(plan, "prepare", name)
@@ -148,7 +148,7 @@ def _prepared(plan: Plan, name: str) -> Row:
 
 
 def _contents(plan: Plan) -> dict[Key, str]:
-    """The content of every problem file and of every model that is there, by the job that made it."""
+    """The content hash of every problem file and of every model, by the job that made it."""
     found: dict[Key, str] = {}
     for name in plan.problem_sets:
         found["prepare", name] = str(read_table(plan.problems(name), ["id"])[1].get("content"))
@@ -158,8 +158,7 @@ def _contents(plan: Plan) -> dict[Key, str]:
 
 
 def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> tuple[str, dict[str, dict[str, str]]]:
-    """Hashes of a policy's weights and of its sample files, all made with the settings that the study has now, and of
-    what is there now."""
+    """Hashes of a policy's weights and sample files, all checked against the study's present settings and inputs."""
     path = plan.weights(policy)
     made_by = ("train", policy.run.name, policy.step) if policy.run else ("pretrain", policy.model)
     _check(plan, path, made_by, contents)
@@ -173,7 +172,7 @@ def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> tuple[str
 
 
 def _check(plan: Plan, path: Path, job: Key, contents: dict[Key, str]) -> None:
-    """Refuse a manifest of other settings, or that was made from other models or problems than are there."""
+    """Refuse a manifest with other settings, or made from other models or problems than the present ones."""
     stage, *values = job
     _expect(path, "settings", provenance.fingerprint(_field(path, "settings")), identity(plan, stage, *values))
     for fact, (made_by, _) in STAGES[stage].made_from(plan, *values).items():
@@ -213,7 +212,7 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
 
 
 def _add(plan: Plan, tables: Tables, stage: str, names: tuple[str, str], places: Sequence[dict[str, Any]]) -> None:
-    """The fragments of a job: of every table that it makes exactly the rows of these places, along its further keys."""
+    """Add the fragments of a job, which must have exactly the rows of these places along each table's further keys."""
     for path in outputs(plan, (stage, *names)):
         if path.suffix == ".csv" and path.stem in TABLES:
             columns = TABLES[path.stem].columns
@@ -227,7 +226,7 @@ def _add(plan: Plan, tables: Tables, stage: str, names: tuple[str, str], places:
 
 
 def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
-    """The values of the keys that a table has beside those of a policy or run, benchmark and stratum."""
+    """The values of a table's keys other than policy or run, benchmark and stratum."""
     ks, labels = plan.study.ks, [grader.label for grader in plan.graders(benchmark)]
     if table == "graders":
         return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(plan.setup)]
@@ -265,12 +264,7 @@ def _probed(plan: Plan, policy: Policy, benchmark: str) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[Row]:
-    """The rows of a CSV fragment, which must be for exactly the expected keys, in their order.
-
-    Raises:
-        DataError: the file is missing or torn, has other columns, or its rows are others; the message names the first
-            that differs.
-    """
+    """The rows of a CSV fragment, which must have exactly the expected columns and keys, in order."""
     rows = read_csv(path, columns)
     if rows and list(rows[0]) != list(columns):
         odd = sorted(rows[0].keys() ^ set(columns)) or "another order"
@@ -294,7 +288,7 @@ def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[
 
 
 def _check_agreement(tables: Tables) -> None:
-    """A comparison that is older than its measures would show other numbers than they do."""
+    """Refuse a comparison that is older than its measures and shows other numbers."""
     names = ("model", "algorithm", "seed", "step", "benchmark", "stratum", "k")
     estimates = {tuple(row[name] for name in names): row["estimate"] for row in tables.rows["pass_at_k"]}
     for row in tables.rows["differences"]:
@@ -332,11 +326,7 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
 
 
 def _cell(name: str, found: Any) -> str:
-    """A number of a step log as a cell, empty where the backend could not tell.
-
-    Raises:
-        ValueError: it is no finite number, or a step that is unknown.
-    """
+    """A number of a step log as a cell, empty if the backend does not know it; refuses other values."""
     known = isinstance(found, int | float) and math.isfinite(found)
     if not known and (found is not None or name == "step"):
         raise ValueError(f"{name}: {found!r}")
@@ -344,7 +334,7 @@ def _cell(name: str, found: Any) -> str:
 
 
 def record(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Where the results come from: settings, code, packages, machine, and hashes of weights and samples."""
+    """The provenance of the results: settings, code, packages, machine, and hashes of weights and samples."""
     return {
         "study": plan.study.model_dump(mode="json", exclude_none=True),
         "fingerprints": fingerprints(plan),

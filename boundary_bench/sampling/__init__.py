@@ -1,4 +1,4 @@
-"""Drawing responses: engines, and the campaign that asks them for what is missing."""
+"""Drawing responses: engines, and the campaign that draws missing samples with them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None]) -> Engine:
-    """The policy in a model folder, in the engine that the study names; what takes long is said in ``log``.
+    """The policy in a model folder, in the study's engine; slow steps are reported to ``log``.
 
     Raises:
-        ModelError: see ``boundary_bench.models``.
+        ModelError: the folder holds no usable model.
         EngineError: the engine is not installed in this Python.
     """
     module, _, function = ENGINES[sampling.engine].load.partition(":")

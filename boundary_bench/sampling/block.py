@@ -1,4 +1,4 @@
-"""A file of samples in the making: it collects responses until every one is there, and grades them.
+"""A block under construction: grades responses and collects them until the file is complete.
 
 Axes: G problems of the file, B sample indices, S responses.
 """
@@ -22,7 +22,7 @@ from boundary_bench.sampling.stops import cut
 
 @dataclass(frozen=True)
 class BlockGrading:
-    """How responses become verdicts: a grader, who judges, and the strings at which a response ends."""
+    """How responses become verdicts: the grader, the judge that runs it, and the stop strings of a response."""
 
     grader: Grader
     judge: JudgeAll
@@ -34,7 +34,7 @@ class SampleBlock:
     """The samples ``index_B`` of the problems at ``place_G``.
 
     Attributes:
-        tables: graded rows by the first of their prompts; engines finish prompts in any order, a file has one.
+        tables: graded rows by their first prompt, since engines finish prompts in any order and a file has one order.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class SampleBlock:
 
     @property
     def size(self) -> int:
-        """How many samples it will hold."""
+        """Number of samples of the complete block."""
         return len(self.problems) * len(self.index_B)
 
     @property
     def whole(self) -> bool:
-        """Whether every sample is there."""
+        """Whether every sample is graded."""
         return self.verdicts.total() == self.size
 
     def take(self, grading: BlockGrading, tokenizer: Any, responses: Responses) -> None:
@@ -93,7 +93,7 @@ def graded(
 
 
 def texts(tokenizer: Any, responses: Responses) -> list[str]:
-    """What responses say, without special tokens."""
+    """The responses as text, without special tokens."""
     keys = [row[:n].tobytes() for row, n in zip(responses.token_ST, responses.length_S, strict=True)]
     distinct = dict.fromkeys(keys)
     rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct]

@@ -1,8 +1,8 @@
-"""The sample stage: draw, grade and store what is missing, one file after another or several at once.
+"""The sample stage: draw, grade and store the missing samples, one file after another or several at once.
 
-What comes next is read from the verdicts of the files that are stored, in the order of sample indices and never in the
-order in which responses were finished. A campaign that was killed and resumed ends with the samples that an undisturbed
-one draws; with the torch engine, which works on one file at a time, also with the same files.
+The next block follows from the stored verdicts in the order of sample indices, never from the order in which responses
+finished. A campaign that was killed and resumed ends with the same samples as an undisturbed one; with the torch
+engine, which works on one file at a time, also with the same files.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ SECONDS_BETWEEN_LINES = 5
 
 @dataclass(frozen=True)
 class Campaign:
-    """What is sampled.
+    """One sampling job: a policy on a benchmark, or a shard of it.
 
     Attributes:
-        problems: of the whole benchmark.
-        name: what the seeds derive from: (policy, benchmark).
+        problems: all problems of the benchmark.
+        name: (policy, benchmark), from which the seeds derive.
         prompting: how questions become prompts.
-        judge: who judges; a benchmark whose grader is isolated needs a ``grading.judging.Judge``.
-        shard: which of ``sampling.shards`` jobs this is, from 1 on. The first of s draws problems 0, s, 2s, ...
+        judge: runs the grader; a benchmark with an isolated grader needs a ``grading.judging.Judge``.
+        shard: number of this job among the ``sampling.shards``, from 1. The first of s draws problems 0, s, 2s, ...
     """
 
     kind: Kind
@@ -60,11 +60,11 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Tell:
-    """Where a campaign says how far it has come.
+    """Where a campaign reports its progress.
 
     Attributes:
-        line: for a reader.
-        record: for a program; by default nowhere.
+        line: takes a line for a reader.
+        record: takes a JSON object for a program; by default discards it.
     """
 
     line: Callable[[str], None]
@@ -73,10 +73,10 @@ class Tell:
 
 @dataclass(frozen=True)
 class Draw:
-    """What is drawn next, as one block: the samples [first, stop) of the problems at ``place_G``.
+    """The next block: samples [first, stop) of the problems at ``place_G``.
 
     Attributes:
-        round: the round of the design that they belong to, from 1 on.
+        round: round of the design that the block belongs to, from 1.
     """
 
     place_G: np.ndarray
@@ -93,16 +93,16 @@ def next_draw(
     busy_P: np.ndarray | None = None,
     file_samples: int | None = None,
 ) -> Draw | None:
-    """The next block of a design, or None where every problem is busy or has reached its stopping point.
+    """The next block of a design; None if every problem is busy or has reached its stopping point.
 
-    It is a function of the verdicts and of what is being drawn, so that an interrupted campaign goes on as it would
-    have gone. The problems with the fewest samples come first, those together that need the same range; a range ends
-    before samples that are there already, so that a block whose file was lost is drawn anew.
+    The block depends only on the verdicts and the samples in flight, so an interrupted campaign resumes exactly.
+    Problems with the fewest samples come first; those that need the same range share a block. A range ends before
+    samples that exist already, so a block with a lost file is drawn anew.
 
     Args:
         verdict_PN: see ``samples.grades.Graded``.
         block: most sample indices of one block.
-        busy_P: problems that are being drawn, whose next range is not known yet; by default none.
+        busy_P: problems with samples in flight, so that their next range is not known yet; by default none.
         file_samples: see ``engine.Engine``.
     """
     found, have_P = progress_of(design, verdict_PN)
@@ -138,20 +138,20 @@ def run(
     tell: Tell,
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
-    """Fill the store until every problem has reached its stopping point; returns the hash of every file that holds one.
+    """Fill the store until every problem has reached its stopping point; returns the hashes of its files by name.
 
     The caller holds the store's lease.
 
     Raises:
         ModelError: a prompt and ``max_tokens`` do not fit the context.
-        DataError: a block is not of these problems, or too many samples have no score.
-        StoreError: a block is of other settings, or the store cannot be written to; whole blocks are kept.
+        DataError: a block belongs to other problems, or too many samples have no score.
+        StoreError: a block has other settings, or the store cannot be written to; whole blocks are kept.
         EngineError: the engine does not start, broke down or repeats its samples; whole blocks are kept.
-        Interrupted: ``stopped`` said so; whole blocks are kept, what is in flight is abandoned.
+        Interrupted: ``stopped`` returned True; whole blocks are kept, samples in flight are abandoned.
     """
     job = _Job(campaign, engine, store, facts, tell)
     try:
-        # closed at once, so that the engine drops what is in flight before anything else happens
+        # closed at once, so that the engine drops its samples in flight before anything else happens
         with closing(engine.stream(job.work())) as stream:
             for finished in stream:
                 if stopped():
@@ -167,7 +167,7 @@ def run(
 
 
 class _Job:
-    """A campaign that is under way: which files are open, and what the stored ones say."""
+    """A running campaign: its open files and the verdicts of the stored ones."""
 
     def __init__(
         self, campaign: Campaign, engine: Engine, store: SampleStore, facts: dict[str, Any], tell: Tell
@@ -182,19 +182,19 @@ class _Job:
         found = read_stored(store, self.ids, self.mine_P, campaign.design.n_max, facts, tell.line)
         self.verdict_PN, self.greedy_P, self.files = found.verdict_PN, found.greedy_P, found.files
         self.sequences: Sequences | None = None
-        self.busy_P = ~self.mine_P  # what other jobs draw is nothing that this one waits for
+        self.busy_P = ~self.mine_P  # problems of other shards are never pending here
         self.open: dict[Work, SampleBlock] = {}
         self.drawn = self.tokens = self.round = 0
         self.changed, self.began, self.told = True, 0.0, 0.0
 
     @property
     def interrupted(self) -> Interrupted:
-        """What is said of a signal."""
+        """The error after a signal, which names the open files."""
         files = ", ".join(block.path.stem for block in self.open.values())
         return Interrupted(f"stopped by a signal in {files}; whole blocks are kept, run the same command again")
 
     def work(self) -> Iterator[Work | None]:
-        """What to draw next, as far as it is decided; None where that depends on what is in flight."""
+        """The blocks to draw, as far as they are decided; None while the next depends on samples in flight."""
         sampling, design = self.campaign.sampling, self.campaign.design
         limits = (sampling.max_tokens, self.engine.ends, sampling.batch)
         greedy, drawn = Decoding(0.0, 1.0, *limits), Decoding(sampling.temperature, sampling.top_p, *limits)
@@ -238,7 +238,7 @@ class _Job:
         return work
 
     def take(self, work: Work, responses: Responses) -> None:
-        """Grade what was finished; write the file where that was the last of it, and say how far it has come."""
+        """Grade finished responses, write the file when it is complete, and report progress."""
         block = self.open[work]
         block.take(self.grading, self.engine.tokenizer, responses)
         self.drawn += len(responses.length_S)
@@ -249,7 +249,7 @@ class _Job:
             self.tell_progress(block.path.stem)
 
     def _store(self, block: SampleBlock, work: Work) -> None:
-        """Write a file and enter what it says."""
+        """Write a complete file and enter its verdicts."""
         rows, drawn = block.rows(), work.decoding.temperature > 0
         if drawn:
             self._sequences().check(rows, block.path.name)
@@ -262,7 +262,7 @@ class _Job:
             self.changed = True
 
     def _sequences(self) -> Sequences:
-        """The token sequences of the stored samples; read from the files where this process has not drawn them."""
+        """The token sequences of the stored samples; those of earlier processes are read from the files."""
         if self.sequences is None:
             self.sequences, greedy = Sequences(), self.store.greedy()
             for file in self.files:
@@ -271,7 +271,7 @@ class _Job:
         return self.sequences
 
     def tell_progress(self, where: str) -> None:
-        """Say how far the campaign has come."""
+        """Report the campaign's progress."""
         if not self.began:
             return
         self.told = time.perf_counter()

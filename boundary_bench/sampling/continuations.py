@@ -1,4 +1,4 @@
-"""Greedy continuations of statements of which a model is given a part."""
+"""Greedy continuations of partially given statements (the contamination probe)."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from boundary_bench.study.sampling import Sampling
 WORDS = 10
 
 
-#: Characters of a rest that are looked at: who continues a statement so far has read it.
+#: Characters of a rest that are compared: a model that continues a statement so far has read it.
 LONGEST = 2_000
 
 
 @dataclass(frozen=True)
 class Part:
-    """A statement that is given in part.
+    """A statement in two parts.
 
     Attributes:
-        given, rest: what the model sees, and what it should write, up to ``LONGEST`` characters of it.
-        by_characters: divided between characters, and compared character by character.
+        given, rest: the part that the model sees, and the part that it should write (at most ``LONGEST`` characters).
+        by_characters: whether the statement is divided and compared by characters instead of words.
     """
 
     given: str
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Probed:
-    """Problems and their statements in part, for one fraction; those that cannot be divided are left out."""
+    """Problems and their divided statements, for one fraction; ``too_short`` counts those that cannot be divided."""
 
     problems: list[Problem]
     parts: list[Part]
@@ -47,9 +47,9 @@ class Probed:
 
 
 def divide(statement: str, fraction: float) -> Part | None:
-    """The first ``fraction`` of a statement, to the nearest word or character, and the rest of it.
+    """The first ``fraction`` of a statement, to the nearest word or character, and its rest.
 
-    Either has at least one; None where the statement is shorter than two characters.
+    Each part has at least one character; None if the statement has fewer than two.
 
     >>> divide("3852=27:", 0.6)
     Part(given='3852=', rest='27:', by_characters=True)
@@ -64,12 +64,12 @@ def divide(statement: str, fraction: float) -> Part | None:
     cut = ends[min(max(round(fraction * len(ends)), 1), len(ends) - 1) - 1]
     rest = text[cut:]
     if len(rest) > LONGEST:
-        rest = rest[:LONGEST].rsplit(maxsplit=1)[0]  # no word is cut in two
+        rest = rest[:LONGEST].rsplit(maxsplit=1)[0]  # the last word may be cut in two
     return Part(text[:cut], rest, by_characters)
 
 
 def probed(problems: Sequence[Problem], fraction: float, encode: Callable[[str], list[int]]) -> Probed:
-    """The problems whose statements can be divided, and of whose first part the tokenizer makes at least one token."""
+    """The problems with a statement that can be divided into parts, the first of at least one token."""
     parts = [(problem, divide(problem.prompt, fraction)) for problem in problems]
     kept = [(problem, part) for problem, part in parts if part and encode(part.given)]
     return Probed([problem for problem, _ in kept], [part for _, part in kept], len(problems) - len(kept))
@@ -85,13 +85,13 @@ def ask(
 ) -> tuple[list[str], list[bool]]:
     """The greedy continuation of every part, and whether it ended by itself.
 
-    A continuation may be as long as the longest rest, and then ``sampling.max_tokens`` longer: an answer comes after.
-    Those of the strings ``stop`` that are special tokens end it; a statement may hold the others.
+    A continuation may have ``sampling.max_tokens`` more tokens than the longest rest, since the answer follows the
+    statement. Only strings of ``stop`` that are special tokens end it; a statement may contain the others.
 
     Raises:
         ModelError: a part and its continuation do not fit the context.
         EngineError: the engine does not start, or broke down.
-        Interrupted: ``stopped`` said so; nothing of this fraction is kept.
+        Interrupted: ``stopped`` returned True; nothing of this fraction is kept.
     """
     from boundary_bench.models.folder import check_context
 

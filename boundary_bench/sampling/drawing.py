@@ -1,6 +1,6 @@
 """How a token is drawn: the distribution after temperature and top-p, and its inversion at a uniform number.
 
-One definition for every engine. What a token is depends on its logits and its uniform number alone, so two engines that
+One definition for every engine. A token depends on its logits and its uniform number alone, so two engines that
 compute the same logits draw the same samples.
 
 Axes: R rows of logits, V tokens of the vocabulary, S samples.
@@ -16,11 +16,11 @@ from boundary_bench.sampling.engine import Decoding
 
 
 def distribution(logits_RV: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]:
-    """Log-probabilities that are sampled from, and their entropy in nats.
+    """Log-probabilities (R, V) of the sampling distribution, and its entropy (R,) in nats.
 
-    Temperature divides the logits; top-p (Holtzman et al. 2020) keeps the smallest set of most likely tokens whose
-    mass reaches top_p and renormalises. Greedy keeps the plain distribution (what is recorded is the policy's). Logits
-    that are not numbers give NaN.
+    Temperature divides the logits; top-p (Holtzman et al. 2020) keeps the smallest set of most likely tokens with mass
+    at least top_p and renormalises. Greedy decoding keeps the policy's own distribution, which is then recorded. NaN
+    logits give NaN.
     """
     scaled_RV = logits_RV / decoding.temperature if decoding.temperature > 0 else logits_RV
     logprob_RV = torch.log_softmax(scaled_RV, -1)

@@ -1,8 +1,8 @@
-"""Equal responses, counted against what their own probabilities say.
+"""Equal responses: their number against the number that their log-probabilities predict.
 
-Two independent samples of a policy are the same token sequence with probability c = sum_x p(x)^2 = E[p(x)]: how often
-equal pairs are expected is known from the log-probabilities of the samples alone. An engine that ignores seeds, or
-gives a seed out twice, makes far more of them.
+Two independent samples of a policy are the same token sequence with probability c = sum_x p(x)^2 = E[p(x)], so the
+log-probabilities of the samples give the expected number of equal pairs. An engine that ignores seeds, or uses a seed
+twice, makes far more of them.
 
 Axes: S samples, T tokens of all samples one after another.
 """
@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from boundary_bench.core.errors import EngineError
 
 COLUMNS = ["problem_id", "tokens", "logprob"]
-#: More pairs than expected are an error from here on: in standard deviations, as a share of what is expected (rounded
-#: log-probabilities), and of the samples (a seed of 32 bits is drawn twice now and then).
+#: Allowed excess of equal pairs: in standard deviations, as a share of the expected number (log-probabilities are
+#: rounded), and as a share of the samples (a 32-bit seed is drawn twice now and then).
 DEVIATIONS, OF_EXPECTED, OF_SAMPLES = 8.0, 0.05, 0.01
 FEWEST_PAIRS = 3
 _ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -46,7 +46,7 @@ def equal_pairs(key_S: np.ndarray, probability_S: np.ndarray, rarer_than: float)
     """Pairs of equal sequences among the samples of one problem: found, expected, and the variance of their difference.
 
     With n samples, q = p where p < ``rarer_than`` and 0 elsewhere, and c the mean of q: found is the sum of m(m - 1)/2
-    over the m-fold sequences that are so rare, expected n(n - 1)/2 c. The difference of the two per pair has variance
+    over the m-fold sequences with p < ``rarer_than``, expected n(n - 1)/2 c. Their difference per pair has variance
     Var(q)/n + 2c(1 - c)/(n(n - 1)), from the two terms of Hoeffding's decomposition (1948).
     """
     n, rare_S = len(key_S), probability_S < rarer_than
@@ -61,7 +61,7 @@ def equal_pairs(key_S: np.ndarray, probability_S: np.ndarray, rarer_than: float)
 
 @dataclass
 class Sequences:
-    """The token sequences of a campaign so far, by problem: their keys and probabilities."""
+    """Keys and probabilities of a campaign's token sequences so far, by problem."""
 
     by_problem: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
@@ -70,14 +70,14 @@ class Sequences:
         self.by_problem |= self._with(rows)
 
     def check(self, rows: pa.Table, name: str) -> None:
-        """Enter the samples of a file that is to be written.
+        """Enter the samples of a file before it is written.
 
         Raises:
-            EngineError: far more sequences of its problems are equal than their probabilities say.
+            EngineError: far more sequences of its problems are equal than their probabilities predict.
         """
         changed = self._with(rows)
         samples = sum(len(key_S) for key_S, _ in changed.values())
-        # all pairs show one sample many times; those of rare sequences, which chance hardly moves, many samples twice
+        # all pairs reveal one sample many times; pairs of rare sequences, which chance hardly moves, many samples twice
         for share in (np.inf, 1.0):
             counted = [equal_pairs(*both, share / len(both[0])) for both in changed.values()]
             found, expected, variance = np.sum(counted, axis=0)
@@ -93,7 +93,7 @@ class Sequences:
         self.by_problem |= changed
 
     def _with(self, rows: pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Keys and probabilities of a file's problems, those of its samples at the end."""
+        """Keys and probabilities of a file's problems; the file's samples come after the earlier ones."""
         # chunk by chunk: an array holds 2^31 tokens at most
         key_S = np.concatenate([sequence_keys(chunk) for chunk in rows.column("tokens").chunks])
         probability_S = np.exp(rows.column("logprob").to_numpy().astype(np.float64)).clip(max=1)

@@ -1,6 +1,6 @@
-"""What an engine is: prompts with per-sample seeds in, finished responses out, as long as there is work.
+"""The contract of an engine: prompts with per-sample seeds in, finished responses out, as long as there is work.
 
-The campaign knows engines by this page alone. Nothing heavy is imported.
+The campaign knows engines by this module alone. Nothing heavy is imported.
 
 Axes: G problems of one piece of work, B sample indices, S samples, T tokens (padded).
 """
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-#: What a ModelError says of logits that are NaN.
+#: Message of the ModelError for NaN logits.
 NO_NUMBERS = "the model's logits are not numbers: its weights are too large to compute with"
 
 
@@ -23,9 +23,9 @@ class Decoding:
 
     Attributes:
         temperature: 0 is greedy.
-        ends: the token ids any of which ends a response.
-        batch: responses that the torch engine decodes together, at least one prompt's. A setting and no property of
-            the machine, since the rounding of a batched matrix product depends on it.
+        ends: EOS token ids; any of them ends a response.
+        batch: responses that the torch engine decodes together, at least those of one prompt. A setting, not a property
+            of the machine, since the rounding of a batched matrix product depends on it.
     """
 
     temperature: float
@@ -40,11 +40,11 @@ class Responses:
     """Finished responses, in the order of their requests.
 
     Attributes:
-        prompt_S: which prompt each answers.
-        token_ST: token ids; the end token included where ``finished_S``, anything after it 0.
-        logprob_ST: log-probability of each token under the distribution that was sampled from, 0 on padding.
+        prompt_S: index of each response's prompt.
+        token_ST: token ids, with the EOS token where ``finished_S``, 0 on padding.
+        logprob_ST: log-probability of each token under the sampling distribution, 0 on padding.
         entropy_ST: entropy (nats) of that distribution at each token, 0 on padding.
-        length_S: tokens, the end token included.
+        length_S: tokens, the EOS token included.
         finished_S: False where ``max_tokens`` cut the response off.
     """
 
@@ -58,7 +58,7 @@ class Responses:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Samples that are asked for together: B of each of G problems. Two pieces of work are never the same.
+    """One request for samples: B of each of G problems. Two pieces of work never compare equal.
 
     Attributes:
         prompts: token ids of the G prompts, none empty.
@@ -75,11 +75,11 @@ class Engine(Protocol):
 
     Attributes:
         tokenizer: of the ``tokenizers`` package.
-        ends: the token ids any of which ends a response.
-        context: most tokens of a prompt and its response together; None where the model knows no limit.
-        file_samples: most samples that one piece of work should hold, as far as whole problems allow; None where any
-            number is as good. An engine that works on several pieces at once wants them small: what comes after a
-            piece of work is decided when all of it is finished.
+        ends: EOS token ids; any of them ends a response.
+        context: most tokens of a prompt and its response together; None if the model has no limit.
+        file_samples: most samples of one piece of work, as far as whole problems allow; None if any number is as good.
+            An engine that works on several pieces at once wants them small, since the successor of a piece is decided
+            only when the whole piece is finished.
     """
 
     tokenizer: Any
@@ -88,19 +88,19 @@ class Engine(Protocol):
     file_samples: int | None
 
     def start(self) -> None:
-        """Make ready to draw, which can take minutes; comes before the first work, and never where there is none.
+        """Prepare for drawing, which can take minutes; called before the first work, and not at all without work.
 
         Raises:
             EngineError: the engine does not start.
         """
 
     def stream(self, work: Iterator[Work | None]) -> Iterator[tuple[Work, Responses] | None]:
-        """Draw what ``work`` asks for, which is pulled whenever the engine has room.
+        """Draw the samples of ``work``, which is pulled whenever the engine has room.
 
-        ``work`` yields None while nothing can be decided before more of what was pulled is finished, and ends when
-        nothing will follow. Closing the stream abandons what is in flight.
+        ``work`` yields None while the next piece depends on samples in flight, and ends when nothing will follow.
+        Closing the stream abandons the samples in flight.
 
         Returns:
-            Whole prompts of one piece of work, in any order, each once and in the order of their sample indices; None
-            when a while has passed and nothing was finished, so that the caller can look up.
+            Whole prompts of one piece of work, in any order, each once, samples in the order of their indices; None
+            after a while without a finished prompt, so that the caller can react to a signal.
         """

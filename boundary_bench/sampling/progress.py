@@ -1,4 +1,4 @@
-"""How far a campaign has come: one line for a reader, the same as one JSON object for a program."""
+"""Progress of a campaign: one line for a reader, the same as one JSON object for a program."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from boundary_bench.statistics.design import Design
 
 @dataclass(frozen=True)
 class Pace:
-    """What a process has drawn since its engine was ready.
+    """Samples and tokens that a process has drawn since its engine was ready.
 
     Attributes:
-        flying: samples that are drawn and not stored yet.
+        flying: samples that are drawn but not stored yet.
     """
 
     samples: int
@@ -35,11 +35,11 @@ class CampaignProgress:
         problems: problems of this job.
         done: those that have reached their stopping point.
         solved: those with a correct sample in a stored file.
-        samples: samples of this job that are stored, from earlier runs of it too.
-        truncated, unscored: how many of them were cut off, or have no score.
-        samples_per_second, tokens_per_second: of this process, since its engine was ready.
-        seconds_left: at this rate, until every problem has what it needs for its next decision; a problem that has not
-            enough correct samples then goes on.
+        samples: stored samples of this job, those of earlier processes included.
+        truncated, unscored: stored samples that were cut off, or have no score.
+        samples_per_second, tokens_per_second: rates of this process, since its engine was ready.
+        seconds_left: time at this rate until every problem has the samples for its next decision; problems with too few
+            correct samples then go on.
     """
 
     problems: int
@@ -53,7 +53,7 @@ class CampaignProgress:
     seconds_left: float
 
     def line(self) -> str:
-        """For a reader."""
+        """The progress as one line for a reader."""
         return (
             f"{self.done}/{self.problems} problems  solved {self.solved}  {self.samples_per_second:.0f} samples/s  "
             f"{self.tokens_per_second:.0f} tokens/s  truncated {self.truncated}  unscored {self.unscored}  "
@@ -61,7 +61,7 @@ class CampaignProgress:
         )
 
     def record(self) -> dict[str, Any]:
-        """For a program."""
+        """The progress as a JSON object for a program, with a time stamp."""
         numbers = {name: round(value, 3) for name, value in asdict(self).items()}
         return {"time": datetime.now(UTC).isoformat(timespec="seconds"), **numbers}
 

@@ -1,6 +1,6 @@
-"""Responses that end at a string: cut after they were drawn, so that every engine means the same by it.
+"""Stop strings: responses are cut after they were drawn, so that stop strings mean the same in every engine.
 
-What a policy writes up to a string does not depend on what it would write after it, so cutting is exact.
+A policy's text up to a string does not depend on the text after it, so cutting is exact.
 
 Axes: S samples, T tokens (padded).
 """
@@ -18,13 +18,13 @@ from boundary_bench.sampling.engine import Responses
 def cut(
     responses: Responses, texts: Sequence[str], stop: Sequence[str], decode: Callable[[list[int], bool], str]
 ) -> tuple[Responses, list[str]]:
-    """Responses and their texts as far as the first of the strings; one that holds a string has ended by itself.
+    """Responses and their texts, cut at the first stop string; a response that contains one counts as finished.
 
-    A response keeps its tokens up to the one that completes the string, and their probabilities; its text ends before
-    the string.
+    A response keeps the tokens up to the one that completes the string, and their log-probabilities and entropies; its
+    text ends before the string.
 
     Args:
-        texts: what the responses say, without special tokens.
+        texts: the responses without special tokens.
         decode: (token ids, whether special tokens are left out) -> text; a stop string may be a special token.
     """
 
@@ -37,7 +37,7 @@ def cut(
         tokens, low, high = responses.token_ST[row, :length].tolist(), 1, length
         if not holds(tokens):
             continue
-        while low < high:  # the fewest tokens whose text holds one of the strings
+        while low < high:  # the fewest tokens with one of the strings in their text
             middle = (low + high) // 2
             low, high = (low, middle) if holds(tokens[:middle]) else (middle + 1, high)
         said = decode(tokens[:low], True)

@@ -1,11 +1,11 @@
 """Stages over training: whether a measure falls, rises, or turns, and at which checkpoint.
 
-The rule. Every pair of checkpoints is compared on the same problems. A fall (rise) is seen where the difference of a
-pair, in standard errors, is beyond what the largest of all pairs reaches by chance: the null distribution of that
-largest one comes from the same resamples, centred, so that picking the best pair out of many costs what it should. The
+The rule. Every pair of checkpoints is compared on the same problems. A fall (rise) is seen if the difference of a pair,
+in standard errors, exceeds the chance level of the largest difference among all pairs. The null distribution of that
+largest difference comes from the same resamples, centred, which corrects for picking the best of many pairs. The
 course turns where a fall into a checkpoint and a rise out of it are both seen. At large k a fall is exploitation (the
-boundary shrinks while what is known is sharpened) and a rise after it exploration, the two stages that arXiv 2510.04028
-describes.
+boundary shrinks while known solutions are sharpened) and a rise after it exploration, the two stages of arXiv
+2510.04028.
 
 Axes: S checkpoints in order of training, the base first; P problems; B resamples; K values of k.
 """
@@ -27,7 +27,7 @@ TINY = 1e-12
 
 
 class Course(StrEnum):
-    """What a measure does over training."""
+    """The course of a measure over training."""
 
     FALLS_THEN_RISES = "falls, then rises"
     RISES_THEN_FALLS = "rises, then falls"
@@ -38,11 +38,12 @@ class Course(StrEnum):
 
 @dataclass(frozen=True)
 class Move:
-    """The clearest fall or rise of a trajectory: from one step to a later one, by how much, and whether it is seen.
+    """The clearest fall or rise of a trajectory, from one step to a later one.
 
     Attributes:
         change: the difference of the means, later minus earlier.
-        probability: how often chance alone makes the clearest of all pairs as clear as this, without any change.
+        probability: chance that, without any change, the clearest of all pairs is at least as clear.
+        seen: whether the change exceeds the chance level.
     """
 
     start: int
@@ -80,11 +81,11 @@ def trajectory(
     """The course of a measure with one value a problem at every checkpoint.
 
     A flat trajectory shows a fall or a rise with a probability of at most 1 - level. The turn is the lowest (highest)
-    checkpoint into which a fall (rise) and out of which a rise (fall) is seen; its interval holds the percentiles of
-    the lowest (highest) checkpoint between the first and the last over the resamples.
+    checkpoint with a fall (rise) into it and a rise (fall) out of it; its interval holds the percentiles, over the
+    resamples, of the lowest (highest) checkpoint between the first and the last.
 
     Args:
-        steps: training steps, ascending, as many as S.
+        steps: the S training steps, ascending.
         value_SP: e.g. the pass@k estimates of every problem at one k.
         resamples: the weights of the problems.
         largest: the largest change that a problem's value can make.
@@ -119,7 +120,7 @@ def trajectory(
 
 @dataclass(frozen=True)
 class _Contrasts:
-    """Every pair of checkpoints (axis D): its places, the change, its draws, it in standard errors, and the limit."""
+    """Every pair of checkpoints (axis D): places, change, its draws, the change in standard errors, and the limit."""
 
     pairs: list[tuple[int, int]]
     change_D: np.ndarray

@@ -1,4 +1,4 @@
-"""Which problems are solved at all, by whom, how rare a success may be to be missed, and what luck alone would show.
+"""Solved problems of two policies: the four sets, their rates, the detection limit, and the null of luck alone.
 
 Axes: P problems, T thresholds.
 """
@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Coverage:
-    """Numbers of problems solved by both policies, by one alone, and by neither; they add up to all.
+    """Numbers of problems solved by both policies, by one alone, and by neither; they add up to all problems.
 
     Whole numbers from ``coverage``, expected numbers from ``halves`` and ``at_half``.
     """
@@ -31,18 +31,17 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Rates:
-    """What became of the solved problems, in shares; P, S, E are both, base only, checkpoint only, N neither.
+    """Shares of the four sets: P is both, S base only, E checkpoint only, N neither; NaN where a denominator is 0.
 
-    NaN where a denominator is 0.
+    The first four are from "The Invisible Leash" (Wu et al. 2025, arXiv 2507.14843), the last three from MATH-Beyond
+    (arXiv 2510.11653).
 
     Attributes:
-        support_retention: SRR = P / (P+S), of "The Invisible Leash" (Wu et al. 2025, arXiv 2507.14843), as are the
-            next three.
+        support_retention: SRR = P / (P+S).
         net_discovery: NDR = E / (P+E).
         support_dynamic: SDS, the harmonic mean of SRR and NDR.
         net_support_change: NSCR = (E-S) / (P+E+S).
-        expansion: E / (E+N), of MATH-Beyond (arXiv 2510.11653), as are the next two: the problems that the base does
-            not solve and the checkpoint does.
+        expansion: E / (E+N), the share of problems unsolved by the base that the checkpoint solves.
         shrinkage: S / (P+S).
         preservation: P / (P+S), another name for SRR.
     """
@@ -73,10 +72,10 @@ def coverage(base_solved_P: ArrayLike, checkpoint_solved_P: ArrayLike) -> Covera
     """The four sets of two policies on the same problems, in the same order.
 
     "Base only" is the shrinkage, "checkpoint only" the expansion that n samples can show. Both are above 0 even for two
-    equal policies: ``halves`` gives the numbers that luck alone would show.
+    equal policies: ``halves`` gives the numbers from luck alone.
 
     Raises:
-        StatisticsError: the two do not have as many problems, or none.
+        StatisticsError: the two have different numbers of problems, or none.
     """
     base_P, checkpoint_P = _alike(base_solved_P, checkpoint_solved_P)
     base_P, checkpoint_P = base_P.astype(bool), checkpoint_P.astype(bool)
@@ -88,12 +87,9 @@ def rates(sets: Coverage) -> Rates:
     """The rates of "The Invisible Leash" and of MATH-Beyond, from the four sets.
 
     MATH-Beyond (as quoted in reviews; its own formulas were not at hand) defines the sets, E = R(checkpoint) - R(base)
-    with R the problems solved, and reports E / all on problems that the base does not solve at all. There that is
-    E / (E+N); the denominators on other problems are our reading: each set is a share of the problems that could have
-    ended in it. Its fourth word, consolidation, needs success rates: ``consolidation``.
-
-    Returns:
-        Rates; NaN where a denominator is 0.
+    with R the solved problems, and reports E / all on problems that the base does not solve at all, where it equals
+    E / (E+N). The denominators on other problems are our reading: each set is a share of the problems that could have
+    ended in it. Its fourth measure needs success rates: ``consolidation``.
     """
     both, lost, gained = sets.both, sets.base_only, sets.checkpoint_only
     retention, discovery = _ratio(both, both + lost), _ratio(gained, both + gained)
@@ -111,17 +107,14 @@ def rates(sets: Coverage) -> Rates:
 def consolidation(
     base_solved_P: ArrayLike, checkpoint_solved_P: ArrayLike, base_rate_P: ArrayLike, checkpoint_rate_P: ArrayLike
 ) -> float:
-    """Among the problems that both policies solve, the share whose success rate (pass@1) rose.
+    """The share of problems with a risen success rate (pass@1) among those that both policies solve; NaN without any.
 
-    The word is that of MATH-Beyond (arXiv 2510.11653): solutions that were within reach become reliable. This measure
-    of it is our reading; we found no formula. Two equal policies give 1/2 less half the share of ties;
-    ``gains.gained_and_lost`` tests the change of single problems.
-
-    Returns:
-        A share; NaN where no problem is solved by both.
+    The term is from MATH-Beyond (arXiv 2510.11653): solutions within reach become reliable. This measure of it is our
+    reading; we found no formula. Two equal policies give 1/2 less half the share of ties; ``gains.gained_and_lost``
+    tests the change of single problems.
 
     Raises:
-        StatisticsError: the four do not have as many problems, or none.
+        StatisticsError: the four have different numbers of problems, or none.
     """
     base_P, checkpoint_P, base_rate_P, checkpoint_rate_P = _alike(
         base_solved_P, checkpoint_solved_P, base_rate_P, checkpoint_rate_P
@@ -134,11 +127,11 @@ def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> Coverage:
     """The null of ``at_half``: the sets of a policy compared with itself, each time with half of its samples.
 
     Expected numbers over all ways to split the n samples of a problem into two halves of floor(n/2), one sample left
-    out where n is odd. Given c correct ones, the numbers of correct ones in the halves have the (multivariate)
-    hypergeometric distribution, so no split is drawn: exact, and the same every time. "Base only" and "checkpoint only"
-    are equal; they are what chance alone shows as lost and gained, to be subtracted from those of ``at_half``.
+    out if n is odd. Given c correct ones, the numbers of correct ones in the halves have the (multivariate)
+    hypergeometric distribution, so no split is drawn and the result is exact. "Base only" and "checkpoint only" are
+    equal: the losses and gains from chance alone, to be subtracted from those of ``at_half``.
 
-    Two equal policies give ``at_half`` the same numbers in expectation, exactly where n is fixed. Under a sequential
+    Two equal policies give ``at_half`` the same numbers in expectation, exactly so if n is fixed. Under a sequential
     design a problem that stopped early has c >= m successes; the split ignores the order of the samples, so the formula
     applies to its own n and c, and the numbers agree where m is well above 2 ``hits`` (m = 32, 3 hits: to 1e-9 of a
     problem; m = 8, 3 hits: the null is up to 6 % too large).
@@ -163,20 +156,20 @@ def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> Coverage:
 
 
 def at_half(base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike], hits: int) -> Coverage:
-    """The sets of two policies that are each given a random half of their samples, as ``halves`` gives the base.
+    """The sets of two policies, each with a random half of its samples, for comparison with ``halves`` of the base.
 
-    Expected numbers over all halves of floor(n/2) of the n samples of a problem: null and comparison are of the same
-    n, which matters because "gained" and "lost" depend on n. P(fewer than ``hits`` correct) is hypergeometric, and the
+    Expected numbers over all halves of floor(n/2) of the n samples of a problem: null and comparison have the same n,
+    which matters because "gained" and "lost" depend on n. P(fewer than ``hits`` correct) is hypergeometric, and the
     halves of base and checkpoint are independent.
 
     Args:
-        base: samples_P and correct_P of the base, n of 2 or more; the n of problems may differ.
+        base: samples_P and correct_P of the base, n of 2 or more; n may differ between problems.
         checkpoint: the same of the checkpoint, problems in the same order.
         hits: correct samples that a half needs to have solved the problem.
 
     Raises:
-        StatisticsError: ``hits`` is below 1, there is no problem, the policies do not have as many, or a problem has
-            fewer than 2 samples or not 0 <= c <= n.
+        StatisticsError: ``hits`` is below 1, there is no problem, the policies have different numbers of problems, or a
+            problem has fewer than 2 samples or not 0 <= c <= n.
     """
     base_P, checkpoint_P = _alike(*(_missed(*_split(*counts, hits), hits) for counts in (base, checkpoint)))
     lost_P, gained_P, neither_P = (1 - base_P) * checkpoint_P, base_P * (1 - checkpoint_P), base_P * checkpoint_P
@@ -184,12 +177,12 @@ def at_half(base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, Arra
 
 
 def cover_at(pass_P: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
-    """Cover@tau: the share of problems whose success rate is at least tau (Dragoi et al. 2025, arXiv 2510.08325).
+    """Cover@tau: the share of problems with a success rate of at least tau (Dragoi et al. 2025, arXiv 2510.08325).
 
-    pass@k is its average with the weights k (1-tau)^(k-1) of a Beta(1, k) distribution, so at large k pass@k tells
-    about rates near 1/k only. Of estimated rates, with a standard error of sqrt(p (1-p) / n), problems near tau fall
-    on either side: the curve is smoothed by that width, and its value is biased wherever it bends. Below tau = 1/n it
-    is the share with one success, whatever tau; compare only where n is alike.
+    pass@k is its average with the weights k (1-tau)^(k-1) of a Beta(1, k) distribution, so pass@k at large k reflects
+    only rates near 1/k. With estimated rates of standard error sqrt(p (1-p) / n), problems near tau fall on either
+    side: the curve is smoothed by that width, and biased wherever it bends. Below tau = 1/n it is the share with one
+    success, whatever tau; compare only at equal n.
 
     Args:
         pass_P: the success rate of each problem, c / n or, from a sequential design, the estimate of pass@1.
@@ -213,8 +206,8 @@ def cover_at(pass_P: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
 def detection_limit(samples: int, hits: int = 1, miss: float = 0.05) -> float:
     """The success rate that the rule "at least ``hits`` of n" misses with probability ``miss``.
 
-    The p with P(Binomial(n, p) < hits) = miss; for one hit it is 1 - miss^(1/n), about 3/n at 5 %. So "not
-    solved" says, with 95 % confidence, that p is below this number, and nothing more.
+    The p with P(Binomial(n, p) < hits) = miss; for one hit it is 1 - miss^(1/n), about 3/n at 5 %. So "not solved"
+    means, with 95 % confidence, that p is below this number, and nothing more.
 
     Raises:
         StatisticsError: not 1 <= hits <= n, or ``miss`` outside (0, 1).
@@ -258,7 +251,7 @@ def _split(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> tuple[np.nd
 
 
 def _missed(n_P: np.ndarray, c_P: np.ndarray, half_P: np.ndarray, hits: int) -> np.ndarray:
-    """The chance that a random half of the samples holds fewer than ``hits`` correct ones."""
+    """The probability that a random half of the samples has fewer than ``hits`` correct ones."""
     logs = (_log_choose(half_P, i) + _log_choose(n_P - half_P, c_P - i) - _log_choose(n_P, c_P) for i in range(hits))
     return sum(map(np.exp, logs))
 

@@ -22,10 +22,9 @@ class Design:
     design is the classical one of n_R samples for every problem.
 
     Attributes:
-        rounds: n_1, ..., n_R. The measures that need equally many samples of every problem use the first n_1.
+        rounds: n_1, ..., n_R. Measures that need equally many samples of every problem use the first n_1.
         stop_after: m, or None.
-        unscored: outcomes that say nothing of a response: such a sample is missing and not wrong, and a further one
-            takes its place.
+        unscored: verdicts that leave a sample unscored: it is missing, not wrong, and a further one takes its place.
 
     Raises:
         StatisticsError: no round, rounds that do not increase, or m below 1.
@@ -42,7 +41,7 @@ class Design:
             raise StatisticsError(f"found stop_after {self.stop_after}, expected 1 or more successes")
 
     def record(self) -> dict[str, Any]:
-        """The design as it is written down."""
+        """The design as a JSON object."""
         return {"rounds": list(self.rounds), "stop_after": self.stop_after, "unscored": list(self.unscored)}
 
     @property
@@ -59,8 +58,8 @@ class Design:
 def plan_rounds(n_max: int, stop_after: int | None) -> tuple[int, ...]:
     """Rounds that double up to ``n_max``, the first of at least 2 m samples.
 
-    A round that is shorter than that saves next to nothing: only a problem with p > 1/2 could stop in it. With
-    n_max = 1024 and m = 32: 64, 128, 256, 512, 1024. Without ``stop_after`` there is one round.
+    A shorter round saves next to nothing: only a problem with p > 1/2 could stop in it. With n_max = 1024 and m = 32:
+    64, 128, 256, 512, 1024. Without ``stop_after`` there is one round.
 
     Raises:
         StatisticsError: ``n_max`` or ``stop_after`` is below 1.
@@ -75,13 +74,13 @@ def plan_rounds(n_max: int, stop_after: int | None) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the samples of every problem have come under a design.
+    """The progress of every problem under a design.
 
     Attributes:
-        samples_P: scored samples up to the stopping point; up to the last drawn one where it is not reached.
-        correct_P: correct ones among them.
-        used_P: sample indices up to there, unscored ones included.
-        needed_P: sample indices to draw before the stopping point can be known; ``used_P`` where it is reached.
+        samples_P: scored samples up to the stopping point, or up to the last drawn one before it is reached.
+        correct_P: correct ones among ``samples_P``.
+        used_P: sample indices of ``samples_P``, unscored ones included.
+        needed_P: sample indices to draw before the stopping point can be known; ``used_P`` once it is reached.
     """
 
     samples_P: np.ndarray
@@ -91,22 +90,22 @@ class Progress:
 
     @property
     def going_P(self) -> np.ndarray:
-        """Whether a problem must be sampled on."""
+        """Whether a problem needs more samples."""
         return self.needed_P > self.used_P
 
 
 def progress(design: Design, drawn_P: np.ndarray, scored_PN: np.ndarray, correct_PN: np.ndarray) -> Progress:
-    """Where every problem stops, or how far it must be sampled at least before that is known.
+    """The stopping point of every problem, or the least number of samples before it can be known.
 
-    Only the order of sample indices counts, never the order in which responses were finished: short responses finish
-    first. A sample that could not be scored is missing: the next index takes its place, so that every problem ends
-    with as many scored samples as the design says. Samples beyond the stopping point are ignored: a problem that was
-    once sampled further must not count differently.
+    Only the order of sample indices counts, never the order in which responses finished, since short responses finish
+    first. An unscored sample is missing: the next index takes its place, so that every problem ends with the design's
+    number of scored samples. Samples beyond the stopping point are ignored, so that a problem that was once sampled
+    further counts no differently.
 
     Args:
-        drawn_P: how many indices of each problem are drawn, from 0 on without gaps.
-        scored_PN: whether a sample has a score; what lies beyond ``drawn_P`` is not read.
-        correct_PN: whether its score is correct.
+        drawn_P: number of drawn indices of each problem, from 0 on without gaps.
+        scored_PN: whether a sample is scored; entries beyond ``drawn_P`` are not read.
+        correct_PN: whether a sample is correct.
     """
     rows = zip(drawn_P.tolist(), scored_PN, correct_PN, strict=True)
     found_P4 = np.array([_progress(design, drawn, scored_N[:drawn], hit_N[:drawn]) for drawn, scored_N, hit_N in rows])

@@ -1,4 +1,4 @@
-"""How spread out a policy is: over the answers to one problem, over whole responses, over the next token.
+"""Entropies of a policy: of the answers to one problem, of whole responses, of the next token; and maj@k.
 
 All entropies are in nats. Axes: P problems, A distinct answers, S samples, G groups of samples, K values of k.
 """
@@ -18,13 +18,13 @@ NO_ANSWER = -1
 def answer_entropy(count_A: ArrayLike) -> float:
     """The plug-in Shannon entropy of the answers to one problem: -sum (m_a / m) ln (m_a / m).
 
-    Biased downwards, by about (A-1) / (2m) for A answers that occur; compare only where m is alike.
+    Biased downwards, by about (A-1) / (2m) for A answers that occur; compare only at equal m.
 
     Args:
-        count_A: how often each distinct answer was given; zeros are allowed.
+        count_A: count of each distinct answer; zeros are allowed.
 
     Returns:
-        Nats; NaN where no response held an answer, since there is no distribution then.
+        Nats; NaN if no response has an answer, since there is no distribution then.
 
     Raises:
         StatisticsError: a count is negative.
@@ -40,7 +40,7 @@ def miller_madow(count_A: ArrayLike) -> float:
     Miller 1955, "Note on the bias of information estimates".
 
     Returns:
-        Nats; NaN where no response held an answer.
+        Nats; NaN if no response has an answer.
 
     Raises:
         StatisticsError: a count is negative.
@@ -50,21 +50,21 @@ def miller_madow(count_A: ArrayLike) -> float:
 
 
 def chao_shen(count_A: ArrayLike) -> float:
-    """The coverage-adjusted entropy of the answers to one problem, for policies whose answers are mostly rare.
+    """The coverage-adjusted entropy of the answers to one problem, for policies with mostly rare answers.
 
     Chao & Shen 2003, "Nonparametric estimation of Shannon's index of diversity when there are unseen species"
     (Environmental and Ecological Statistics 10). Of m answers f_1 were given once. Good's coverage C = 1 - f_1 / m is
     the probability of the answers that were seen, so their shares are scaled to q_a = C m_a / m; each term is divided
-    by 1 - (1 - q_a)^m, the chance of its answer to be seen at all (Horvitz & Thompson 1952):
-    -sum q_a ln q_a / (1 - (1 - q_a)^m). Less biased than ``answer_entropy`` and ``miller_madow`` where many answers
-    are unseen, at the price of a larger variance.
+    by 1 - (1 - q_a)^m, the probability that its answer is seen at all (Horvitz & Thompson 1952):
+    -sum q_a ln q_a / (1 - (1 - q_a)^m). Less biased than ``answer_entropy`` and ``miller_madow`` if many answers are
+    unseen, at the price of a larger variance.
 
     Args:
-        count_A: how often each distinct answer was given; zeros are allowed.
+        count_A: count of each distinct answer; zeros are allowed.
 
     Returns:
-        Nats; NaN where no response held an answer. Where every answer was given once, C would be 0: f_1 = m - 1 is
-        used instead (as in the R package ``entropy`` of Hausser & Strimmer), which makes a single answer 0 nats.
+        Nats; NaN if no response has an answer. If every answer was given once, C would be 0: f_1 = m - 1 is used
+        instead (as in the R package ``entropy`` of Hausser & Strimmer), which makes a single answer 0 nats.
 
     Raises:
         StatisticsError: a count is negative.
@@ -82,16 +82,15 @@ def chao_shen(count_A: ArrayLike) -> float:
 def majority_at_k(answer_S: ArrayLike, correct_S: ArrayLike, ks: Sequence[int]) -> np.ndarray:
     """maj@k of one problem: how often the most frequent answer of k samples is correct (Wang et al. 2022, 2203.11171).
 
-    The mean over the floor(S / k) disjoint groups of k consecutive samples. Among answers that are equally frequent
-    one is drawn with equal chances, in expectation: a group counts the share of its most frequent answers that are
-    correct. The groups are independent and identically distributed, so the mean is unbiased; it needs no random
-    numbers. What is left over after the last whole group is not used.
+    The mean over the floor(S / k) disjoint groups of k consecutive samples. Ties are broken at random in expectation: a
+    group counts the share of its most frequent answers that are correct. The groups are independent and identically
+    distributed, so the mean is unbiased; it needs no random numbers. Samples after the last whole group are not used.
 
     Args:
         answer_S: a whole number for each distinct answer, in the order of the sample indices; -1 for a response
             without an answer, which never votes.
-        correct_S: whether the sample is correct; samples of one answer may differ (a grader that reads the response),
-            then the answer counts by their share.
+        correct_S: whether the sample is correct; if samples with the same answer differ (a grader that reads the
+            response), the answer counts by their share.
         ks: sizes of the vote.
 
     Returns:
@@ -99,7 +98,7 @@ def majority_at_k(answer_S: ArrayLike, correct_S: ArrayLike, ks: Sequence[int]) 
         answer and are correct.
 
     Raises:
-        StatisticsError: the two differ in length, an answer is below -1, there is no k, or a k is outside 1..S.
+        StatisticsError: the arrays differ in length, an answer is below -1, there is no k, or a k is outside 1..S.
     """
     answer_S, correct_S = np.asarray(answer_S), np.asarray(correct_S, bool)
     if answer_S.ndim != 1 or answer_S.shape != correct_S.shape:
@@ -129,15 +128,15 @@ def _majority(code_S: np.ndarray, votes_S: np.ndarray, correct_S: np.ndarray, k:
 
 
 def per_token(sum_P: ArrayLike, tokens_P: ArrayLike) -> float:
-    """A mean over tokens of what was summed over responses: sum of the sums / sum of the tokens.
+    """A mean over tokens from sums over responses: sum of the sums / sum of the tokens.
 
-    Of ``entropy`` it is the token entropy, the mean entropy of the next-token distribution along the policy's
-    own responses. Of ``-logprob`` it is the negative log-likelihood of the sampled tokens, the "sampled-token
-    estimate" of the same number from the draws alone, with the condition that ``sequence_entropy`` states. Long
-    responses weigh more than short ones.
+    For ``entropy`` it is the token entropy, the mean entropy of the next-token distribution along the policy's own
+    responses. For ``-logprob`` it is the negative log-likelihood of the sampled tokens, the "sampled-token estimate" of
+    the same number from the draws alone, under the condition in ``sequence_entropy``. Long responses weigh more than
+    short ones.
 
     Returns:
-        Nats per token; NaN where there is no token.
+        Nats per token; NaN without tokens.
     """
     tokens = float(np.sum(tokens_P))
     return float(np.sum(sum_P)) / tokens if tokens else float("nan")
@@ -147,20 +146,20 @@ def sequence_entropy(logprob_P: ArrayLike, samples_P: ArrayLike) -> np.ndarray:
     """The entropy over whole responses to each problem: the mean of -log p(response) over its samples.
 
     H = E[-log p] over draws from p, so the mean is unbiased at any number of samples, unlike the entropy of counted
-    responses. That holds only where the logged log-probability is that of the distribution which was sampled from:
-    where temperature or top-p is not 1, the engine must log it after these were applied (vLLM:
-    ``logprobs_mode=processed_logprobs``, its default is raw). Otherwise it is the cross-entropy of the raw policy
-    under the sampled one, which is no entropy of either. A truncated response gives the entropy of the cut-off text.
+    responses. That holds only if log-probabilities are logged under the sampling distribution: if temperature or top-p
+    is not 1, the engine must log them after these are applied (vLLM: ``logprobs_mode=processed_logprobs``, its default
+    is raw). Otherwise the result is the cross-entropy of the raw policy under the sampled one, which is no entropy of
+    either. A truncated response gives the entropy of the cut-off text.
 
     Args:
         logprob_P: log p of the responses, summed over tokens and over the samples of a problem.
-        samples_P: how many responses these are.
+        samples_P: number of responses of each problem.
 
     Returns:
-        entropy_P in nats a response; NaN where a problem has no sample.
+        entropy_P in nats a response; NaN for a problem without samples.
 
     Raises:
-        StatisticsError: the two differ in length, or a number of samples is negative.
+        StatisticsError: the arrays differ in length, or a number of samples is negative.
     """
     logprob_P, samples_P = np.asarray(logprob_P, np.float64), np.asarray(samples_P, np.float64)
     if logprob_P.ndim != 1 or logprob_P.shape != samples_P.shape:

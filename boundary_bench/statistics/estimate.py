@@ -1,4 +1,4 @@
-"""One curve over k with every interval it needs: pass@k of a policy, or a difference of policies on the same problems.
+"""A curve over k with all its intervals: pass@k of a policy, or a difference of policies on the same problems.
 
 Axes: J policies, P problems, K values of k, B resamples, D distinct and O possible outcomes of the design.
 """
@@ -17,7 +17,7 @@ from boundary_bench.statistics.intervals import Resamples, band, holding, mean_d
 from boundary_bench.statistics.posterior import Counts, fit_prior, sampling_variance
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 
-#: A weight and the policy it is for: [(1, policy)], or [(1, checkpoint), (-1, base)], or a mean over seeds.
+#: Weighted policies: [(1, policy)], or [(1, checkpoint), (-1, base)], or a mean over seeds.
 Terms = Sequence[tuple[float, Counts]]
 
 
@@ -28,10 +28,10 @@ class Estimate:
     Attributes:
         value_PK: the value of every problem.
         estimate_K: its mean over problems.
-        low_K, high_K: the problem+sample interval, for problems like these and samples like these.
+        low_K, high_K: the problem+sample interval, for new problems and samples of the same kind.
         band_low_K, band_high_K: the same for all k at once.
-        samples_low_K, samples_high_K: the sample-only interval, for this very set of problems sampled again.
-        draw_BK: the resampled means behind the first two.
+        samples_low_K, samples_high_K: the sample-only interval, for new samples of the same problems.
+        draw_BK: the resampled means behind the first two intervals.
     """
 
     value_PK: np.ndarray
@@ -48,17 +48,17 @@ class Estimate:
 def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resamples, level: float) -> Estimate:
     """The sum of the weighted pass@k curves of some policies on the same problems, in the same order, with intervals.
 
-    The sample-only interval is the estimate -+ z times the standard error that the design has on average over the
-    posterior of each problem's success rate. How often both kinds hold the truth: ``docs/statistics.md``.
+    The sample-only interval is the estimate -+ z times the design's standard error, averaged over the posterior of each
+    problem's success rate. The coverage of both kinds of interval: ``docs/statistics.md``.
 
     Args:
-        terms: policies and their weights. Without a negative weight the sum is a pass@k itself, in [0, 1]; with one
-            it is a difference, in [-1, 1].
+        terms: policies and their weights. Without a negative weight the sum is itself a pass@k, in [0, 1]; with one it
+            is a difference, in [-1, 1].
         resamples: from ``resample``; the same for all curves that are compared with one another.
 
     Raises:
-        StatisticsError: there is no term, the policies have different numbers of problems, or a problem did not end
-            as the design ends.
+        StatisticsError: there is no term, the policies have different numbers of problems, or a problem's counts are no
+            outcome of the design.
     """
     if len({len(counts.samples_P) for _, counts in terms}) != 1:
         raise StatisticsError(

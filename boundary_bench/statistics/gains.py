@@ -1,7 +1,8 @@
-"""Which problems a checkpoint solves more often, and which less often, than its base: tests with few false finds.
+"""Tests for problems that a checkpoint solves more or less often than its base, at a false-discovery rate.
 
-A problem that only one policy solved may be luck; here every problem has a test of its own, exact also for problems
-that were sampled until they had enough successes. Axes: P problems, O outcomes of a design, U distinct statistics.
+A problem that only one policy solved may be luck. Here every problem has its own test, exact also under early stopping.
+
+Axes: P problems, O outcomes of a design, U distinct statistics.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import Outcomes, outcomes, place, probabilities
 
-#: Statistics that are equal but for rounding count as equally extreme.
+#: Statistics within this distance count as equally extreme.
 TIE = 1e-9
-#: Outcomes that are, all together, less likely than this are left out, and counted as extreme.
+#: Outcomes with a total probability below this are left out, and counted as extreme.
 NEGLIGIBLE = 1e-12
-#: Distance of the common rates that are tried, in logits. A grid six times as fine raised no p-value by more than
-#: 0.6 %, for n = 8 to 1024, in one round and in several; with steps of 0.4 p-values were up to 36 % too small.
+#: Grid spacing of the common rate, in logits. A grid six times as fine raised no p-value by more than 0.6 %, for n = 8
+#: to 1024, in one round and in several; with steps of 0.4 p-values were up to 36 % too small.
 LOGIT_STEP = 0.05
 
 
 @dataclass(frozen=True)
 class Gains:
-    """The problems whose success rate changed, at a false-discovery rate.
+    """The problems with a changed success rate, at a false-discovery rate.
 
     Attributes:
         gained_P: whether the checkpoint solves the problem more often than the base.
-        lost_P: whether it solves it less often.
+        lost_P: whether the checkpoint solves the problem less often than the base.
         p_two_sided_P: the p-value of "the rate is the same", before the correction for many problems.
     """
 
@@ -42,7 +43,7 @@ class Gains:
 def rate_tests(
     design: Design, base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One-sided p-values of every problem for a success rate above, and below, that of the base.
+    """One-sided p-values of every problem for a success rate above, and below, the base's.
 
     An exact unconditional test (Barnard 1945, Nature 156; Suissa & Shuster 1985, JRSS A 148). For two independent
     draws from the design with the same rate p, the p-value is max over p of P_p(Z >= z), with z the difference of the
@@ -51,14 +52,14 @@ def rate_tests(
         z = 2 (a_1 - a_0) / sqrt(1/(n_1 + 1/2) + 1/(n_0 + 1/2)),  a = asin sqrt((c + 3/8) / (n + 3/4)).
 
     The outcomes (n, c) have the probabilities of the design, so the test is as exact with early stopping as without.
-    The scaling is what gives it power there: n is random and depends on p, and the plain difference of asin sqrt(c/n)
-    has its largest spread, and so its p-value, at rates where problems stop after the first round, far from the rates
-    of the problem at hand. (Exact power at 5 %, rounds 64 to 1024, m = 32, rates .05 and .10: .93 against .01.)
-    Fisher's test, conditional on the totals of n and c, is exact too under such a design, but has almost no power:
-    the total number of draws nearly tells which two outcomes it is the sum of.
+    The scaling gives it power there: n is random and depends on p, and the plain difference of asin sqrt(c/n) has its
+    largest spread, and so its p-value, at rates where problems stop after the first round, far from the problem's own
+    rates. (Exact power at 5 %, rounds 64 to 1024, m = 32, rates .05 and .10: .93 against .01.) Fisher's test,
+    conditional on the totals of n and c, is exact too under such a design, but has almost no power: the total number of
+    draws nearly determines the two outcomes.
 
     Args:
-        design: the design that both policies were sampled with.
+        design: the design of both policies' samples.
         base: samples_P and correct_P of the base.
         checkpoint: the same of the checkpoint, problems in the same order.
 
@@ -67,7 +68,8 @@ def rate_tests(
         maximum is taken over rates 0.05 logits apart, from 0.01 / n_max up; a finer grid adds at most 0.6 %.
 
     Raises:
-        StatisticsError: the two differ in their problems, or a problem did not end as the design ends.
+        StatisticsError: the policies have different numbers of problems, or a problem's counts are no outcome of the
+            design.
     """
     base_P, checkpoint_P = place(design, *base), place(design, *checkpoint)
     if len(base_P) != len(checkpoint_P):
@@ -82,14 +84,11 @@ def rate_tests(
 
 
 def discoveries(p_P: ArrayLike, level: float) -> np.ndarray:
-    """Whether a problem is found, so that at most the share ``level`` of all finds is false, on average.
+    """found_P: whether each problem is a discovery; on average at most the share ``level`` of discoveries is false.
 
     The step-up procedure of Benjamini & Hochberg 1995 (JRSS B 57): with sorted p_(1) <= ... <= p_(P), the largest i
-    with p_(i) <= level i / P, and all problems up to it. It holds for independent p-values, which those of
-    ``rate_tests`` are where every problem has samples of its own.
-
-    Returns:
-        found_P.
+    with p_(i) <= level i / P, and all problems up to it. It holds for independent p-values, as those of ``rate_tests``
+    are if every problem has its own samples.
 
     Raises:
         StatisticsError: there is no problem, a p-value is outside [0, 1] or NaN, or ``level`` is outside (0, 1).
@@ -111,19 +110,19 @@ def gained_and_lost(
 ) -> Gains:
     """The problems with a higher and those with a lower success rate than the base.
 
-    Two-sided p-values min(1, 2 min(p_greater, p_less)) of ``rate_tests``, ``discoveries`` among them, and for each find
-    the side with the smaller p-value: the directional false-discovery rate, with a wrong side counted as a false find,
-    is at most ``level`` (Benjamini & Yekutieli 2005, JASA 100). A problem that is not found is not shown to be
-    unchanged: ``coverage.detection_limit`` says what its samples could have missed.
+    Two-sided p-values min(1, 2 min(p_greater, p_less)) of ``rate_tests``, ``discoveries`` among them, and for each
+    discovery the side with the smaller p-value: the directional false-discovery rate, with a wrong side counted as
+    false, is at most ``level`` (Benjamini & Yekutieli 2005, JASA 100). A problem that is no discovery is not shown to
+    be unchanged: ``coverage.detection_limit`` gives the rate that its samples could have missed.
 
     Args:
-        design: the design that both policies were sampled with.
+        design: the design of both policies' samples.
         base: samples_P and correct_P of the base.
         checkpoint: the same of the checkpoint, problems in the same order.
-        level: false finds among all finds, e.g. 0.05.
+        level: share of false discoveries, e.g. 0.05.
 
     Raises:
-        StatisticsError: as ``rate_tests`` and ``discoveries``.
+        StatisticsError: as ``rate_tests``, or ``level`` is outside (0, 1).
     """
     p_greater_P, p_less_P = rate_tests(design, base, checkpoint)
     p_two_sided_P = np.minimum(1, 2 * np.minimum(p_greater_P, p_less_P))
@@ -138,7 +137,7 @@ def _statistic(end: Outcomes, base: np.ndarray, checkpoint: np.ndarray) -> np.nd
 
 
 def _tails(design: Design, z_U: np.ndarray) -> np.ndarray:
-    """tail_U: the largest chance, over all common rates, of a statistic as large as z; ``z_U`` ascends."""
+    """tail_U: the largest probability, over all common rates, of a statistic of at least z; ``z_U`` ascends."""
     end, edge = outcomes(design), np.log(100 * design.n_max)
     logits = np.linspace(-edge, edge, 2 + int(2 * edge / LOGIT_STEP))
     tail_U = np.zeros(len(z_U))

@@ -1,4 +1,4 @@
-"""Intervals of a mean over problems: resampling of the problems, with a guard for the kinds of problem not seen.
+"""Intervals of a mean over problems: resampling of the problems, with a guard for unseen kinds of problem.
 
 Axes: P problems, K values of k, B resamples.
 """
@@ -11,18 +11,18 @@ import numpy as np
 
 from boundary_bench.core.errors import StatisticsError
 
-#: What the tables call the intervals over problems.
+#: Name of the intervals over problems in the tables.
 INTERVAL = "problems and samples (Bayesian bootstrap, Jeffreys)"
 #: How slowly the size of a typical change is learnt from the problems. In simulations of 30 problems the interval of a
-#: difference then holds the truth in 91 % or more. With 0.2 it does in 94 %, but excludes 0 for a change of all
-#: problems by 5 points in 2 % of studies and not in 58 %; with 0.005 it holds it in 77 % where one problem in twenty is
-#: lost outright.
+#: difference then covers the truth in 91 % or more. With 0.2 coverage is 94 %, but only 2 % instead of 58 % of studies
+#: exclude 0 for a change of all problems by 5 points; with 0.005 coverage is 77 % if one problem in twenty is lost
+#: outright.
 CAUTION = 0.05
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """How much each problem weighs in each resample. Two policies that share it are resampled together: paired.
+    """Weights of the problems in each resample. Policies that share them are resampled together, so paired.
 
     Attributes:
         weight_BP: weights of the problems.
@@ -41,7 +41,7 @@ def resample(problems: int, resamples: int, seed: int) -> Resamples:
     problem added at either end of the range of values. For values 0 and 1 its percentiles are the Jeffreys interval
     of a proportion, Beta(c + 1/2, P - c + 1/2); for values in between it is the two-sided, half-weight form of
     Gaffke's bound for a bounded mean (see Learned-Miller and Thomas, arXiv 1905.06208). Unlike the classical bootstrap
-    it does not collapse where all problems have the same value: thirty of thirty solved is no certainty.
+    it does not collapse if all problems have the same value: thirty of thirty solved is no certainty.
 
     Raises:
         StatisticsError: there is no problem or no resample.
@@ -54,11 +54,11 @@ def resample(problems: int, resamples: int, seed: int) -> Resamples:
 
 
 def mean_draws(value_PK: np.ndarray, resamples: Resamples, low_K: np.ndarray, high_K: np.ndarray) -> np.ndarray:
-    """draw_BK: the mean over problems in every resample, the pseudo-problems having the values low and high.
+    """draw_BK: the mean over problems in every resample, with values low and high for the pseudo-problems.
 
-    A problem's value is an estimate from its samples, and another problem would bring its own samples: the spread
-    between problems holds both. Redrawing the samples as well, as the two-level bootstrap does, counts their noise
-    twice where a fitted prior does not take it out again.
+    A problem's value is an estimate from its samples, and another problem would bring its own samples, so the spread
+    between problems contains both. The two-level bootstrap also redraws the samples, which counts their noise twice
+    unless a fitted prior removes it.
 
     Raises:
         StatisticsError: the shapes do not fit, or a value is NaN.
@@ -72,12 +72,12 @@ def mean_draws(value_PK: np.ndarray, resamples: Resamples, low_K: np.ndarray, hi
 
 
 def typical_change(change_PK: np.ndarray, largest: float = 1.0) -> np.ndarray:
-    """size_K: how much a problem that changes at all changes: where the pseudo-problems of a difference sit.
+    """size_K: the typical size of a problem's change, which is the value of a difference's pseudo-problems.
 
-    sqrt((sum d^4 + e L^4) / (sum d^2 + e L^2)), with L the largest change there can be and e = 0.05. It is L where
-    nothing has changed: the next problem may be won or lost outright, as in Agresti and Min's interval for paired
-    proportions (Biometrics 2005). It is the size-weighted mean where much has changed a little, since the plain
-    bootstrap is right there, and pseudo-problems at +-1 would double the width at k = 1.
+    sqrt((sum d^4 + e L^4) / (sum d^2 + e L^2)), with L the largest possible change and e = 0.05. It is L if nothing has
+    changed: the next problem may be won or lost outright, as in Agresti and Min's interval for paired proportions
+    (Biometrics 2005). It is the size-weighted mean if many problems have changed a little, since the plain bootstrap is
+    right there, and pseudo-problems at +-1 would double the width at k = 1.
     """
     if largest == 0:
         return np.zeros(change_PK.shape[1])
@@ -86,10 +86,10 @@ def typical_change(change_PK: np.ndarray, largest: float = 1.0) -> np.ndarray:
 
 
 def holding(estimate_K: np.ndarray, low_K: np.ndarray, high_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """low_K and high_K, widened to the estimate where it lies outside.
+    """low_K and high_K, widened to contain the estimate.
 
-    An equal-tailed interval of thirty of thirty ends just below 1; 1 belongs to it (as Brown, Cai and DasGupta have it
-    for the Jeffreys interval, Statistical Science 2001).
+    An equal-tailed interval of thirty of thirty ends just below 1, but should contain 1 (as Brown, Cai and DasGupta
+    modify the Jeffreys interval, Statistical Science 2001).
     """
     return np.minimum(low_K, estimate_K), np.maximum(high_K, estimate_K)
 
@@ -101,30 +101,22 @@ def check_level(level: float) -> None:
 
 
 def percentiles(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """low_K and high_K that leave (1 - level) / 2 of the draws on either side.
-
-    Raises:
-        StatisticsError: the level is outside (0, 1).
-    """
+    """low_K and high_K that leave (1 - level) / 2 of the draws on either side."""
     check_level(level)
     low_K, high_K = np.quantile(draw_BK, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low_K, high_K
 
 
 def band(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """low_K and high_K between which a share ``level`` of the drawn curves lies at every k at once.
+    """low_K and high_K of the simultaneous band: a share ``level`` of the drawn curves lies in it at every k at once.
 
-    The percentiles at one common rank, the narrowest that does it (Montiel Olea and
-    Plagborg-Moller, Journal of Applied Econometrics 2019): pointwise intervals where k is one, wider ones where the
-    curve moves freely.
-
-    Raises:
-        StatisticsError: the level is outside (0, 1).
+    The percentiles at one common rank, the narrowest that suffices (Montiel Olea and Plagborg-Moller, Journal of
+    Applied Econometrics 2019): pointwise intervals for a single k, wider ones if the curve moves freely.
     """
     check_level(level)
     resamples = len(draw_BK)
     sorted_BK = np.sort(draw_BK, axis=0)
-    # how many draws lie beyond each one, on its nearer side; ties count for it, not against it
+    # number of draws beyond each one, on its nearer side; ties count as beyond
     depth_B = np.full(resamples, resamples)
     for values_B, draw_B in zip(sorted_BK.T, draw_BK.T, strict=True):
         beyond_B = np.minimum(np.searchsorted(values_B, draw_B, "right"), resamples - np.searchsorted(values_B, draw_B))

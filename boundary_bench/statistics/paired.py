@@ -1,4 +1,4 @@
-"""What a paired difference curve says: where it crosses zero, whether it is nothing, and what could have been seen.
+"""Properties of a paired difference curve: its change at every k, its crossover, and the detectable difference.
 
 Axes: K values of k, B resamples.
 """
@@ -18,12 +18,12 @@ from boundary_bench.statistics.intervals import check_level, percentiles
 
 #: Differences below this are rounding errors.
 ROUNDING = 1e-9
-#: Probability with which the smallest detectable difference would have been found.
+#: Probability of finding the smallest detectable difference.
 POWER = 0.8
 
 
 class Change(StrEnum):
-    """What can be said of the boundary at one k."""
+    """The change of the boundary at one k."""
 
     SHRUNK = "shrunk"
     EXPANDED = "expanded"
@@ -34,7 +34,7 @@ class Change(StrEnum):
 def equivalence(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """low_K and high_K of the equivalence test: the 1 - 2 alpha interval, with alpha = 1 - level.
 
-    Two one-sided tests at alpha (TOST; Schuirmann 1987) find a difference smaller than a margin exactly where this
+    Two one-sided tests at alpha (TOST; Schuirmann 1987) find a difference smaller than a margin exactly if this
     interval lies within the margin on either side.
     """
     check_level(level)
@@ -42,10 +42,10 @@ def equivalence(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
 
 
 def changes(found: Estimate, margin: float, level: float) -> list[Change]:
-    """The verdict at every k.
+    """The change at every k.
 
     Unchanged: equivalent to the base within ``margin``, at this k. Otherwise shrunk or expanded: the simultaneous band
-    lies below or above 0, so that the chance of any false one among all k is at most 1 - level. Otherwise
+    lies below or above 0, so that the probability of any false change among all k is at most 1 - level. Otherwise
     undecided: neither a change nor its absence could be shown.
 
     Raises:
@@ -70,7 +70,7 @@ def changes(found: Estimate, margin: float, level: float) -> list[Change]:
 def detectable(draw_BK: np.ndarray, level: float) -> np.ndarray:
     """difference_K: the smallest true difference that the interval at one k would have shown four times in five.
 
-    (z of the level, two-sided, + z of 80 %) times the standard error, as these problems and samples have it.
+    (z of the level, two-sided, + z of 80 %) times the standard error for these problems and samples.
     """
     check_level(level)
     return (ndtri((1 + level) / 2) + ndtri(POWER)) * draw_BK.std(0)
@@ -78,12 +78,12 @@ def detectable(draw_BK: np.ndarray, level: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Crossover:
-    """The k at which the one that leads at small k is overtaken.
+    """The k at which the policy that leads at small k is overtaken.
 
     Attributes:
-        leader: "checkpoint" or "base", whichever is ahead at the smallest k with a difference; "" where there is none.
-        k: interpolated in log k; infinity where there is no crossover up to the largest k.
-        low, high: its interval; 0 where the leader may not lead at any k, infinity where it may never be overtaken.
+        leader: "checkpoint" or "base", whichever is ahead at the smallest k with a difference; "" without any.
+        k: interpolated in log k; infinity without a crossover up to the largest k.
+        low, high: interval of ``k``; 0 if the leader may not lead at any k, infinity if it may never be overtaken.
     """
 
     leader: str
@@ -93,7 +93,7 @@ class Crossover:
 
 
 def crossover(ks: Sequence[int], difference_K: np.ndarray, draw_BK: np.ndarray, level: float) -> Crossover:
-    """Where the difference curve (checkpoint minus base) first changes its sign.
+    """The first sign change of the difference curve (checkpoint minus base).
 
     The usual finding of the debate is a checkpoint that leads at k = 1 and is overtaken at some k* (Yue et al., arXiv
     2504.13837). The interval holds the percentiles of the first crossing of every resampled curve.
@@ -110,13 +110,13 @@ def crossover(ks: Sequence[int], difference_K: np.ndarray, draw_BK: np.ndarray, 
     sign = np.sign(difference_K[moved_K[0]])
     k = _first_crossing(ks, sign * difference_K[None])[0]
     drawn_B = _first_crossing(ks, sign * draw_BK)
-    # without interpolation: half way to infinity is infinity
+    # without interpolation, since half way to infinity is infinity
     low, high = np.quantile(drawn_B, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Crossover("checkpoint" if sign > 0 else "base", float(k), float(low), float(high))
 
 
 def _first_crossing(ks: Sequence[int], lead_BK: np.ndarray) -> np.ndarray:
-    """k_B at which each curve that starts above 0 first goes below; 0 where it starts below, infinity where never."""
+    """k_B at which each curve that starts above 0 first falls below; 0 if it starts below, infinity if never."""
     log_K = np.log(ks)
     found_B = np.full(len(lead_BK), np.inf)
     for b, lead_K in enumerate(lead_BK):

@@ -1,4 +1,4 @@
-"""pass@k: the chance that at least one of k attempts at a problem is correct."""
+"""pass@k: the probability that at least one of k attempts at a problem is correct."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from boundary_bench.core.errors import StatisticsError
 def pass_at_k(samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
     """The unbiased estimate of pass@k of every problem.
 
-    1 - C(n-c, k) / C(n, k), with n samples of which c are correct (Chen et al. 2021, arXiv 2107.03374,
-    equation 1). Computed as 1 - prod_{i<c} (1 - k / (n-i)), summed in logarithms: the relative error stays
-    below 1e-12 at n = 16384, also where the estimate is tiny.
+    1 - C(n-c, k) / C(n, k), with c correct of n samples (Chen et al. 2021, arXiv 2107.03374, equation 1). Computed as
+    1 - prod_{i<c} (1 - k / (n-i)), summed in logarithms: the relative error stays below 1e-12 at n = 16384, also for
+    tiny estimates.
 
     Args:
         samples_P: n of each problem; they may differ, a problem is never padded.
@@ -23,11 +23,11 @@ def pass_at_k(samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> 
         ks: numbers of attempts.
 
     Returns:
-        pass_PK, in [0, 1]: c / n at k = 1; 0 where c = 0; 1 where fewer than k samples are not correct.
+        pass_PK, in [0, 1]: c / n at k = 1; 0 if c = 0; 1 if fewer than k samples are not correct.
 
     Raises:
-        StatisticsError: there is no problem or no k, a number is no whole number, or a problem has c < 0, c >
-            n or n < k; the message names the problem by its position.
+        StatisticsError: there is no problem or no k, a number is no whole number, or a problem has c < 0, c > n or
+            n < k; the message names the problem by its position.
     """
     n_P, c_P, k_K = _whole(samples_P, "samples"), _whole(correct_P, "correct"), _whole(ks, "k")
     _check(n_P, c_P, k_K)
@@ -43,12 +43,9 @@ def pass_at_k(samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> 
 
 
 def random_pass_at_k(chance_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
-    """The null line: pass@k of independent random responses that are each correct with a known chance.
+    """pass_PK of the null line: independent random responses that are each correct with a known chance.
 
     1 - (1-p)^k, through log1p and expm1, so that small p keep all their digits.
-
-    Returns:
-        pass_PK.
 
     Raises:
         StatisticsError: there is no problem or no k, a chance is outside [0, 1] or NaN, or a k is below 1.
@@ -64,16 +61,13 @@ def random_pass_at_k(chance_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
 
 
 def guess_chance(options_P: ArrayLike) -> np.ndarray:
-    """The chance to answer a multiple-choice problem by guessing: 1 / options, to feed ``random_pass_at_k``.
+    """chance_P of answering a multiple-choice problem by guessing, 1 / options, for ``random_pass_at_k``.
 
     Guessing among 4 options reaches pass@128 = 1 - (3/4)^128, which is 1 to 15 digits: pass@k of multiple choice at
-    large k says nothing about a policy, and must not be shown without this line.
+    large k tells nothing about a policy, and must not be shown without this null line.
 
     Args:
         options_P: number of options of each problem, 2 or more.
-
-    Returns:
-        chance_P.
 
     Raises:
         StatisticsError: a number of options is no whole number or below 2; the message names the problem.

@@ -1,4 +1,4 @@
-"""What the draws leave open about each problem's success rate: a beta posterior under a prior fitted to all problems.
+"""Uncertainty of each problem's success rate: a beta posterior under a prior fitted to all problems.
 
 c = 0 does not mean p = 0: the posterior of such a problem reaches up to about 3/n. Axes: P problems, O outcomes of a
 design, K values of k.
@@ -19,7 +19,7 @@ from boundary_bench.statistics.sequential import outcomes, place, table
 
 @dataclass(frozen=True)
 class Counts:
-    """What sampling found for P problems: n scored samples each, c of them correct."""
+    """Counts of P problems: n scored samples each, c of them correct."""
 
     samples_P: np.ndarray
     correct_P: np.ndarray
@@ -30,7 +30,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Prior:
-    """Beta(a, b), the distribution of success rates over problems."""
+    """A distribution Beta(a, b) of success rates over problems."""
 
     a: float
     b: float
@@ -39,9 +39,9 @@ class Prior:
 def fit_prior(counts: Counts) -> Prior:
     """The beta prior under which the counts of all problems are most likely.
 
-    Maximum likelihood of the beta-binomial; when to stop is decided by the draws alone, so the design leaves the
-    likelihood as it is. One pseudo-problem with half a success in one draw keeps a and b finite and above 0 where all
-    problems are unsolved, or all solved.
+    Maximum likelihood of the beta-binomial; stopping depends on the draws alone, so the design does not change the
+    likelihood. One pseudo-problem with half a success in one draw keeps a and b finite and above 0 if all problems are
+    unsolved, or all solved.
     """
     pairs_D2, weight_D = np.unique(np.stack([counts.samples_P, counts.correct_P], 1), axis=0, return_counts=True)
     n_D, c_D = np.concatenate([pairs_D2, [[1, 0.5]]]).T
@@ -56,14 +56,14 @@ def fit_prior(counts: Counts) -> Prior:
 
 
 def sampling_variance(design: Design, counts: Counts, prior: Prior, ks: Sequence[int]) -> np.ndarray:
-    """variance_PK: how much each problem's estimate of pass@k would vary if this very problem were sampled again.
+    """variance_PK: the variance of each problem's estimate of pass@k if the same problem were sampled again.
 
     The variance of the estimate given p, averaged over the posterior Beta(a + c, b + n - c) of p. Exact, by the law of
     total variance: E[estimate^2] under the posterior predictive distribution of outcomes, N B(a', b') / B(a, b), less
     E[(1 - (1-p)^k)^2] under the posterior.
 
     Raises:
-        StatisticsError: a problem did not end as the design ends, or a k is outside 1..n_max.
+        StatisticsError: a problem's counts are no outcome of the design, or a k is outside 1..n_max.
     """
     place_P = place(design, counts.samples_P, counts.correct_P)
     place_D, back_P = np.unique(place_P, return_inverse=True)
@@ -77,7 +77,7 @@ def sampling_variance(design: Design, counts: Counts, prior: Prior, ks: Sequence
 
 
 def predictive(design: Design, place_D: np.ndarray, prior: Prior) -> np.ndarray:
-    """probability_DO: how a problem that ended at each of these outcomes would end if it were sampled again."""
+    """probability_DO: the posterior predictive distribution of a new outcome, for each of these first outcomes."""
     end = outcomes(design)
     a_D, b_D = _posterior(design, place_D, prior)
     missed_O = end.samples_O - end.correct_O

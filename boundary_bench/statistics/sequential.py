@@ -1,4 +1,4 @@
-"""pass@k from problems that were sampled until they had enough successes, exactly unbiased.
+"""Exactly unbiased pass@k of problems that were sampled until they had enough successes.
 
 Axes: P problems, O outcomes of a design, K values of k.
 """
@@ -19,30 +19,30 @@ from boundary_bench.statistics.passk import pass_at_k
 
 
 def sequential_pass_at_k(design: Design, samples_P: ArrayLike, correct_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
-    """The unbiased estimate of pass@k of problems that ended as the design ends.
+    """The unbiased estimate of pass@k of problems under a sequential design.
 
-    1 - N_k(n, c) / N(n, c): N counts the 0/1 sequences of length n with c ones that the design lets end there, N_k
-    those among them whose first k entries are all 0 (none where k >= n and c > 0, so the estimate is 1).
+    1 - N_k(n, c) / N(n, c): N counts the 0/1 sequences of length n with c ones that end there under the design, N_k
+    those that start with k zeros (none if k >= n and c > 0, so the estimate is 1).
 
-    Proof of unbiasedness. Let Z say that the first k entries of an endless sequence of draws are all 0, so that
-    E Z = (1-p)^k. A sequence that ends at (n, c) has probability p^c (1-p)^(n-c), whichever it is: given (n, c) all N
-    are equally likely. Where k <= n, Z is decided by them, and E[Z | n, c] = N_k / N. Where n < k <= n_max, the
-    problem ended early, with c >= m >= 1 successes among its first n < k draws: Z = 0, and so is N_k. Taking the mean
-    over (n, c) gives E[N_k / N] = (1-p)^k (Rao-Blackwell: no unbiased estimate from the same draws varies less than
-    its mean given the sufficient statistic (n, c)). With one round it is the classical estimate of ``pass_at_k``;
-    with rounds of one sample and k = 1 it is Haldane's (m-1) / (n-1) of inverse sampling (Biometrika 1945).
+    Proof of unbiasedness. Let Z be 1 if the first k entries of an endless sequence of draws are all 0, else 0, so that
+    E Z = (1-p)^k. Every sequence that ends at (n, c) has probability p^c (1-p)^(n-c): given (n, c) all N are equally
+    likely. If k <= n, Z is determined by the sequence, and E[Z | n, c] = N_k / N. If n < k <= n_max, the problem ended
+    early, with c >= m >= 1 successes among its first n < k draws: Z = 0, and so is N_k. Taking the mean over (n, c)
+    gives E[N_k / N] = (1-p)^k (Rao-Blackwell: no unbiased estimate from the same draws varies less than its mean given
+    the sufficient statistic (n, c)). With one round it is the classical estimate of ``pass_at_k``; with rounds of one
+    sample and k = 1 it is Haldane's (m-1) / (n-1) of inverse sampling (Biometrika 1945).
 
     Args:
-        design: the design that all problems were sampled with.
+        design: the design of all problems' samples.
         samples_P: n of each problem when it ended.
         correct_P: c of each problem when it ended.
         ks: numbers of attempts, up to ``design.n_max``.
 
     Returns:
-        pass_PK, in [0, 1]; 0 where c = 0.
+        pass_PK, in [0, 1]; 0 if c = 0.
 
     Raises:
-        StatisticsError: a k is outside 1..n_max, or a problem did not end as the design ends.
+        StatisticsError: a k is outside 1..n_max, or a problem's counts are no outcome of the design.
     """
     return table(design, tuple(ks))[place(design, samples_P, correct_P)]
 
@@ -80,10 +80,10 @@ def variance(design: Design, p_P: ArrayLike, ks: Sequence[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Every way a problem can end: O pairs of samples drawn and successes, round by round, c ascending.
+    """The possible ends of a problem: O pairs of samples and successes, round by round, c ascending.
 
     Attributes:
-        log_count_O: log N, the number of 0/1 sequences that end so.
+        log_count_O: log N, with N the number of 0/1 sequences of each outcome.
     """
 
     samples_O: np.ndarray
@@ -93,7 +93,7 @@ class Outcomes:
 
 @lru_cache(maxsize=64)
 def outcomes(design: Design) -> Outcomes:
-    """The outcomes of a design; a pair that cannot occur is left out only where a whole round ends no problem."""
+    """The outcomes of a design; impossible (n, c) pairs are kept, with log N = -inf, unless a whole round ends none."""
     samples, correct, first, start = [], [], 0, 0
     for end in design.stops:
         least = 0 if end == design.n_max else design.stop_after or 0
@@ -105,7 +105,7 @@ def outcomes(design: Design) -> Outcomes:
 
 
 def log_paths(design: Design, k: int) -> np.ndarray:
-    """log N_k of every outcome: the sequences that end so and whose first k entries are all 0; k = 0 gives N.
+    """log N_k of every outcome: its sequences that start with k zeros; k = 0 gives N.
 
     By rounds: the sequences that go on with i successes, times the ways to place the others among the free entries.
     """
@@ -130,10 +130,7 @@ def _log_binomials(n: int) -> np.ndarray:
 
 
 def probabilities(design: Design, p_P: ArrayLike) -> np.ndarray:
-    """How likely each outcome is for a problem of success rate p: N p^c (1-p)^(n-c).
-
-    Returns:
-        probability_PO; every row sums to 1.
+    """probability_PO of each outcome for a problem of success rate p: N p^c (1-p)^(n-c); every row sums to 1.
 
     Raises:
         StatisticsError: a rate is outside [0, 1].
@@ -147,11 +144,7 @@ def probabilities(design: Design, p_P: ArrayLike) -> np.ndarray:
 
 
 def expected_samples(design: Design, p_P: ArrayLike) -> np.ndarray:
-    """samples_P: how many samples a problem of each success rate takes on average.
-
-    Raises:
-        StatisticsError: a rate is outside [0, 1].
-    """
+    """samples_P: the expected number of samples of a problem of each success rate."""
     return probabilities(design, p_P) @ outcomes(design).samples_O
 
 
@@ -159,7 +152,7 @@ def place(design: Design, samples_P: ArrayLike, correct_P: ArrayLike) -> np.ndar
     """Position of every problem's (n, c) among the outcomes of the design.
 
     Raises:
-        StatisticsError: there is no problem, or one did not end as the design ends; the message names it.
+        StatisticsError: there is no problem, or a problem's counts are no outcome of the design; the message names it.
     """
     n_P, c_P = (np.atleast_1d(np.asarray(values)) for values in (samples_P, correct_P))
     if not len(n_P) or n_P.shape != c_P.shape or n_P.ndim != 1:

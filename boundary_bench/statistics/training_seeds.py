@@ -1,4 +1,4 @@
-"""What the choice of training seeds adds to a mean over them: the spread between runs, and an interval for other seeds.
+"""Uncertainty of a mean over training seeds: the spread between runs, and an interval for other seeds.
 
 Axes: S seeds, K values of k.
 """
@@ -16,12 +16,12 @@ from boundary_bench.statistics.intervals import check_level
 
 @dataclass(frozen=True)
 class Seeds:
-    """The differences of single seeds, and what they say of their mean.
+    """The spread of the seeds' differences, and an interval of their mean.
 
     Attributes:
-        lowest_K, highest_K: of the seeds.
-        deviation_K: their standard deviation; NaN where there is one seed.
-        low_K, high_K: interval of the mean for problems like these and other seeds; NaN where there is one seed.
+        lowest_K, highest_K: lowest and highest difference of a seed.
+        deviation_K: standard deviation over the seeds; NaN for a single seed.
+        low_K, high_K: interval of the mean for new problems of the same kind and other seeds; NaN for a single seed.
     """
 
     lowest_K: np.ndarray
@@ -35,14 +35,14 @@ def over_seeds(difference_SK: np.ndarray, low_K: np.ndarray, high_K: np.ndarray,
     """The spread over seeds, and the interval over problems widened by it.
 
     Two half-widths, added in quadrature on either side (method of variance estimates recovery, Zou and Donner,
-    Statistics in Medicine 2008): t deviation / sqrt(S), with Student's t at S - 1 degrees of freedom, and that of the
-    interval over problems. What seeds and problems do together is in both, as in the bootstrap of both (Owen, Annals of
-    Applied Statistics 2007), so that it errs on the wide side. The first alone would leave out the noise of the base's
-    samples, which all seeds share. How often it holds the truth: ``docs/statistics.md``.
+    Statistics in Medicine 2008): t deviation / sqrt(S), with Student's t at S - 1 degrees of freedom, and the
+    half-width of the interval over problems. The interaction of seeds and problems is in both, as in the bootstrap of
+    both (Owen, Annals of Applied Statistics 2007), so the interval errs on the wide side. The first alone would leave
+    out the noise of the base's samples, which all seeds share. Its coverage: ``docs/statistics.md``.
 
     Args:
         difference_SK: checkpoint minus base of every seed, in [-1, 1].
-        low_K, high_K: the interval over problems of their mean.
+        low_K, high_K: the interval over problems of the mean difference.
 
     Raises:
         StatisticsError: there is no seed, the shapes do not fit, or the level is outside (0, 1).

@@ -22,11 +22,11 @@ def one_thread() -> None:
 def load_trainer(training: Training) -> Callable[..., Path]:
     """The trainer of a study: ``(job, base, store, stop, log, stopped) -> folder of the checkpoint``.
 
-    Every trainer resumes from what the store holds, writes the step log, keeps what it has when ``stopped`` says so
-    and raises ``Interrupted`` then. The caller holds the store's lease.
+    Every trainer resumes from the store, writes the step log, and saves and raises ``Interrupted`` when ``stopped``
+    returns True. The caller holds the store's lease.
 
     Raises:
-        TrainingError: this Python does not have the backend.
+        TrainingError: the backend is not installed in this Python.
     """
     backend = BACKENDS[training.backend]
     module, _, function = backend.train.partition(":")

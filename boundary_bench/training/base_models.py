@@ -1,4 +1,4 @@
-"""Where a base model comes from: pre-training, a folder, or the Hugging Face hub."""
+"""Base models: from pre-training, a folder, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def obtain(model: Model, store: Path, log: Callable[[str], None], stopped: Calla
     """The folder of a base model; a pre-trained one is made once and kept in ``store``.
 
     Raises:
-        Interrupted: ``stopped`` said so while pre-training; the state is saved.
-        ModelError: the folder is missing, or the hub cannot be reached and holds no local copy.
+        Interrupted: ``stopped`` returned True during pre-training; the state is saved.
+        ModelError: the hub cannot be reached and there is no local copy.
     """
     if model.path is not None:
         return Path(model.path)

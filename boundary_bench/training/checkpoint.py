@@ -1,4 +1,4 @@
-"""A checkpoint that another program wrote: checked, put right, and moved to where checkpoints are."""
+"""A checkpoint that another program wrote: checked, completed, and moved to the other checkpoints."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from boundary_bench.training.segment import TOKENIZER_FILES, copy_from
 def accept(written: Path, base: Path, folder: Path, trained: bool, facts: dict[str, Any]) -> None:
     """Check a model folder, complete it and move it to ``folder``.
 
-    It has to have the base's tensors, finite and of the same shapes, to load in transformers, and to differ from the
-    base where it was trained. ``use_cache`` is put right: OpenRLHF leaves it off, which makes generation slow.
+    The folder must have the base's tensors with the same shapes and finite values, load in transformers, and differ
+    from the base if ``trained``. ``use_cache`` is set to true: OpenRLHF leaves it off, which makes generation slow.
 
     Args:
         trained: whether any update had a gradient.
-        facts: what trained it, for its provenance.
+        facts: further provenance, such as the backend.
 
     Raises:
-        ModelError: it is no such folder.
+        ModelError: the folder fails one of these checks.
     """
     changed = _compare(written, base)
     if trained and not any(changed.values()):
@@ -45,7 +45,7 @@ def accept(written: Path, base: Path, folder: Path, trained: bool, facts: dict[s
 
 
 def _compare(written: Path, base: Path) -> dict[str, bool]:
-    """Which of the tensors differ from the base's, in the type that they are written in."""
+    """Whether each tensor differs from the base's, in the dtype of ``written``."""
     before, after = _places(base), _places(written)
     tied = read_json(base / "config.json").get("tie_word_embeddings", False)
     missing = [name for name in before if name not in after and not (tied and name == "lm_head.weight")]

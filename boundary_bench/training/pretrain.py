@@ -1,6 +1,6 @@
 """The quickstart's base model: a small causal LM, pre-trained from scratch on solutions of the train split.
 
-Deliberately undertrained: a base that solves everything has no boundary to move.
+It is deliberately undertrained: a base that solves everything has no boundary to move.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MICRO_BATCHES = 4
 
 
 def character_tokenizer() -> Tokenizer:
-    """One token a character, ids in the order of the alphabet after padding and end; no chat template."""
+    """A tokenizer of one token a character, ids in alphabet order after padding and EOS; no chat template."""
     vocabulary = {"<pad>": PAD, "</s>": END, **{character: i + 2 for i, character in enumerate(ALPHABET)}}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
@@ -67,7 +67,7 @@ def save(model: nn.Module, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def batches(kind: Kind, settings: Pretrain, tokenizer: Tokenizer) -> Iterator[list[tuple[list[int], int]]]:
-    """One optimizer step at a time: token ids of prompt, answer and end, and the length of the prompt."""
+    """One batch an optimizer step: token ids of prompt, answer and EOS, and the length of the prompt."""
     if kind.solutions is None:
         raise StudyError(f"models.*.pretrain.benchmark: {kind.name} has no solutions to pre-train on")
     texts = kind.solutions(settings.seed, settings.steps * settings.batch, settings.numbers)
@@ -77,9 +77,9 @@ def batches(kind: Kind, settings: Pretrain, tokenizer: Tokenizer) -> Iterator[li
 
 
 def backward(model: nn.Module, batch: list[tuple[list[int], int]]) -> float:
-    """Gradients of the mean cross-entropy of a batch's answer tokens; returns that loss.
+    """Accumulate the gradients of the mean cross-entropy of a batch's answer tokens; returns that loss.
 
-    In pieces of like length: less padding, and activations that stay in the cache (a quarter less CPU time).
+    Micro-batches of similar length mean less padding, and activations stay in the cache (a quarter less CPU time).
     """
     total, answers = 0.0, sum(len(row) - start for row, start in batch)
     ordered = sorted(batch, key=lambda pair: len(pair[0]))
@@ -98,7 +98,7 @@ def backward(model: nn.Module, batch: list[tuple[list[int], int]]) -> float:
 
 
 def optimizers(model: nn.Module, settings: Pretrain) -> list[torch.optim.Optimizer]:
-    """Muon on the matrices of the blocks, AdamW on embeddings, head and norms (Jordan et al. 2024)."""
+    """Muon for the matrices of the blocks, AdamW for embeddings, head and norms (Jordan et al. 2024)."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -109,7 +109,7 @@ def optimizers(model: nn.Module, settings: Pretrain) -> list[torch.optim.Optimiz
 
 
 def schedule(step: int, steps: int) -> float:
-    """Linear warm-up over 20 steps, constant, linear decay over the second half to 2 %."""
+    """The learning rate's factor: linear warm-up over 20 steps, constant, linear decay over the second half to 2 %."""
     return min(1.0, (step + 1) / 20) * max(0.02, min(1.0, (steps - step) / (0.5 * steps)))
 
 
@@ -123,7 +123,7 @@ def pretrain(
     """Train the base model from the last state in ``store``; the caller holds the store's lease.
 
     Raises:
-        Interrupted: ``stopped`` said so; the state is saved.
+        Interrupted: ``stopped`` returned True; the state is saved.
     """
     tokenizer, model = character_tokenizer(), build(settings)
     chosen = optimizers(model, settings)

@@ -1,7 +1,7 @@
 """The reference trainer: a plain loop of rollouts, rewards and clipped updates over any Hugging Face causal LM.
 
-It defines what the other backends are compared with, so it is written to be read from top to bottom. Rollouts come
-from the sampling engine, rewards from the benchmark's grader, the algorithm from ``boundary_bench.algorithms``.
+The other backends are compared with it, so it is written to be read from top to bottom. Rollouts come from the
+sampling engine, rewards from the benchmark's grader, the algorithm from ``boundary_bench.algorithms``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from boundary_bench.training import step_log
 from boundary_bench.training.rollouts import Rollouts, TrainingJob, decoder_of, masses, roll_out
 from boundary_bench.training.segment import GENTLER, Segment
 
-#: Tokens in one forward and backward pass, padding included: what a CPU core's cache holds, what fills a GPU.
+#: Tokens in one forward and backward pass, padding included: they fit a CPU core's cache, and fill a GPU.
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 
 
 def response_logprobs(
     model: nn.Module, rollouts: Rollouts, chosen: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the response tokens of the chosen samples, and the full distributions they come from.
+    """Log-probabilities of the response tokens of the chosen samples, and the full distributions.
 
-    Sequences are right-padded, so the causal mask alone keeps padding out of every prediction that is read.
+    Sequences are right-padded, so the causal mask alone keeps padding out of the predictions in use.
 
     Returns:
-        (n, T) of the drawn tokens (garbage where the mask is False, but finite), and (n, T, V).
+        Log-probabilities of the drawn tokens (n, T), finite garbage where the mask is False, and of all tokens
+        (n, T, V).
     """
     start_n, length_n = rollouts.start_N[chosen], rollouts.length_N[chosen]
     first, last = int(start_n.min()) - 1, int((start_n + length_n).max()) - 1
@@ -54,7 +55,7 @@ def response_logprobs(
 
 
 def micro_batches(chosen: Tensor, rollouts: Rollouts) -> Iterator[Tensor]:
-    """The samples in pieces of like length, each of at most ``MICRO_BATCH_TOKENS`` tokens."""
+    """The samples in pieces of similar length, each of at most ``MICRO_BATCH_TOKENS`` tokens."""
     total_N = rollouts.start_N + rollouts.length_N
     ordered = chosen[total_N[chosen].argsort(stable=True)]
     rows = max(1, MICRO_BATCH_TOKENS[rollouts.ids.device.type] // int(total_N.max()))
@@ -151,16 +152,17 @@ def train(
     log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Train up to step ``stop`` and return the folder of that checkpoint; resumes from what the store holds.
+    """Train up to step ``stop`` and return the folder of that checkpoint; resumes from the newest state in the store.
 
     The caller holds the store's lease.
 
     Args:
         base: the model folder of step 0.
-        stopped: asked after every step; True saves the state and raises.
+        stopped: called after every step; True saves the state and raises.
 
     Raises:
-        Interrupted: ``stopped`` said so; the state is saved.
+        Interrupted: ``stopped`` returned True; the state is saved.
+        ModelError: the base or the saved state cannot be used, or a prompt does not fit the context.
         TrainingError: a gradient is not finite, or the store has gone past ``stop`` without keeping it.
     """
     segment = Segment(job, base, store, stop, log, stopped)

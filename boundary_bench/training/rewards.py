@@ -1,4 +1,4 @@
-"""What a rollout is rewarded for: being correct, or one of two controls that tell whether correctness matters."""
+"""Rewards of rollouts: for being correct, or by one of two controls that show whether correctness matters."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def rewards(
 def of_group(kind: Reward, grades_G: Sequence[Grade], place: tuple[int, int, int, str]) -> list[float]:
     """The rewards, 0 or 1, of the responses to one problem.
 
-    ``correct``: the verdict is correct. ``format``: the response ended and holds an answer, right or not.
-    ``{random: p}``: 1 with probability p whatever the response says, drawn by place and rollout index.
+    ``correct``: the verdict is correct. ``format``: the response ended and contains an answer, right or wrong.
+    ``{random: p}``: 1 with probability p independently of the response, drawn by place and rollout index.
 
     Args:
         place: run seed, step, place in the step and problem id.
@@ -52,5 +52,5 @@ def of_group(kind: Reward, grades_G: Sequence[Grade], place: tuple[int, int, int
 
 
 def _nobody(grader: Grader, pairs: Sequence[Pair]) -> list[Ruling]:
-    """Judges nothing: the controls look at no verdict."""
+    """Rulings without judging, since the controls ignore them."""
     return [Ruling(Verdict.WRONG, "not judged")] * len(pairs)

@@ -1,4 +1,4 @@
-"""The rollouts of one training step: which prompts, which responses, which rewards.
+"""The rollouts of one training step: prompts, responses and rewards.
 
 Axes: P prompts, G responses of a prompt, N = P x G rollouts, T tokens of a prompt and its response (padded), S samples.
 """
@@ -26,9 +26,9 @@ from boundary_bench.training.rewards import rewards
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What is trained: everything that a run's numbers depend on, and who judges.
+    """A training run: everything that its numbers depend on, and the judge that runs the grader.
 
-    A benchmark whose grader is isolated needs a ``grading.judging.Judge``.
+    A benchmark with an isolated grader needs a ``grading.judging.Judge``.
     """
 
     algorithm: Algorithm
@@ -84,7 +84,7 @@ def roll_out(job: TrainingJob, decoder: Decoder, tokenizer: Tokenizer, ends: tup
 
 
 def masses(reward_N: Tensor, advantage_N: Tensor, group: int) -> dict[str, float]:
-    """What there is to learn from in a step: the live groups and the masses of the step log."""
+    """The step log's share of groups with a learning signal, and its positive and negative advantage mass."""
     reward_PG = reward_N.view(-1, group)
     return {
         "live_groups": float((reward_PG != reward_PG[:, :1]).any(1).float().mean()),
@@ -119,6 +119,6 @@ def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: 
 
 
 def decoder_of(model: nn.Module) -> Decoder:
-    """The fastest decoder that computes this model exactly; it reads the weights as they are now."""
+    """The fastest decoder that computes this model exactly, with its current weights."""
     config = model.config.to_dict()
     return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else HubDecoder(model)

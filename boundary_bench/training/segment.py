@@ -1,4 +1,4 @@
-"""One segment of a run, as the trainers share it: resume, keep the log and the state, deliver."""
+"""One segment of a run, shared by the trainers: resume, keep the log and the state, deliver the checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 @dataclass(frozen=True)
 class Segment:
-    """A run up to step ``stop``, from what its store holds; the caller holds the store's lease."""
+    """A run up to step ``stop``, resumed from its store; the caller holds the store's lease."""
 
     job: TrainingJob
     base: Path
@@ -38,22 +38,18 @@ class Segment:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoint goes."""
+        """The folder of the checkpoint."""
         return state.step_folder(self.store, self.stop)
 
     def delivered(self) -> bool:
-        """Whether the checkpoint is there already."""
+        """Whether the checkpoint exists already."""
         if self.folder.exists():
             self.log(f"step {self.stop} is already in the store")
             return True
         return False
 
     def prompts(self, tokenizer: Any, config: dict[str, Any]) -> dict[str, list[int]]:
-        """The token ids of every problem's prompt, by its id.
-
-        Raises:
-            ModelError: the longest one and its response do not fit the model's context.
-        """
+        """The token ids of every problem's prompt, by problem id; refuses prompts that do not fit the context."""
         prompts = {problem.id: self.job.prompting.ids(tokenizer, problem.prompt) for problem in self.job.problems}
         check_context(
             config.get("max_position_embeddings"), prompts, self.job.training.max_tokens, "training.max_tokens"
@@ -61,11 +57,7 @@ class Segment:
         return prompts
 
     def check_reached(self, step: int) -> None:
-        """Refuse a store whose newest state, of this step, is past the segment's end.
-
-        Raises:
-            TrainingError: it is.
-        """
+        """Refuse a store with its newest state, at ``step``, past the segment's end."""
         if step > self.stop:
             raise TrainingError(
                 f"{self.store} has been trained to step {step} and step {self.stop} was not kept on the way, so it "
@@ -73,12 +65,7 @@ class Segment:
             )
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """The step that the newest saved state has reached, loaded; 0 where there is none.
-
-        Raises:
-            ModelError: that state is damaged.
-            TrainingError: the store has gone past the segment's end without keeping it.
-        """
+        """Load the newest saved state and return its step; 0 if there is none."""
         saved = state.saved_steps(self.store)
         self.check_reached(saved[-1] if saved else 0)
         if not saved:
@@ -90,10 +77,10 @@ class Segment:
         return saved[-1]
 
     def end_step(self, row: step_log.StepRow, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Log a step, and save the state where it is due.
+        """Log a step, and save the state if it is due.
 
         Raises:
-            Interrupted: ``stopped`` says so, and steps are left; the state is saved.
+            Interrupted: ``stopped`` returned True and steps are left; the state is saved.
         """
         step = row.step
         step_log.append(self.store, row)
@@ -108,7 +95,7 @@ class Segment:
             )
 
     def deliver(self, model: Any) -> Path:
-        """Write the checkpoint, a model folder with the base's tokenizer, and return where it is."""
+        """Write the checkpoint, a model folder with the base's tokenizer, and return its path."""
         with atomic(self.folder) as temporary:
             model.save_pretrained(temporary)
             copy_from(self.base, temporary, *TOKENIZER_FILES)
@@ -117,7 +104,7 @@ class Segment:
 
 
 def copy_from(base: Path, folder: Path, *names: str) -> None:
-    """Copy those of the files that a base has into another model folder."""
+    """Copy the named files from a base into another model folder, as far as they exist."""
     for name in names:
         if (base / name).exists():
             shutil.copy(base / name, folder / name)

@@ -1,7 +1,7 @@
 """The reference trainer's own state on disk: weights and optimizer moments as safetensors.
 
-Rollouts, prompt order and minibatches are functions of (seed, step), so the step number is all the randomness
-there is to save: a resumed run repeats an undisturbed one bit for bit.
+Rollouts, prompt order and minibatches are functions of (seed, step), so no generator state is saved, and a resumed run
+repeats an undisturbed one bit for bit.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from boundary_bench.study.backends import STATES_KEPT
 
 
 def step_folder(parent: Path, step: int) -> Path:
-    """``parent/step-000050``: sorts by step."""
+    """The folder of a step, as ``parent/step-000050``, so that names sort by step."""
     return parent / f"step-{step:06d}"
 
 
 def saved_steps(store: Path) -> list[int]:
-    """The steps whose trainer state is in the store, ascending."""
+    """The steps with a trainer state in the store, ascending."""
     names = (re.fullmatch(r"step-(\d{6,})", path.name) for path in (store / "state").glob("step-*"))
     return sorted(int(name[1]) for name in names if name)
 
@@ -50,7 +50,7 @@ def save(store: Path, step: int, model: nn.Module, *optimizers: torch.optim.Opti
 
 
 def load(store: Path, step: int, model: nn.Module, *optimizers: torch.optim.Optimizer) -> None:
-    """Put the state of a step into model and optimizers.
+    """Load the state of a step into model and optimizers.
 
     Raises:
         ModelError: a file of the state is missing or damaged.

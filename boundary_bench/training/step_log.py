@@ -18,13 +18,13 @@ class StepRow:
 
     Attributes:
         reward: mean reward of the rollouts.
-        entropy: mean token entropy (nats) of the rollouts, at the rollout temperature; None where a backend cannot
-            tell. Exact in the reference trainer, others say how they have it.
+        entropy: mean token entropy (nats) of the rollouts, at the rollout temperature; None if the backend does not
+            know it. Exact in the reference trainer; the other backends document their estimate.
         clip_fraction: share of tokens (sequence ratio: of sequences) where the clip is active, over all updates.
         gradient_norm: mean global norm before clipping.
         response_length: mean tokens of a response.
         truncated: share of responses cut off at max_tokens.
-        live_groups: share of prompts whose rollouts have different rewards.
+        live_groups: share of prompts with rollouts of different rewards.
         positive_mass: mean over samples of max(A, 0), after the algorithm's signs.
         negative_mass: the same of max(-A, 0).
         updates: optimizer updates made.
@@ -55,7 +55,7 @@ class StepRow:
 
 
 def rounded(**facts: Any) -> StepRow:
-    """A row whose numbers have six decimals."""
+    """A row with numbers rounded to six decimals."""
     return StepRow(**{key: round(value, 6) if isinstance(value, float) else value for key, value in facts.items()})
 
 
@@ -64,7 +64,7 @@ def _file(store: Path) -> Path:
 
 
 def append(store: Path, row: StepRow) -> None:
-    """Add a step."""
+    """Append a step."""
     append_line(_file(store), json.dumps(asdict(row), allow_nan=False))
 
 
@@ -72,7 +72,7 @@ def read(store: Path, until: int) -> list[dict[str, Any]]:
     """The step log up to a step; a torn last line is dropped, as its step was never saved.
 
     Raises:
-        DataError: another line is none of a step log.
+        DataError: another line does not belong to a step log.
     """
     path = _file(store)
     lines = path.read_bytes().splitlines() if path.exists() else []
@@ -96,10 +96,10 @@ def read(store: Path, until: int) -> list[dict[str, Any]]:
 
 
 def write(store: Path, rows: Iterable[StepRow]) -> None:
-    """Put these rows in place of what is there."""
+    """Replace the step log by these rows."""
     write_text(_file(store), "".join(json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows))
 
 
 def rewind(store: Path, until: int) -> None:
-    """Forget the lines after a step: the resumed run writes them again."""
+    """Drop the lines after a step; the resumed run writes them again."""
     write_text(_file(store), "".join(json.dumps(row) + "\n" for row in read(store, until)))

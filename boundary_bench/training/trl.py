@@ -1,15 +1,15 @@
 """The backend trl: GRPOTrainer of TRL on one GPU, without Ray and without DeepSpeed.
 
-TRL samples and computes the loss. Ours are the prompts and their order, the rewards, the advantages, the denominators
-of the loss, which responses make a minibatch, the gradient clip, the optimizer's settings, the state and the log. A
-step draws its random numbers from (seed, step), so that a resumed run repeats an undisturbed one where sampling does:
-transformers on one machine does, vLLM does not.
+TRL samples and computes the loss. Our code determines the prompts and their order, the rewards, the advantages, the
+denominators of the loss, the minibatches, the gradient clip, the optimizer's settings, the state and the log. A step
+draws its random numbers from (seed, step), so a resumed run repeats an undisturbed one if sampling is repeatable: it
+is with transformers on one machine, but not with vLLM.
 
-Where the numbers mean something else than the reference trainer's:
-- ratios are taken to log-probabilities that TRL computes before the first update, not to the sampler's;
+Differences from the reference trainer:
+- importance ratios use old log-probabilities that TRL computes before the first update, not the sampler's;
 - every epoch has the minibatches of the first one, while the reference trainer draws new ones;
-- ``entropy`` is that of the responses of a step's first update: a random ``1 / updates_per_rollout`` of them, exact;
-- ``seconds_rollout`` holds those log-probabilities and the base model's too.
+- ``entropy`` is exact over the responses of a step's first update, a random ``1 / updates_per_rollout`` of them;
+- ``seconds_rollout`` includes those log-probabilities and the base model's.
 """
 
 # ruff: noqa: E402 (the variables have to be set first)
@@ -27,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-#: Nothing is told or asked of anybody. Read when the packages below are imported; a variable that is set stays.
+#: No telemetry and no download. Read when the packages below are imported; a variable that is set stays.
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -52,7 +52,7 @@ from boundary_bench.training.rewards import rewards
 from boundary_bench.training.rollouts import TrainingJob, masses, prompts_of_step
 from boundary_bench.training.segment import GENTLER, Segment
 
-#: The overridden methods are inner ones, so another version may call them otherwise.
+#: The overridden methods are private, so another version may call them differently.
 VERSION = "1.16.0"
 SMALLER = (
     "the saved states are kept. Lower training.trl.micro_batch or training.trl.gpu_memory_utilization, or train on "
@@ -71,10 +71,10 @@ def train(
     """Train up to step ``stop`` and return the folder of that checkpoint; see ``reference.train``.
 
     Raises:
-        Interrupted: ``stopped`` said so; the state is saved.
+        Interrupted: ``stopped`` returned True; the state is saved.
         ModelError: the base or the saved state cannot be used.
         TrainingError: a gradient is not finite, the GPU's memory is too small, the store has gone past ``stop``
-            without keeping it, or TRL is of another version.
+            without keeping it, or TRL has another version.
     """
     segment = Segment(job, base, store, stop, log, stopped)
     if segment.delivered():
@@ -98,17 +98,13 @@ def train(
                 trainer.train()
             except torch.OutOfMemoryError as fault:
                 raise TrainingError(f"step {trainer.step}: {fault}; {SMALLER}") from None
-    # TRL trains with settings of its own in them
+    # TRL changes both for training
     model.config, model.generation_config = configs
     return segment.deliver(model)
 
 
 def check_version() -> None:
-    """Refuse another TRL than the one that this module was written against.
-
-    Raises:
-        TrainingError: another is installed.
-    """
+    """Refuse a version of TRL other than ``VERSION``."""
     if (found := version("trl")) != VERSION:
         raise TrainingError(
             f"found trl {found}, expected {VERSION}: make the environment with boundary-bench env create train"
@@ -119,12 +115,12 @@ def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int,
     """TRL's settings for a number of rollout steps.
 
     TRL counts micro-batches: ``gradient_accumulation_steps`` of them make an optimizer update, and
-    ``steps_per_generation`` of them all updates of an epoch. They have equal sizes, so theirs is the largest divisor of
-    an update's responses within ``training.trl.micro_batch``.
+    ``steps_per_generation`` of them all updates of an epoch. They have equal sizes, so the size is the largest divisor
+    of an update's responses within ``training.trl.micro_batch``.
     """
     settings = job.training
     micro = max(n for n in range(1, settings.trl.micro_batch + 1) if settings.per_update % n == 0)
-    # numbers that are not finite are drawn from as if they were, and then found in the gradient
+    # non-finite logits are replaced for sampling; the fault then shows in the gradient
     generation: dict[str, Any] = {"use_cache": True, "remove_invalid_values": True}
     if settings.trl.vllm:
         generation = {"ignore_eos": True, "stop_token_ids": list(ends)}
@@ -164,7 +160,7 @@ def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int,
 
 @dataclass
 class Sums:
-    """What is counted over one rollout step."""
+    """Sums over one rollout step."""
 
     facts: dict[str, float] = field(default_factory=dict)
     entropy: float = 0.0
@@ -178,7 +174,7 @@ class Sums:
 
 
 class Trainer(GRPOTrainer):
-    """GRPOTrainer from step ``done + 1`` on, with what is ours."""
+    """GRPOTrainer from step ``done + 1`` on, with our prompts, rewards, advantages and denominators."""
 
     def __init__(self, segment: Segment, done: int, model: Any, optimizer: torch.optim.Optimizer, scratch: str) -> None:
         self.job, self.done = segment.job, done
@@ -190,10 +186,10 @@ class Trainer(GRPOTrainer):
         self.live, self.sums, self.reward_N = False, Sums(), torch.empty(0)
         steps = range(done + 1, segment.stop + 1)
         order = [problem.id for step in steps for problem in prompts_of_step(self.job, step)]
-        # TRL ends a response at every end token that tokenizer or model name: here they name ours alone
+        # TRL ends a response at every EOS token of tokenizer or model, so both get ours alone
         model.generation_config.eos_token_id = list(self.ends)
         word = self.fast.id_to_token(self.ends[0])
-        # a copy of its own, so that what TRL sets in it changes no prompt
+        # a separate tokenizer, so that TRL's settings change no prompt
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=self.fast, eos_token=word, pad_token=word)
         context = max(map(len, self.prompt_ids.values())) + settings.max_tokens
         super().__init__(
@@ -207,14 +203,14 @@ class Trainer(GRPOTrainer):
 
     @property
     def step(self) -> int:
-        """The rollout step that is under way."""
+        """The current rollout step."""
         return self.done + 1 + self.state.global_step // self.per_step
 
     def _rate(self, update: int) -> float:
         return min(1.0, (self.done + 1 + update // self.per_step) / max(1, self.job.training.warmup))
 
     def _send_telemetry(self) -> None:
-        """Tell nobody."""
+        """Send nothing."""
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.prompt_ids[name] for name in prompts], None, {}
@@ -242,12 +238,12 @@ class Trainer(GRPOTrainer):
         advantage_N = self.job.algorithm.advantages(self.reward_N, self.num_generations)
         self.sums.facts |= masses(self.reward_N, advantage_N, self.num_generations)
         self.sums.rolled = time.perf_counter()
-        # what TRL does next is to shuffle all responses, which makes the minibatches
+        # next TRL shuffles all responses, which determines the minibatches
         torch.manual_seed(randomness.key("minibatches", seed, self.step) >> 1)
         return {**scored, "advantages": advantage_N.to(scored["completion_ids"].device)}
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        """A micro-batch, with the denominator of its own update instead of the mean over the step's updates."""
+        """A micro-batch with the denominator of its own update instead of the mean over the step's updates."""
         inputs = super()._prepare_inputs(generation_batch)
         each, all_of_them = self.args.gradient_accumulation_steps, self.args.steps_per_generation
         first = self._step % all_of_them // each * each
@@ -273,13 +269,13 @@ class Trainer(GRPOTrainer):
 
 
 class Steps(TrainerCallback):
-    """Between TRL's updates: clip, leave out updates without a gradient, and end the rollout steps."""
+    """Hooks between TRL's updates: clip gradients, skip updates without a gradient, and end rollout steps."""
 
     def __init__(self, trainer: Trainer, segment: Segment, optimizer: torch.optim.Optimizer) -> None:
         self.trainer, self.segment, self.optimizer = trainer, segment, optimizer
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """Clip the gradient; where all advantages are 0, take it away, so that AdamW does nothing."""
+        """Clip the gradient; if all advantages are 0, remove it, so that AdamW does nothing."""
         trainer, sums = self.trainer, self.trainer.sums
         norm = float(nn.utils.clip_grad_norm_(trainer.model.parameters(), self.segment.job.training.max_grad_norm))
         if not math.isfinite(norm):

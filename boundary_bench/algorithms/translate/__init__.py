@@ -1,4 +1,4 @@
-"""What training backends make of an algorithm: a part without a translation is refused when a study is read."""
+"""Translation of an algorithm for training backends; a part without a translation is refused when a study is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from boundary_bench.algorithms.translate.words import Inexpressible, Table, Word
 from boundary_bench.core.errors import StudyError
 from boundary_bench.study.backends import BACKENDS
 
-#: The backends that are told; the others run the parts themselves, and so express everything.
+#: Backends with their own algorithm settings; the others run the parts themselves, and so express everything.
 TABLES: dict[str, Table] = {"openrlhf": openrlhf.TABLE, "trl": trl.TABLE}
 
 
@@ -16,13 +16,13 @@ def words(backend: str, algorithm: Algorithm) -> Words:
     """The settings of a backend for an algorithm.
 
     Raises:
-        Inexpressible: it has none.
+        Inexpressible: the backend cannot express a part, alone or in combination with the others.
     """
     return translated(algorithm, TABLES[backend])
 
 
 def refusal(backend: str, algorithm: Algorithm) -> str | None:
-    """The part of an algorithm that a backend cannot express, and why; None where it can express all."""
+    """The part of an algorithm that a backend cannot express, and why; None if it can express all."""
     try:
         if backend in TABLES:
             words(backend, algorithm)
@@ -35,7 +35,7 @@ def check_backend(backend: str, name: str, algorithm: Algorithm) -> None:
     """Refuse an algorithm that a backend cannot express.
 
     Raises:
-        StudyError: it cannot; the message names the part or setting, and the backends that can.
+        StudyError: the backend cannot express a part or setting; the message names it, and the backends that can.
     """
     if (why := refusal(backend, algorithm)) is not None:
         able = ", ".join(other for other in BACKENDS if refusal(other, algorithm) is None)

@@ -12,7 +12,7 @@ from boundary_bench.algorithms.translate.words import Inexpressible, Table, Word
 
 
 def _advantage(part: Advantage, algorithm: Algorithm) -> Words:
-    # what it makes of our advantages: nothing, given the hook (training/openrlhf) that takes the mean out of this one
+    # dr_grpo keeps our advantages unchanged once the hook (training/openrlhf) has removed its subtraction of a mean
     return {"algo.advantage.estimator": "dr_grpo", "reward.clip_range": [-1e6, 1e6]}
 
 
@@ -25,7 +25,7 @@ def _clipped(part: Clipped, algorithm: Algorithm) -> Words:
             kind = algorithm.aggregation.kind
             raise Inexpressible(f"ratio: sequence with aggregation: {kind}; its GSPO is a mean over sequences")
         return {**found, "actor.policy_loss_type": "gspo"}
-    # a weight clipped to 1 changes no loss, and has the difference between vLLM and the trainer logged
+    # a weight clipped to 1 changes no loss, but makes OpenRLHF log the difference between vLLM and the trainer
     return {
         **found,
         "actor.policy_loss_type": "ppo",

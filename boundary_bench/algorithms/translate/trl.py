@@ -27,7 +27,7 @@ def _clipped(part: Clipped, algorithm: Algorithm) -> Words:
 
 
 def _summed(part: Part, algorithm: Algorithm) -> Words:
-    # it divides a sum over tokens by one number, which is ours
+    # this loss divides a sum over tokens by one number, which we set
     return {"loss_type": "dapo"}
 
 

@@ -1,4 +1,4 @@
-"""How a table of translations is read: the words of a backend for every part of an algorithm, or a refusal."""
+"""Application of a table of translations: a backend's settings for every part of an algorithm, or a refusal."""
 
 from __future__ import annotations
 
@@ -11,20 +11,16 @@ from boundary_bench.algorithms.part import Part
 
 #: Settings of a backend.
 Words = dict[str, Any]
-#: Translations by kind of part, or by what several kinds have in common; each is given the part and its algorithm.
+#: Translations by class of part, or by a common base class; each is called with the part and its algorithm.
 Table = dict[type[Part], Callable[[Any, Algorithm], Words]]
 
 
 class Inexpressible(Exception):
-    """A backend has no words for a part; says which, and why."""
+    """A backend cannot express a part; the message names the part and the reason."""
 
 
 def translated(algorithm: Algorithm, table: Table) -> Words:
-    """An algorithm in the words of a backend.
-
-    Raises:
-        Inexpressible: a part has no translation, or not beside the others.
-    """
+    """An algorithm as settings of a backend."""
     found: Words = {}
     for name, part in algorithm.parts.items():
         translate = next((table[kind] for kind in type(part).__mro__ if kind in table), None)
@@ -35,12 +31,12 @@ def translated(algorithm: Algorithm, table: Table) -> Words:
 
 
 def ours(part: Part, algorithm: Algorithm) -> Words:
-    """Nothing to say: the backend is given what we make ourselves."""
+    """No settings: our code computes this part and hands the backend its result."""
     return {}
 
 
 def masked(part: Signs, algorithm: Algorithm) -> Words:
-    """Nothing to say of advantages that are 0 in a batch whose samples all stay."""
+    """No settings: masked samples stay in the batch with advantage 0. Dropped samples are refused."""
     if part.kind != "all" and part.others == "drop":
         raise Inexpressible("others: drop; it keeps the other samples in its denominators (mask)")
     return {}

@@ -14,18 +14,18 @@ from boundary_bench.report.figures.style import GREY, footer, grid, heading, sav
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.paired import ROUNDING
 
-#: A cell without a hatch holds for all k of its checkpoint together.
+#: Cells without a hatch hold for all k of their checkpoint together.
 HATCH_NOTE = "hatched: the simultaneous band over k includes zero"
 NULL_NOTE = (
     "   |   inside the dotted line, random valid responses solve more than the checkpoint;   "
     "inside the solid line, more than both"
 )
-#: Where the checkpoints begin in a boundary map: right of the base model's column.
+#: Left edge of the checkpoints in a boundary map, right of the base model's column.
 BASE_GAP = 1.12
 
 
 def boundary_map(plan: Plan, tables: Tables, file: FigureFile) -> None:
-    """One panel an algorithm: checkpoints from left to right, k from bottom to top."""
+    """Draw one panel an algorithm: checkpoints from left to right, k from bottom to top."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
@@ -69,7 +69,7 @@ def boundary_map(plan: Plan, tables: Tables, file: FigureFile) -> None:
 
 
 def _map_panel(axis: Any, curve: Boundary, steps: list[int], ks: list[int], limit: float) -> Any:
-    """One algorithm: a column of the base's own pass@k, then a column of differences for each checkpoint."""
+    """Draw one algorithm: a column of the base's pass@k, then a column of differences for each checkpoint."""
     difference_SK, base_K, first = _differences(curve), curve.base.estimate_K, BASE_GAP
     axis.grid(False)
     for side in ("left", "bottom"):
@@ -106,7 +106,7 @@ def _differences(curve: Boundary) -> np.ndarray:
 
 
 def _cells(axis: Any, curve: Boundary, limit: float) -> None:
-    """The number in every cell, and a hatch where the band includes zero."""
+    """Draw the number in every cell, and a hatch where the band includes zero."""
     for j, base in enumerate(curve.base.estimate_K):
         text = f"{base:.2f}".lstrip("0")
         axis.text(0.5, j + 0.5, text, ha="center", va="center", fontsize=8, color="#333333")
@@ -130,7 +130,7 @@ def _rectangle(corner: tuple[float, float], **style: Any) -> Any:
 
 
 def _outline(axis: Any, inside_SK: np.ndarray, first: float, style: str) -> None:
-    """A line around the cells that are inside."""
+    """Draw a line around the cells of a region."""
     padded = np.pad(inside_SK, 1)
     sides = [(i, j) for i, j in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
     for i, j in sides:

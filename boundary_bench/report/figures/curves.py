@@ -1,4 +1,4 @@
-"""pass@k against k, and beneath it the difference from the base, both with their bands."""
+"""pass@k against k, and below it the difference from the base, both with their bands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTE = (
 
 
 def pass_curves(plan: Plan, tables: Tables, file: FigureFile) -> None:
-    """Two panels an algorithm: the curves of all checkpoints, and the difference of the last one from the base."""
+    """Draw two panels an algorithm: the curves of all checkpoints, and the last one's difference from the base."""
     import matplotlib.pyplot as plt
 
     found = tables.boundaries[file.model, file.benchmark]
@@ -77,7 +77,7 @@ def _curves(plan: Plan, axis: Any, curve: Boundary, colors: np.ndarray) -> None:
 
 
 def _difference(plan: Plan, axis: Any, curve: Boundary, color: Any) -> None:
-    """The last checkpoint against the base, with the margin and the crossover."""
+    """Draw the last checkpoint's difference from the base, with the margin and the crossover."""
     ks, margin, last = plan.study.ks, plan.study.analysis.margin, curve.checkpoints[-1]
     found, crossing = last.difference, last.crossover
     axis.axhspan(-margin, margin, color="black", alpha=0.05, lw=0)

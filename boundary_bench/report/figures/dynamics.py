@@ -12,13 +12,13 @@ from boundary_bench.plan.figures import FigureFile
 from boundary_bench.report.figures.style import footer, heading, save
 from boundary_bench.report.tables import Row, Tables
 
-#: Okabe and Ito's colours, which colour-blind readers tell apart.
+#: Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#332288")
 MARKERS = "osD^vP*X"
 
 
 def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
-    """Training on the left, the evaluated checkpoints on each benchmark beside it."""
+    """Draw training on the left, and the evaluated checkpoints on each benchmark beside it."""
     import matplotlib.pyplot as plt
 
     model, benchmarks = file.model, list(plan.study.benchmarks)
@@ -64,7 +64,7 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
 
 
 def entropy_column(rows: list[Row]) -> tuple[str, str]:
-    """The column with the token entropy of the samples, and its label; some engines say only the tokens' own -log p."""
+    """The column with the token entropy of the samples, and its label; some engines give only the tokens' -log p."""
     if any(row["token_entropy"] for row in rows):
         return "token_entropy", "token entropy of samples (nats)"
     return "nll", "sampled-token entropy (nats)"
@@ -81,18 +81,18 @@ def _series(rows: list[Row], algorithm: str, seed: int, name: str) -> tuple[np.n
 
 
 def window(plan: Plan) -> int:
-    """Steps of the running mean: a twentieth of the training, odd."""
+    """Number of steps in the running mean: a twentieth of the training, odd."""
     return max(1, plan.study.training.segments[-1] // 20 | 1)
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Centred mean; at the ends, of the steps that exist."""
+    """The centred running mean; at the ends it covers only existing steps."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
 
 
 def _lines(plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray, np.ndarray]], smooth: bool) -> None:
-    """One colour an algorithm: thin lines for the seeds, a thick one for their mean."""
+    """Draw one colour an algorithm: thin lines for the seeds, a thick line for their mean."""
     for i, algorithm in enumerate(plan.study.algorithms):
         color, marker = COLORS[i % len(COLORS)], None if smooth else MARKERS[i % len(MARKERS)]
         found = [series(algorithm, seed) for seed in plan.study.seeds]

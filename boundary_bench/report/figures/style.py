@@ -1,4 +1,4 @@
-"""What every figure shares: colours, frame, heading, the settings line beneath, and how it is saved.
+"""Common parts of figures: colours, frame, heading, settings line, and saving.
 
 matplotlib is imported when a figure is drawn. The same results give the same bytes.
 """
@@ -14,7 +14,7 @@ from boundary_bench.statistics.intervals import INTERVAL
 
 GREY = "#6b6b6b"
 SEPARATOR = "   |   "
-#: Of the settings and of the note above them, in their font sizes.
+#: Letters of the settings, and of the note above them, on one inch.
 LETTERS_AN_INCH, NOTE_LETTERS_AN_INCH = 16, 14
 STYLE = {
     "svg.hashsalt": "boundary-bench",
@@ -33,7 +33,7 @@ STYLE = {
 
 
 def save(plan: Plan, figure: Any, stem: str, alt: str) -> None:
-    """Write a figure as SVG and PNG, with its description in words, and close it."""
+    """Write a figure as SVG and PNG with the description ``alt``, and close it."""
     import matplotlib.pyplot as plt
 
     for kind, undated in (("svg", "Date"), ("png", "Software")):
@@ -43,20 +43,20 @@ def save(plan: Plan, figure: Any, stem: str, alt: str) -> None:
 
 
 def grid(panels: int, columns: int) -> tuple[int, int]:
-    """Rows and columns of a number of panels, at most so many columns."""
+    """Rows and columns for a number of panels, with at most ``columns`` columns."""
     columns = min(panels, columns)
     return -(-panels // columns), columns
 
 
 def heading(figure: Any, text: str, what: str) -> None:
-    """The question that a figure answers, and beneath it what is drawn."""
+    """Draw the question of a figure, and below it the content."""
     height = figure.get_figheight()
     figure.text(0.5, 1 - 0.32 / height, text, fontsize=14, fontweight="bold", ha="center")
     figure.text(0.5, 1 - 0.56 / height, what, ha="center", color=GREY)
 
 
 def footer(plan: Plan, figure: Any, note: str) -> float:
-    """How to read the figure, and the settings its numbers depend on; returns the inches that further lines take."""
+    """Draw a note on reading the figure and the settings; returns the height of the note's extra lines in inches."""
     height = figure.get_figheight()
     notes = filled(note.split(SEPARATOR), NOTE_LETTERS_AN_INCH * figure.get_figwidth())
     lines = filled(settings(plan), LETTERS_AN_INCH * figure.get_figwidth())
@@ -67,7 +67,7 @@ def footer(plan: Plan, figure: Any, note: str) -> float:
 
 
 def settings(plan: Plan) -> list[str]:
-    """The settings that every number depends on."""
+    """The study's settings for the footer."""
     study, sampling = plan.study, plan.study.sampling
     return [
         f"study {study.study}",
@@ -81,7 +81,7 @@ def settings(plan: Plan) -> list[str]:
 
 
 def filled(parts: list[str], letters: float) -> list[str]:
-    """Parts, one after another, on as few lines of at most so many letters as hold them."""
+    """Parts joined into as few lines as possible, each of at most ``letters`` letters."""
     lines = [parts[0]]
     for part in parts[1:]:
         longer = lines[-1] + SEPARATOR + part
@@ -98,7 +98,7 @@ def sampled(plan: Plan) -> str:
 
 
 def whose(plan: Plan, file: FigureFile) -> str:
-    """Whose numbers a figure shows."""
+    """Model, benchmark and number of seeds of a figure, in words."""
     seeds = len(plan.study.seeds)
     return f"{file.model} on {file.benchmark}, " + (
         f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else and asks for nothing else, whatever is in the names it shows."""
+"""The page: one self-contained HTML file that loads nothing, whatever text its names contain."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from boundary_bench.report.tables import Tables, record
 from boundary_bench.statistics.intervals import INTERVAL
 
 ASSETS = Path(__file__).parent / "assets"
-#: A sign for every verdict, for those who do not see its colour; in the order of the ledger.
+#: A sign for every verdict, for readers who do not see its colour; in the order of the ledger.
 SIGNS = {
     ClaimVerdict.SUPPORTED: "\N{CHECK MARK}",
     ClaimVerdict.CONTRADICTED: "\N{MULTIPLICATION X}",
     ClaimVerdict.UNDECIDED: "?",
     ClaimVerdict.NOT_TESTABLE: "\N{EN DASH}",
 }
-#: What would end a script element, or a line of a script, early.
+#: Characters that would end a script element, or a line of a script, early.
 UNSAFE = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -44,10 +44,7 @@ def write(
     ledger: Ledger,
     samples: dict[str, Any],
 ) -> None:
-    """Write ``report.html``; everything that comes from a name or a file is escaped.
-
-    ``samples`` is what ``samples.write`` returned.
-    """
+    """Write ``report.html``, with everything from names and files escaped; ``samples`` is from ``samples.write``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -86,19 +83,19 @@ def write(
 
 
 def scripts() -> list[str]:
-    """What the page runs, in this order: what panels draw with, the panels, and what draws them."""
+    """The scripts of the page in order: libraries and helpers, the panels, the sample browser, the page."""
     drawn = sorted(file.name for file in ASSETS.glob("panels-*.js"))
     vendored = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.min.js")
     return [asset(name) for name in (*vendored, "dom.js", "state.js", "drawing.js", *drawn, "samples.js", "page.js")]
 
 
 def asset(name: str) -> str:
-    """The text of a file that is part of every page."""
+    """The text of an asset of the page."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """The content security policy of a page that runs exactly these scripts and asks for nothing."""
+    """The content security policy of a page that runs exactly these scripts and loads nothing."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{each}'" for each in hashes)
     return (
@@ -108,7 +105,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def embed(data: Any) -> str:
-    r"""Data as JSON that cannot end the element it stands in.
+    r"""Data as JSON that cannot end its script element.
 
     >>> embed({"name": "</script>"})
     '{"name":"\\u003c/script\\u003e"}'

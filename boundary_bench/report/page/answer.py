@@ -1,4 +1,4 @@
-"""The answer in a sentence: what the last checkpoint solves more or less often than its base, and what is undecided."""
+"""The answer in a sentence: algorithms that solve more or fewer problems than the base, and undecided ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from boundary_bench.statistics.paired import ROUNDING
 
 @dataclass(frozen=True)
 class Clause:
-    """What holds of some algorithms: they solve "more" or "fewer" problems than the base, or it is "undecided"."""
+    """Algorithms with the same finding: "more" or "fewer" problems solved than by the base, or "undecided"."""
 
     word: str
     algorithms: list[str]
@@ -24,9 +24,9 @@ class Answer:
     """The answer for one model and benchmark.
 
     Attributes:
-        large: the smallest k that counts as large: the upper half of the study's does.
-        once: at the smallest k.
-        often: at the largest large k whose simultaneous band excludes 0; at the largest of all where there is none.
+        large: the smallest large k; the upper half of the study's k counts as large.
+        once: findings at the smallest k.
+        often: findings at the largest large k with a simultaneous band that excludes 0, else at the largest k.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Answer:
 
 
 def answers(plan: Plan, found: Boundaries) -> list[Answer]:
-    """The answer of every model and benchmark at the last step, as means over the training seeds."""
+    """The answer for every model and benchmark at the last step, from means over the training seeds."""
     ks = plan.study.ks
     return [
         Answer(model, benchmark, ks[len(ks) // 2], _once(curves), _often(ks, curves))
@@ -63,7 +63,7 @@ def _often(ks: list[int], curves: dict[str, Boundary]) -> list[Clause]:
 
 
 def largest_decided(difference: Estimate) -> int:
-    """The place of the largest k, in the upper half of all, whose band excludes 0; the last where there is none."""
+    """The place of the largest k in the upper half with a band that excludes 0; the last place without one."""
     places = range(len(difference.estimate_K))
     return max((k for k in places[len(places) // 2 :] if _word(difference, k) != "undecided"), default=places[-1])
 

@@ -1,6 +1,6 @@
-"""Which problems decide a verdict: gained, lost, solved by one side alone, or disputed by graders.
+"""Choice of problems to show: gained, lost, solved by one side alone, or disputed by graders.
 
-Counts go in and choices come out; nothing is read. Axes: P problems of a benchmark, S seeds of an algorithm.
+Pure functions of counts. Axes: P problems of a benchmark, S seeds of an algorithm.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.gains import gained_and_lost
 from boundary_bench.statistics.posterior import Counts
 
-#: Problems that are shown of one kind for one algorithm on one benchmark: what a person reads through.
+#: Problems to show of one kind for one algorithm on one benchmark, as many as a person reads through.
 MOST_OF_KIND = 8
-#: What is shown of a study with many benchmarks and algorithms; at least one problem of every kind is.
+#: Problems to show of a study with many benchmarks and algorithms, but at least one of every kind.
 MOST_CASES = 320
 
 
 class CaseKind(StrEnum):
-    """Why a problem is shown; the order is that of choosing."""
+    """The reason for showing a problem, in the order of choosing."""
 
     GAINED = "gained"
     LOST = "lost"
@@ -34,14 +34,13 @@ class CaseKind(StrEnum):
 
 @dataclass(frozen=True)
 class RunChange:
-    """What one run's last checkpoint changed at each problem.
+    """The changes of every problem from the base to one run's last checkpoint.
 
     Attributes:
-        p_P: of "the success rate is that of the base", as ``gains`` tests it.
-        q_P: the same, corrected for the number of problems: gained and lost are those with q <= the false-discovery
-            rate.
-        held: which problems are of a kind; one can be of several.
-        disputes_P: samples of the base and the checkpoint on which another grader disagrees.
+        p_P: p-values of "the success rate equals the base's", see ``gains``.
+        q_P: ``p_P`` corrected for the number of problems; gained and lost are those with q <= the false-discovery rate.
+        held: whether a problem is of a kind, by kind; it can be of several.
+        disputes_P: number of samples of base and checkpoint on which another grader disagrees.
     """
 
     p_P: np.ndarray
@@ -51,13 +50,10 @@ class RunChange:
 
 
 def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> RunChange:
-    """What a checkpoint changed at each problem.
+    """The changes of every problem from the base to a checkpoint.
 
     Args:
-        rate: false finds among all gained and lost problems.
-
-    Raises:
-        StatisticsError: see ``gains.gained_and_lost``.
+        rate: the false-discovery rate among gained and lost problems.
     """
     from scipy.stats import false_discovery_control
 
@@ -74,15 +70,15 @@ def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndar
 
 
 def most_of_kind(groups: int) -> int:
-    """Problems to show of each kind where there are so many algorithms and benchmarks to show it for."""
+    """Number of problems to show of each kind, given the number of (model, benchmark, algorithm) groups."""
     return min(MOST_OF_KIND, max(1, MOST_CASES // max(1, groups * len(CaseKind))))
 
 
 def choose(changes: Sequence[RunChange], most: int) -> list[int]:
-    """Places of the problems to show of an algorithm on a benchmark: of each kind at most so many further ones.
+    """Places of the problems to show of an algorithm on a benchmark: of each kind at most ``most`` new ones.
 
-    First those that are of the kind in most seeds (for disputes: with most disputed samples), then by the smallest
-    p-value, then in the order of the problem file: what a response says has no part in it.
+    Problems of the kind in most seeds come first (for disputes: those with most disputed samples), then by the smallest
+    p-value, then in the order of the problem file; the text of responses plays no role.
 
     Args:
         changes: one a seed.
@@ -101,8 +97,8 @@ def choose(changes: Sequence[RunChange], most: int) -> list[int]:
 def success_interval(counts: Counts, level: float) -> tuple[np.ndarray, np.ndarray]:
     """low_P and high_P of each problem's success rate: the Jeffreys interval, Beta(c + 1/2, n - c + 1/2).
 
-    Its ends are 0 where nothing is correct and 1 where all is (Brown, Cai and DasGupta 2001, Statistical Science 16).
-    Stopping after enough successes leaves the likelihood as it is, and so the interval.
+    The lower end is 0 if no sample is correct, the upper end 1 if all are (Brown, Cai and DasGupta 2001, Statistical
+    Science 16). Stopping after enough successes does not change the likelihood, nor the interval.
     """
     from scipy.special import betaincinv
 

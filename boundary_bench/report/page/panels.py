@@ -1,8 +1,7 @@
-"""The panels of the page: how to read each, and the data behind it, from a study's tables to what JSON can hold.
+"""The panels of the page: a text on reading each, and its data, from a study's tables to JSON.
 
-What draws a panel is the function ``panels[id]`` of a script ``panels-*.js``. Numbers have five significant digits, and
-None stands for a value that does not exist. Rows of a table become columns: one list a column, which is smaller than
-one object a row.
+The function ``panels[id]`` of a script ``panels-*.js`` draws a panel. Numbers have five significant digits, and None
+stands for a missing value. Rows of a table become one list a column, which is smaller than one object a row.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from boundary_bench.report.tables import Row, Tables
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.tables.table import ALL
 
-#: A panel draws no more points of a training log: its running mean moves little between two of them.
+#: Most points of a training log in a panel; its running mean moves little between two of them.
 POINTS = 400
-#: The ends of a curve's intervals, and the columns of the tables that they are in.
+#: The ends of a curve's intervals, and their columns in the tables.
 _ENDS = {
     "band_low": "band_low",
     "band_high": "band_high",
@@ -41,7 +40,7 @@ _GREEDY = ("greedy", "greedy_low", "greedy_high")
 
 
 def study(plan: Plan) -> dict[str, Any]:
-    """What can be chosen, and the numbers that every panel draws against."""
+    """The study's choices (models, algorithms, ...), and the numbers that all panels share."""
     asked = plan.study
     return {
         "models": list(asked.models),
@@ -60,7 +59,7 @@ def _list(values: Iterable[Any]) -> list[float | None]:
 
 
 def columns(rows: Sequence[Row], names: Iterable[str], numbers: Iterable[str]) -> dict[str, list[Any]]:
-    """Some rows as columns: names as they are, numbers rounded."""
+    """Rows as columns: ``names`` unchanged, ``numbers`` rounded."""
     texts = {name: [row[name] for row in rows] for name in names}
     return texts | {name: _list(row[name] for row in rows) for name in numbers}
 
@@ -69,9 +68,9 @@ def columns(rows: Sequence[Row], names: Iterable[str], numbers: Iterable[str]) -
 
 
 def curves(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
-    """pass@k and differences of every model and benchmark: the mean over seeds, and each seed where there are several.
+    """pass@k and differences of every model and benchmark: the mean over seeds, and each seed if there are several.
 
-    A course is the checkpoints of an algorithm; the mean over seeds has the seed "".
+    A course is the sequence of an algorithm's checkpoints; the mean over seeds has the seed "".
     """
     each_seed = _courses(tables) if len(plan.study.seeds) > 1 else {}
     views = []
@@ -96,7 +95,7 @@ def curves(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
 
 
 def _mean(algorithm: str, found: Boundary) -> dict[str, Any]:
-    """The mean over the seeds."""
+    """The course of the mean over the seeds."""
     checkpoints = [
         {
             "step": checkpoint.step,
@@ -122,7 +121,7 @@ def _curve(found: Estimate) -> dict[str, list[float | None]]:
 
 
 def _courses(tables: Tables) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The checkpoints of every run on every benchmark, as the tables have them."""
+    """The course of every run on every benchmark, from the tables."""
     names = ("model", "benchmark", "algorithm", "seed")
     curve, difference = _by_checkpoint(tables.rows["pass_at_k"]), _by_checkpoint(tables.rows["differences"])
     found: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -141,7 +140,7 @@ def _courses(tables: Tables) -> dict[tuple[str, ...], dict[str, Any]]:
 
 
 def _by_checkpoint(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """The rows of each checkpoint, one for every k."""
+    """The rows of each checkpoint, one a k."""
     found: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if row["stratum"] == ALL:
@@ -158,7 +157,7 @@ def _rows_curve(rows: Sequence[Row], name: str) -> dict[str, list[float | None]]
 
 
 def training(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Reward, entropy and response length of every run: a running mean, of which every so many steps are kept."""
+    """Reward, entropy and response length of every run: running means, thinned to ``POINTS`` steps."""
     steps = plan.study.training.segments[-1]
     stride = max(1, math.ceil(steps / POINTS))
     logs: dict[tuple[str, ...], list[Row]] = {}
@@ -185,7 +184,7 @@ def summary(plan: Plan, tables: Tables) -> dict[str, Any]:
 
 
 def coverage(plan: Plan, tables: Tables) -> dict[str, list[Any]]:
-    """Problems solved by both, by one and by none, one row a checkpoint, benchmark and rule."""
+    """Numbers of problems solved by both, by one and by neither, one row a checkpoint, benchmark and rule."""
     rows = [row for row in tables.rows["coverage"] if row["stratum"] == ALL]
     names = ("model", "benchmark", "algorithm", "seed", "step", "hits")
     return columns(rows, names, (*_SETS, *_HALVES))
@@ -199,8 +198,8 @@ class Panel:
     """A place of the page that a script draws into.
 
     Attributes:
-        reading: how to read it.
-        data: what it is drawn from; the page holds each once, by its name.
+        reading: a text on how to read the panel.
+        data: functions for its data; the page holds the result of each once, by the function's name.
     """
 
     id: str
@@ -264,6 +263,6 @@ PANELS = (
 
 
 def data(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """All that the panels are drawn from, by its name."""
+    """The data of all panels, by function name."""
     parts = dict.fromkeys(part for panel in PANELS for part in panel.data)
     return {part.__name__: part(plan, tables) for part in parts}

@@ -1,6 +1,6 @@
-"""The sample browser: which responses it shows, as data of the page, and whole in ``samples.zip`` beside it.
+"""The sample browser: its responses as data of the page, and in full in ``samples.zip`` beside the page.
 
-Responses are read one after another and written to the archive; of a long one only an excerpt is kept for the page.
+Responses are read one after another and written to the archive; the page keeps only an excerpt of a long one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.policies import Policy
 
 ARCHIVE = "samples.zip"
-#: Seeds of a problem and algorithm whose responses are shown: of those that it was chosen for, the first.
+#: Most seeds with shown responses for a problem and algorithm: the first for which the problem was chosen.
 MOST_SEEDS = 3
-#: Characters of a text that are shown: all, or as many from its beginning and its end.
+#: Characters of a text that are shown; half of them from the beginning and half from the end of a longer text.
 EXCERPT = 1000
-#: The earliest date that an archive can name: the same samples give the same bytes.
+#: The earliest date of a ZIP archive, so that the same samples give the same bytes.
 DAY = (1980, 1, 1, 0, 0, 0)
 README = """The samples of report.html's sample browser, whole; the page shows excerpts of long ones.
 
@@ -50,7 +50,7 @@ class Compared:
     """The base models and the last checkpoints of a study, on one benchmark.
 
     Attributes:
-        counts, disputed: by the name of the policy; what other graders dispute by the problem too.
+        counts, disputed: by policy name; disputes with other graders also by problem.
     """
 
     plan: Plan
@@ -61,12 +61,12 @@ class Compared:
 
 
 def write(plan: Plan, tables: Tables) -> dict[str, Any]:
-    """Write ``samples.zip`` with the whole samples; returns the data of the page, as JSON knows it.
+    """Write ``samples.zip`` with the samples in full; returns the page's data for JSON.
 
-    Where sample files were deleted, their responses are missing on the page, which names them: the counts are shown.
+    Responses of deleted sample files are missing on the page, which lists them and still shows the counts.
 
     Raises:
-        DataError: a file is torn, or the samples are others than those that were measured.
+        DataError: a manifest or table is missing, a file is torn, or the samples differ from those that were measured.
     """
     study = plan.study
     most = most_of_kind(len(study.models) * len(study.benchmarks) * len(study.algorithms))
@@ -104,7 +104,7 @@ def _compared(plan: Plan, tables: Tables, benchmark: str) -> Compared:
 
 
 def _group(found: Compared, model: str, algorithm: str, most: int) -> dict[str, Any]:
-    """What the runs of an algorithm changed: the totals of every kind, and the problems to show."""
+    """The changes by an algorithm's runs: totals of every kind, and the problems to show."""
     runs = [run for run in found.plan.runs if (run.model, run.algorithm) == (model, algorithm)]
     last = [found.plan.policies_of(run)[-1] for run in runs]
     changes, rows = [_change(found, policy) for policy in last], [_count_rows(found, policy.name) for policy in last]
@@ -151,7 +151,7 @@ def _change(found: Compared, policy: Policy) -> RunChange:
 
 
 def _count_rows(found: Compared, policy: str) -> list[list[Any]]:
-    """Samples, correct ones, success rate and the ends of its interval, of every problem."""
+    """Samples, correct samples, success rate and the ends of its interval, for every problem."""
     counts = found.counts[policy]
     rate_P = sequential_pass_at_k(found.plan.design, counts.samples_P, counts.correct_P, [1])[:, 0]
     ends = success_interval(counts, found.plan.study.analysis.level)
@@ -160,12 +160,12 @@ def _count_rows(found: Compared, policy: str) -> list[list[Any]]:
 
 
 def excerpt(text: str) -> str | list[Any]:
-    """A text; of a long one its beginning, its length and its end."""
+    """A text; if it is long, its beginning, length and end."""
     return text if len(text) <= EXCERPT else [text[: EXCERPT // 2], len(text), text[-EXCERPT // 2 :]]
 
 
 def _problems(found: Compared, groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The problems that are shown and the base's counts, by model and benchmark."""
+    """The problems to show with the base's counts, by model and benchmark."""
     made: dict[str, Any] = {}
     for model in dict.fromkeys(group["model"] for group in groups):
         shown = {case["problem"] for group in groups if group["model"] == model for case in group["cases"]}
@@ -229,13 +229,13 @@ def _row(sample: Sample, cases: Sequence[Dispute]) -> list[Any]:
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> TextIOWrapper:
-    """A text file of the archive, to write to."""
+    """A new text file in the archive, open for writing."""
     entry = zipfile.ZipInfo(name, DAY)
     entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
     return TextIOWrapper(archive.open(entry, "w", force_zip64=True), encoding="utf-8", newline="\n")
 
 
 def _write_line(text: TextIOWrapper, row: dict[str, Any]) -> None:
-    """A row as a line of ASCII: no character in it can steer a terminal."""
+    """Write a row as a line of ASCII, so that no character can steer a terminal."""
     cells = {name: rounded(value, 6) if isinstance(value, float) else value for name, value in row.items()}
     text.write(json.dumps(cells, allow_nan=False) + "\n")

@@ -1,6 +1,6 @@
-"""Single samples out of a store: of all samples only ids and verdicts are read, and whole rows where they are shown.
+"""Single samples from a store: ids and verdicts of all samples are read, whole rows only of those to show.
 
-Axes: P problems that are asked for, N sample indices, S rows of a file.
+Axes: P problems to show, N sample indices, S rows of a file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from boundary_bench.samples.manifest import GREEDY, declared_files
 from boundary_bench.statistics.design import Design
 from boundary_bench.study.policies import Policy
 
-#: Samples that are shown of either side of the verdict, correct or not: those with the lowest indices.
+#: Correct samples to show, and samples that are not correct: those with the lowest indices.
 SAMPLES_EACH = 3
-#: What is unpacked at a time: a response can be a megabyte.
+#: Bytes to unpack at a time, since a response can be a megabyte.
 BYTES_AT_A_TIME = 8_000_000
 COLUMNS = ["problem_id", "sample", "response", "tokens", "logprob", "entropy", "verdict", "answer", "reason"]
 CORRECT = VERDICTS.index(Verdict.CORRECT)
@@ -38,7 +38,7 @@ class Sample:
 
     Attributes:
         sample: its index in the store; None for the greedy response.
-        tokens: how many; ``logprob`` and ``entropy`` are summed over them. None where the store does not say it.
+        tokens: number of tokens; ``logprob`` and ``entropy`` are sums over them. None if the store has no value.
     """
 
     problem_id: str
@@ -54,10 +54,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dispute:
-    """One sample of those on which another grader disagrees in the same way.
+    """A sample that stands for all on which another grader disagrees in the same way.
 
     Attributes:
-        samples: how many those are.
+        samples: number of these samples.
     """
 
     sample: int
@@ -67,28 +67,20 @@ class Dispute:
 
 
 def files_here(plan: Plan, policy: Policy, benchmark: str) -> tuple[list[Path], int]:
-    """The sample files of a policy, and how many of them are no longer there.
-
-    Raises:
-        DataError: a manifest is missing, or is of another design.
-    """
+    """The sample files of a policy, and the number of deleted ones."""
     manifests = plan.samples(policy, benchmark)
     files = sorted({file for manifest in manifests for file in declared_files(manifest, plan.design_settings)})
     return files, sum(not file.is_file() for file in files)
 
 
 def disputes(plan: Plan, policy: Policy, benchmark: str) -> dict[str, list[Dispute]]:
-    """What other graders dispute of a policy, by problem.
-
-    Raises:
-        DataError: the file is missing or torn.
-    """
+    """The disputes of other graders about a policy's samples, by problem."""
     path = plan.measures(policy, benchmark) / "disagreements.csv"
     kinds = {"problem_id": pa.string(), "sample": pa.int64(), "samples": pa.int64()}
     kinds |= {"grader": pa.string(), "verdict_of_grader": pa.string()}
     found: dict[str, list[Dispute]] = defaultdict(list)
     try:
-        # in one block, since an answer in it can be longer than a block
+        # in one block, since an answer can be longer than a default block
         table = csv.read_csv(
             path,
             csv.ReadOptions(block_size=path.stat().st_size + 1),
@@ -107,18 +99,18 @@ def disputes(plan: Plan, policy: Policy, benchmark: str) -> dict[str, list[Dispu
 def read_shown(
     design: Design, files: Sequence[Path], counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
 ) -> Iterator[Sample]:
-    """The samples to show of some problems: greedy, the first correct and not correct ones, and those asked for.
+    """The samples to show of some problems: greedy, the first correct and not correct ones, and those in ``asked``.
 
-    Only samples up to a problem's stopping point, which are those that its counts are of. Memory does not grow with
-    the responses: one is unpacked after the other.
+    Only samples up to a problem's stopping point, which its counts cover. Responses are unpacked one after another, so
+    memory does not grow with them.
 
     Args:
-        files: of a policy's store, all there.
-        counts: samples and correct ones of each problem, by id.
+        files: all sample files of a policy.
+        counts: number of samples and of correct samples of each problem, by id.
         asked: further sample indices to show, by id.
 
     Raises:
-        DataError: a file is torn, or holds other samples than were counted.
+        DataError: a file is torn, or its samples differ from the counts.
     """
     ids, (greedy, blocks) = list(counts), ([], [])
     verdict_PN = np.full((len(ids), SPARE * design.n_max), NOT_DRAWN, np.int8)
@@ -144,7 +136,7 @@ def read_shown(
 def _shown(
     design: Design, verdict_PN: np.ndarray, counts: Mapping[str, tuple[int, int]], asked: Mapping[str, Sequence[int]]
 ) -> np.ndarray:
-    """shown_PN: which samples to show, of samples that are those that were counted."""
+    """shown_PN: whether to show a sample; refuses samples that differ from the counts."""
     found, _ = progress_of(design, verdict_PN)
     shown_PN = np.zeros(verdict_PN.shape, bool)
     for place, (name, counted) in enumerate(counts.items()):
@@ -163,7 +155,7 @@ def _shown(
 
 
 def _rows_at(path: Path, row_S: np.ndarray, greedy: bool) -> Iterator[Sample]:
-    """The samples in some rows of a file, in its order; other row groups are not read."""
+    """The samples in some rows of a file, in file order; other row groups are not read."""
     try:
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
             first = 0

@@ -1,8 +1,8 @@
 """Decoders: prefixes with cached keys and values that can branch, end and grow by one token.
 
-Two of them, one contract. ``LlamaDecoder`` reads the weights of a Llama or Qwen2 folder by name and does nothing
-else: no module tree, no mask objects, no import of transformers. ``HubDecoder`` drives any Hugging Face causal LM
-through its own cache. A test holds both against each other and against the model's plain forward pass.
+``LlamaDecoder`` reads the weights of a Llama or Qwen2 folder by name and does nothing else: no module tree, no mask
+objects, no import of transformers. ``HubDecoder`` drives any Hugging Face causal LM through its own cache. A test
+compares both with each other and with the model's plain forward pass.
 
 Axes: R rows (distinct prefixes), T positions, V vocabulary, D head width.
 """
@@ -35,9 +35,9 @@ class Decoder(Protocol):
         """
 
     def extend(self, cache: Any, parent_R: Tensor, token_R: Tensor) -> Tensor:
-        """Grow the cache by one token a row; row i continues what was row ``parent_R[i]``.
+        """Grow the cache by one token a row; new row i continues the former row ``parent_R[i]``.
 
-        Rows may branch, end and move; what stays in place (``parent_R[i] == i``) should cost nothing.
+        Rows may branch, end and move; a row that stays in place (``parent_R[i] == i``) should cost nothing.
 
         Returns:
             The logits after the new tokens (R, V) in float32.
@@ -46,7 +46,7 @@ class Decoder(Protocol):
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of every layer, of which ``rows`` rows and ``filled`` positions are used.
+    """Keys and values of every layer; ``rows`` rows and ``filled`` positions are in use.
 
     ``kept`` is (layers, 2, capacity, heads, room, D); memory is touched only where it is used. A single prompt is
     not repeated in the rows: its keys and values (layers, 2, heads, T, D) are in ``prompt``.
@@ -61,7 +61,7 @@ class KeyValueCache:
     bias: Tensor | None = None
 
     def follow(self, parent_R: Tensor) -> None:
-        """Let row i hold what row ``parent_R[i]`` held; only rows that change are copied."""
+        """Give row i the content of row ``parent_R[i]``; only rows that change are copied."""
         self.rows = len(parent_R)
         moved = (parent_R != torch.arange(self.rows, device=parent_R.device)).nonzero()[:, 0]
         if len(moved):
@@ -75,7 +75,7 @@ class KeyValueCache:
 class Layer:
     """Weights of one transformer block; query, key and value in one matrix, gate and up in another.
 
-    What can be done to a matrix once is not done to every row: see ``LlamaDecoder._layer``.
+    Gains and scales are folded into the matrices once instead of applied to every row: see ``LlamaDecoder._layer``.
     """
 
     qkv: Tensor
@@ -86,7 +86,7 @@ class Layer:
 
 
 def supports(config: Mapping[str, Any]) -> bool:
-    """Whether ``LlamaDecoder`` computes exactly what this Hugging Face config describes."""
+    """Whether ``LlamaDecoder`` computes exactly the model of this Hugging Face config."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     return (
         config.get("model_type") in ("llama", "qwen2")
@@ -179,7 +179,7 @@ class LlamaDecoder:
         return hidden * (length.square() / hidden.shape[-1] + self.epsilon).rsqrt()
 
     def _qkv(self, layer: Layer, hidden: Tensor, turn: Tensor) -> Tensor:
-        """Heads of query, key and value (..., heads + 2 groups, D); query and key turned by their position."""
+        """Heads of query, key and value (..., heads + 2 groups, D), with the rotary embedding of query and key."""
         qkv = F.linear(self._norm(hidden), layer.qkv, layer.qkv_bias).unflatten(-1, (-1, self.width))
         pairs = qkv[..., : self.heads + self.groups, :].unflatten(-1, (-1, 2))
         torch.view_as_complex(pairs).mul_(turn[..., None, :])

@@ -1,8 +1,8 @@
 """The in-process engine: exact i.i.d. sampling that computes every distinct prefix once.
 
-Samples of one prompt share prefixes: at the first token a thousand samples sit on one prefix, and even at the last
-many still do. The engine keeps one row a distinct prefix (a trie), draws for every sample from its row's
-distribution with the sample's own uniform number, and branches. The samples are exactly those of a plain loop.
+Samples of one prompt share prefixes: at the first token a thousand samples share one, and many still do at the last.
+The engine keeps one row for every distinct prefix (a prefix tree), draws each sample from its row's distribution with
+the sample's own uniform number, and branches. The samples are exactly those of a plain loop.
 """
 
 from __future__ import annotations
@@ -47,16 +47,12 @@ class TorchEngine:
 
 
 def load(folder: Path, sampling: Sampling, _log: Callable[[str], None]) -> TorchEngine:
-    """The policy in a model folder, on the study's device; see ``load_engine``."""
+    """The policy in a model folder, on the study's device."""
     return load_engine(folder, sampling.device)
 
 
 def load_engine(folder: Path, device: str) -> TorchEngine:
-    """The policy in a model folder.
-
-    Raises:
-        ModelError: see ``boundary_bench.models``.
-    """
+    """The policy in a model folder, on ``device``."""
     check_device(device)
     config, weights = load_weights(folder)
     tokenizer, ends = load_tokenizer(folder), end_tokens(folder)
@@ -82,10 +78,10 @@ def sample(
 
     Args:
         prompts: token ids of P prompts, none empty.
-        seed_PN: the seed of every sample; the responses depend on it, on the prompt and on the weights, up to the
-            rounding of a batched matrix product: a draw can fall on the other side of a boundary where its uniform
-            number is within that rounding (about 1e-7) of it.
-        share_prefixes: False computes every sample's own row (the plain loop), for comparison.
+        seed_PN: the seed of every sample. Seed, prompt and weights determine the responses up to the rounding of a
+            batched matrix product: a draw can change where its uniform number is within that rounding (about 1e-7) of
+            the boundary between two tokens.
+        share_prefixes: False computes a row for every sample (the plain loop), for comparison.
     """
     each = max(1, decoding.batch // max(1, seed_PN.shape[1]))
     for first in range(0, len(prompts), each):
@@ -153,10 +149,10 @@ def _left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[T
 
 
 def place(row_S: Tensor, branch_S: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of the next step: samples on one row with one branch share a row, and as few rows as possible move.
+    """Rows of the next step: samples with the same row and branch share a row, and as few rows as possible move.
 
     The first branch of a row stays in the row's place; its other branches, and rows beyond the new number of rows,
-    fill the places of rows that have ended. A cache then copies what branches, not what merely goes on.
+    fill the places of rows that have ended. So the cache copies only rows that branch or move.
 
     Returns:
         The parent of each new row, and the new row of each sample.

@@ -1,12 +1,12 @@
-"""The drawing in vLLM's worker: every token by our own uniform numbers, and what it was drawn from.
+"""The drawing in vLLM's worker: every token by our own uniform numbers, with its log-probability and entropy.
 
-vLLM decodes greedily. Before it takes the most likely token, ``Drawing`` draws one from the logits, the torch engine's
-way, and leaves no other to take. So a seed counts with all its bits on every device, a token does not depend on how
-often vLLM computed it, and the exact entropy is known; vLLM's own seeds and log-probabilities cost more and say less.
+vLLM decodes greedily. Before it takes the most likely token, ``Drawing`` draws one from the logits as the torch engine
+does and masks all others. So all bits of a seed count on every device, a token does not depend on how often vLLM
+computed it, and the exact entropy is known; vLLM's own seeds and log-probabilities cost more and provide less.
 
-Only vLLM imports this page, in the process where the model is.
+Only vLLM imports this module, in the process that holds the model.
 
-Axes: R rows of vLLM's batch, G of them that are decoded alike, V tokens of the vocabulary, S slots, T positions; 2 is
+Axes: R rows of vLLM's batch, G rows with the same decoding, V tokens of the vocabulary, S slots, T positions; 2 is
 log-probability and entropy.
 """
 
@@ -30,17 +30,17 @@ from boundary_bench.sampling.engine import Decoding
 LOGITS_AT_ONCE = 2**24
 
 
-#: What is known of a row: where its tokens are kept (the same place when vLLM drops the request and takes it up again),
-#: its seed, and how it is decoded, as a place among the decodings.
+#: A row: the slot of its tokens (kept when vLLM preempts and resumes the request), its seed, and the index of its
+#: decoding.
 ROW = np.dtype([("slot", np.int64), ("seed", np.uint64), ("decoding", np.int64)])
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows that are decoded alike, so many as are computed at once.
+    """Rows with the same decoding that are computed at once.
 
     Attributes:
-        row_G, index_G: their places in the batch, on the device and here.
+        row_G, index_G: the rows' places in the batch, on the device and on the host.
     """
 
     decoding: Decoding
@@ -49,10 +49,10 @@ class _Group:
 
 
 class Drawing(LogitsProcessor):
-    """Draws the tokens of all requests; each says how in ``extra_args``: name, seed, temperature, top_p.
+    """Draws the tokens of all requests; ``extra_args`` of a request holds its name, seed, temperature and top_p.
 
-    Log-probability and entropy of a token are written at its position, so that one drawn again replaces itself. They
-    are kept until they are asked for.
+    Log-probability and entropy of a token are written at its position, so a token drawn again replaces itself. They
+    are kept until ``take``.
     """
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
@@ -60,8 +60,8 @@ class Drawing(LogitsProcessor):
         self.at_once = max(1, LOGITS_AT_ONCE // vllm_config.model_config.get_vocab_size())
         most = vllm_config.scheduler_config.max_num_seqs
         self.row_R = np.zeros(most, ROW)
-        # vLLM's own lists of tokens so far: a length is the position that is drawn next, also where vLLM computes a
-        # token twice or throws one away
+        # vLLM's own lists of tokens so far: a list's length is the next position to draw, also after vLLM computed a
+        # token twice or threw one away
         self.output_R: list[Sequence[int]] = [()] * most
         self.decodings: list[Decoding] = []
         self.groups: list[_Group] = []
@@ -70,7 +70,7 @@ class Drawing(LogitsProcessor):
         self.found_S2T = torch.zeros(0, 2, 0, device=device)
 
     def is_argmax_invariant(self) -> bool:
-        """False: what is left to take is the drawn token."""
+        """False, since the drawn token replaces the most likely one."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
@@ -96,7 +96,7 @@ class Drawing(LogitsProcessor):
                 self.groups.append(_Group(self.decodings[place], index_G, row_G))
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Draw a token of every row (R, V), and leave it alone to take."""
+        """Draw a token of every row (R, V) and mask all others."""
         rows = len(logits)
         row_R = self.row_R[:rows]
         position_R = np.array([len(output) for output in self.output_R[:rows]])
@@ -105,7 +105,7 @@ class Drawing(LogitsProcessor):
         found_R2 = torch.empty(rows, 2, device=logits.device)
         for group in self.groups:
             logprob_GV, entropy_G = distribution(logits[group.row_G], group.decoding)
-            # a row without numbers must not disturb the search of the others; that it has none is in what is kept
+            # a NaN row must not disturb the search of the others; its NaN log-probability is kept and reported later
             clean_GV = logprob_GV.masked_fill(logprob_GV[:, :1].isnan(), 0.0)
             line_G = torch.arange(len(logprob_GV), device=logits.device)
             token_G = draw(clean_GV, line_G, uniform_R[group.index_G], group.decoding)
@@ -116,9 +116,9 @@ class Drawing(LogitsProcessor):
         return logits.fill_(float("-inf")).scatter_(1, token_R[:, None], 0.0)
 
     def take(self, names: Sequence[int], lengths: Sequence[int]) -> bytes:
-        """Log-probabilities (float32) of the tokens of some requests, one request after another, then entropies.
+        """Log-probabilities (float32) of the tokens of finished requests, one request after another, then entropies.
 
-        What is taken is forgotten.
+        The values are dropped here.
         """
         slot_S = torch.tensor([self.slots[name] for name in names], device=self.device)
         found_S2T = self.found_S2T[:, :, : max(lengths)].index_select(0, slot_S).numpy(force=True)
@@ -126,21 +126,21 @@ class Drawing(LogitsProcessor):
         return found_S2T.transpose(1, 0, 2)[:, np.arange(max(lengths)) < np.array(lengths)[:, None]].tobytes()
 
     def forget(self, names: Sequence[int]) -> None:
-        """Drop what is kept of requests, as far as they were begun."""
+        """Drop the values of requests, where any exist."""
         self.free += [self.slots.pop(name) for name in names if name in self.slots]
 
     def _row(self, parameters: Any) -> tuple[int, int, int]:
         asked = parameters.extra_args
         if asked["name"] not in self.slots:
             self.slots[asked["name"]] = self._free_slot(parameters.max_tokens)
-        # where a response ends is vLLM's business
+        # vLLM itself ends responses
         decoding = Decoding(asked["temperature"], asked["top_p"], max_tokens=0, ends=())
         if decoding not in self.decodings:
             self.decodings.append(decoding)
         return self.slots[asked["name"]], asked["seed"], self.decodings.index(decoding)
 
     def _free_slot(self, limit: int) -> int:
-        """A slot of at least ``limit`` positions; there is room for as many as are running or not yet taken."""
+        """A free slot of at least ``limit`` positions; the storage grows with the requests running or not yet taken."""
         slots, _, positions = self.found_S2T.shape
         if not self.free:
             more = max(slots, len(self.row_R))
@@ -152,7 +152,7 @@ class Drawing(LogitsProcessor):
 
 
 class DrawingWorker:
-    """What a worker of vLLM answers about its drawing; vLLM adds these methods to its own worker."""
+    """Access to a worker's ``Drawing``; vLLM adds these methods to its own worker."""
 
     model_runner: Any
 

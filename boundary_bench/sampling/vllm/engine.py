@@ -1,9 +1,9 @@
-"""The vLLM engine (Kwon et al. 2023): one request a sample, as many problems in flight as keep its batch full.
+"""The vLLM engine (Kwon et al. 2023): one request a sample, with enough problems in flight to fill its batch.
 
-A request of its own for every sample, since each has its own seed and since which samples a problem still needs is no
-range from 0. vLLM itself turns a request for n responses into n requests, so that its batch is no fuller by that, and
-computes the prompt that they share once (prefix caching, in whole blocks of tokens). Which token comes next is drawn by
-us, in its worker: see ``vllm_drawing``.
+Every sample is its own request, since it has its own seed and the missing samples of a problem need not start at 0.
+vLLM itself turns a request for n responses into n requests, so the batch is equally full, and computes a shared prompt
+once (prefix caching, in whole blocks of tokens). The tokens are drawn by our code in vLLM's worker: see
+``sampling.vllm.drawing``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ INSTALL = (
     "make an environment for it with: boundary-bench env create sample, and write the line that it prints "
     "(sampling.python) into the study"
 )
-#: What vLLM prints is no progress of ours, and nobody is told that it is used; its second model runner, the usual one
-#: on GPUs, has logits processors of another kind. A variable that is set stays.
+#: vLLM prints only errors and reports no usage. Its second model runner, the default on GPUs, has another interface for
+#: logits processors. A variable that is already set stays.
 ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
@@ -50,12 +50,7 @@ Result = TypeVar("Result")
 
 
 def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None] = lambda line: None) -> VllmEngine:
-    """The policy in a model folder; vLLM itself is not started yet.
-
-    Raises:
-        ModelError: see ``boundary_bench.models``; every tensor is looked at before vLLM reads it.
-        EngineError: vLLM is not installed in this Python.
-    """
+    """The policy in a model folder, every tensor checked; vLLM itself is not started yet."""
     if find_spec("vllm") is None:
         remedy = f"start this command with {sampling.python} -m boundary_bench" if sampling.python else INSTALL
         raise EngineError(f"engine: vllm, but this Python ({sys.executable}) has no vLLM; {remedy}")
@@ -63,14 +58,14 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None] = l
     tokenizer, ends = load_tokenizer(folder), end_tokens(folder)
     limits = [sampling.vllm.max_model_len, config.get("max_position_embeddings")]
     context = min((limit for limit in limits if limit), default=None)
-    # files of no more than one full batch: while one is decided upon, others keep the batch full
+    # files of at most one full batch: while the successor of one is decided, others keep the batch full
     file_samples = min(sampling.batch, sampling.vllm.max_num_seqs)
     return VllmEngine(tokenizer, ends, context, file_samples, folder, sampling, log)
 
 
 @dataclass(frozen=True)
 class _Response:
-    """One finished response, without what else vLLM says of it: that would be a hundred bytes a token."""
+    """One finished response, without vLLM's other fields, which take a hundred bytes a token."""
 
     token_T: np.ndarray
     logprob_T: np.ndarray
@@ -111,9 +106,9 @@ class VllmEngine:
             self.log(f"vLLM is ready after {time.perf_counter() - begun:.0f} s")
 
     def stream(self, work: Iterator[Work | None]) -> Iterator[tuple[Work, Responses] | None]:
-        """See ``engine.Engine.stream``: several pieces of work in flight, every problem when its last sample ends."""
+        """See ``engine.Engine.stream``: several pieces of work in flight; a problem is yielded with its last sample."""
         asked: dict[str, tuple[_Asked, int]] = {}
-        # a full batch, and another one in the queue behind it: a row that ends is replaced in the same step
+        # a full batch and another one in the queue, so that a row that ends is replaced in the same step
         room = 2 * self.sampling.vllm.max_num_seqs
         try:
             while True:
@@ -153,12 +148,12 @@ class VllmEngine:
                 asked[str(name)] = problem, index
 
     def _ended(self, outputs: Sequence[Any]) -> Iterator[tuple[str, _Response]]:
-        """The requests of a step that ended, by name."""
+        """The requests that ended in a step, by name."""
         if not outputs:
             return
         found = [(output.request_id, *_tokens(output.outputs[0])) for output in outputs]
         names, lengths = [int(name) for name, _, _ in found], [len(token_T) for _, token_T, _ in found]
-        # every worker drew the same
+        # every worker drew the same tokens
         drawn, *_ = self._do(partial(self.llm.collective_rpc, "take_drawn", args=(names, lengths)))
         logprob_A, entropy_A = np.frombuffer(drawn, np.float32).reshape(2, -1)
         if not np.isfinite(logprob_A).all():
@@ -183,7 +178,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
     """vLLM (``vllm.LLM``) on the weights of a folder.
 
     Raises:
-        EngineError: vLLM cannot be imported, computes elsewhere than the study says, or does not start.
+        EngineError: vLLM cannot be imported, was built for another device than the study's, or does not start.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -199,7 +194,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
     check_platform(current_platform.device_type, sampling.device)
     alone = sampling.device == "cpu"
     if alone:
-        # its own process would be two more of them on a CPU, and would go on where this one is killed
+        # a separate engine process would mean two more processes on a CPU, and would survive if this one is killed
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     chosen = sampling.vllm
     cache = chosen.kv_cache_gib or (CPU_CACHE_GIB if alone else None)
@@ -230,7 +225,7 @@ def start(folder: Path, sampling: Sampling, context: int | None) -> Any:
 
 
 def check_platform(found: str, device: str) -> None:
-    """Compare where the study wants to compute with what vLLM was built for, which alone decides."""
+    """Refuse a study's device that differs from the one vLLM was built for, which alone decides."""
     if found == device:
         return
     where = f"this vLLM computes on: {found}" if found else "this vLLM finds no device that it was built for"
@@ -246,9 +241,9 @@ def _parameters(decoding: Decoding) -> Any:
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        temperature=0.0,  # the drawing leaves one token to take
+        temperature=0.0,  # the drawing leaves one token
         max_tokens=decoding.max_tokens,
-        # the torch engine's end tokens; vLLM would add those of its own reading of the folder
+        # the same EOS tokens as the torch engine; vLLM would add those of its own reading of the folder
         ignore_eos=True,
         stop_token_ids=list(decoding.ends),
         detokenize=False,
@@ -258,7 +253,7 @@ def _parameters(decoding: Decoding) -> Any:
 
 
 def _tokens(output: Any) -> tuple[np.ndarray, bool]:
-    """The tokens of an ended response, and whether it ended by itself."""
+    """The tokens of a finished response, and whether it ended by itself."""
     if output.finish_reason not in ("stop", "length"):
         raise EngineError(
             f"vLLM ended a response with {output.finish_reason!r}, expected 'stop' or 'length'; what was drawn "

@@ -1,7 +1,7 @@
-"""What lets the real OpenRLHF, vLLM and DeepSpeed train on a machine without a GPU, for tests and for trying out.
+"""Patches with which the real OpenRLHF, vLLM and DeepSpeed train on a machine without a GPU, for tests and trials.
 
 OpenRLHF 0.11.2 asks for CUDA by name in a dozen places. Each patch belongs to one module and is applied when that
-module is imported (``openrlhf.hook``). The folder itself goes on the module path, for the stub of flash_attn in it.
+module is imported (``openrlhf.hook``). This folder goes on the module path, for its stub of flash_attn.
 ZeRO stage 2 at most: with stage 3 on several processes weights came out damaged.
 """
 
@@ -36,7 +36,7 @@ def _mesh(module: ModuleType) -> None:
 
 
 class Gloo:
-    """A group that sends weights from the trainer to vLLM, in place of NCCL's."""
+    """A process group that sends weights from the trainer to vLLM, in place of NCCL's."""
 
     def __init__(self, host: str, port: int, rank: int, world: int) -> None:
         from vllm.distributed.utils import stateless_init_torch_distributed_process_group

@@ -14,7 +14,7 @@ hook.install()
 
 
 def _plain(layer: Any, remove_weight: bool) -> None:
-    """vLLM packs every weight for the CPU and drops the parameter, but weights that are to change have to stay."""
+    """Keep the parameter: vLLM packs every weight for the CPU and drops it, but these weights will be updated."""
     layer.cpu_linear = torch.nn.functional.linear
 
 

@@ -1,1 +1,1 @@
-"""OpenRLHF as the trainer, by ``trainer``. Nothing is imported here: Ray's workers pass through, for ``hook``."""
+"""OpenRLHF as the trainer (``trainer``). Nothing is imported here, since every Ray worker imports ``hook``."""

@@ -1,7 +1,7 @@
-"""What OpenRLHF calls for every response: vLLM answers, the benchmark's own grader judges, the log gets its counts.
+"""OpenRLHF's agent: vLLM answers a prompt, the benchmark's own grader grades the response, and the log gets counts.
 
-OpenRLHF loads it from a file of two lines (``inputs``). Its hook for agents was taken, not that for reward
-functions, since the latter is told neither the token ids nor whether a response ended.
+OpenRLHF loads it from a file of two lines (``inputs``). We use OpenRLHF's agent hook because its reward hook receives
+neither the token ids nor the finish reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Response = tuple[str, str, bool]
 
 
 def executor(facts: str) -> type[AgentExecutorBase]:
-    """The class that OpenRLHF asks an agent's file for."""
+    """The class that OpenRLHF expects in an agent's file."""
 
     class AgentExecutor(Executor):
         def __init__(self) -> None:
@@ -39,7 +39,7 @@ def executor(facts: str) -> type[AgentExecutorBase]:
 
 
 class Group:
-    """The grades of the responses to one prompt of one step, as they end, and the facts of all of them in the end."""
+    """Grades of the responses to one prompt of one step as they end; ``facts`` is set when the last has ended."""
 
     def __init__(self) -> None:
         self.grades: list[Grade] = []
@@ -47,10 +47,10 @@ class Group:
 
 
 class Executor(AgentExecutorBase):
-    """Answers prompts with vLLM and rewards the responses; one in every process that holds an engine.
+    """Answers prompts with vLLM and rewards the responses; one in every process with an engine.
 
-    OpenRLHF asks for the responses to a prompt all at once, of one engine, so that each may wait for the others: what
-    it is given as the reward of a response is its advantage.
+    OpenRLHF requests all responses to a prompt at once from one engine, so each can wait for the others, and OpenRLHF
+    receives the advantage as the reward of a response.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,14 +81,14 @@ class Executor(AgentExecutorBase):
         place = json.loads(label)
         ids = self.ids[place["problem"]]
         parameters = copy.deepcopy(sampling_params)
-        parameters.logprobs = parameters.logprobs or 0  # that of the drawn token at least
-        # OpenRLHF forbids an end at the first token, which the log-probabilities know nothing of
+        parameters.logprobs = parameters.logprobs or 0  # at least the drawn token's log-probability
+        # OpenRLHF forbids EOS at the first token, which the log-probabilities do not reflect
         parameters.min_tokens, parameters.ignore_eos, parameters.stop_token_ids = 0, True, self.ends
         answer = (await llm_engine.generate(ids, parameters)).outputs[0]
         drawn = list(answer.token_ids)
         logprobs = [each[token].logprob for token, each in zip(drawn, answer.logprobs, strict=True)]
         ended = answer.finish_reason != "length"
-        # some tokenizers tidy blanks up; the samplers' text is as it was drawn
+        # some tokenizers tidy blanks up; the sampling engines do not
         text = hf_tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
         facts = await self.facts(place, grade)
@@ -107,7 +107,7 @@ class Executor(AgentExecutorBase):
         }
 
     async def facts(self, place: dict[str, Any], grade: Grade) -> dict[str, float]:
-        """What there is to log of a response, once its whole group has ended; the means are those of the step log."""
+        """The log entries of a response, available when its group has ended; their means are those of the step log."""
         key = place["step"], place["slot"]
         group = self.groups[key]
         index = len(group.grades)
@@ -135,10 +135,7 @@ class Executor(AgentExecutorBase):
 
 
 class Grading:
-    """Grades responses as they end: whoever comes first grades, in a thread, all that wait by then.
-
-    An engine finishes responses one at a time; graded together, they fill the grader's processes.
-    """
+    """Grades responses as they end, all waiting ones together in a thread, so that they fill the grader's processes."""
 
     def __init__(self, grader: Grader, judge: JudgeAll) -> None:
         self.grader, self.judge = grader, judge
@@ -146,11 +143,7 @@ class Grading:
         self.busy = asyncio.Lock()
 
     async def grade(self, response: Response) -> Grade:
-        """The grade of a response.
-
-        Raises:
-            GradingError: see ``grade_many``; OpenRLHF then ends, with this error.
-        """
+        """The grade of a response; OpenRLHF ends with any error of the grader."""
         grade: asyncio.Future[Grade] = asyncio.get_running_loop().create_future()
         self.waiting.append((response, grade))
         async with self.busy:
@@ -163,7 +156,7 @@ class Grading:
         references, texts, ended = zip(*(response for response, _ in taken), strict=True)
         try:
             grades = await asyncio.to_thread(grade_many, self.grader, references, texts, ended, self.judge)
-        except Exception as fault:  # whatever it is, every waiting response has to hear of it
+        except Exception as fault:  # every waiting response must receive the error
             for _, grade in taken:
                 grade.set_exception(fault)
         else:

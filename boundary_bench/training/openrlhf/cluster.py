@@ -1,4 +1,4 @@
-"""Where OpenRLHF runs: this machine, or several of a SLURM job, on which Ray is started first.
+"""Where OpenRLHF runs: this machine, or several nodes of a SLURM job, on which Ray is started first.
 
 Run as a program in a job of several nodes:  python -m ...cluster NODES GPUS_EACH GPUS_NEEDED COMMAND...
 """
@@ -18,19 +18,15 @@ from boundary_bench.core.errors import EXIT_USER_ERROR, BoundaryBenchError, Trai
 from boundary_bench.study.training import Training
 from boundary_bench.training.openrlhf import guard
 
-#: Longest that Ray may take to come up on all nodes.
+#: Time for Ray to start on all nodes.
 SECONDS_TO_START = 300
-#: Longest that its guards may take to end it.
+#: Time for the guards to end Ray.
 SECONDS_TO_STOP = 90
 STEP = "boundary-bench-ray"
 
 
 def check_gpus(training: Training) -> None:
-    """Count the GPUs of this machine, where it is the only one: Ray waits for missing ones without end.
-
-    Raises:
-        TrainingError: there are too few.
-    """
+    """Refuse to train on a single machine with too few GPUs, since Ray would wait for missing ones forever."""
     if training.device != "cuda" or training.openrlhf.nodes > 1:
         return
     import torch
@@ -44,10 +40,11 @@ def check_gpus(training: Training) -> None:
 
 
 def words(training: Training, inner: list[str]) -> list[str]:
-    """The command line that brings up what ``inner`` needs and runs it.
+    """The command line that starts Ray if needed and runs ``inner``.
 
     Raises:
-        TrainingError: several nodes are asked for, and this is neither a SLURM job nor is RAY_ADDRESS set.
+        TrainingError: the study asks for several nodes, but this is no SLURM job and RAY_ADDRESS is not set, or nothing
+            answers there.
     """
     own = training.openrlhf
     if own.nodes == 1:
@@ -65,11 +62,7 @@ def words(training: Training, inner: list[str]) -> list[str]:
 
 
 def check_address(address: str) -> None:
-    """Make sure that something answers where Ray is said to be.
-
-    Raises:
-        TrainingError: nothing does.
-    """
+    """Refuse a Ray address at which nothing answers."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -81,12 +74,8 @@ def check_address(address: str) -> None:
 
 
 def hosts() -> list[str]:
-    """The nodes of this SLURM job.
-
-    Raises:
-        TrainingError: SLURM does not tell.
-    """
-    # asked of the controller: the variable with the list is not passed on by every starter of jobs
+    """The nodes of this SLURM job."""
+    # from the controller, since not every launcher passes the variable with the list on
     nodes = _asked(["squeue", "-h", "-j", os.environ["SLURM_JOB_ID"], "-o", "%N"]).strip()
     return _asked(["scontrol", "show", "hostnames", nodes]).split()
 
@@ -103,18 +92,15 @@ def _asked(words: list[str]) -> str:
 def start_ray(nodes: int, gpus: int, seconds: float, started: list[subprocess.Popen[bytes]]) -> str:
     """Start Ray on every node of the job, its head on the first; returns its address.
 
-    The processes come into ``started``, also where it fails, for ``stop_ray``. On every node a guard has the same
-    temporary folder: Ray takes its head's path everywhere.
-
-    Raises:
-        TrainingError: the job has fewer nodes, or Ray does not come up in time.
+    The processes are appended to ``started``, also on failure, for ``stop_ray``. The guards have the same temporary
+    folder on every node, since Ray uses the path of its head everywhere.
     """
     names = hosts()
     if len(names) < nodes:
         raise TrainingError(f"this SLURM job has {len(names)} node(s), expected training.openrlhf.nodes: {nodes}")
     folder, port = os.environ["RAY_TMPDIR"], 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
     srun = ["srun", "--overlap", "--cpu-bind=none", "-N1", "-n1", f"--job-name={STEP}", "-w"]
-    # a node knows its own address; its name need not be one that the network knows
+    # by address, since the network may not resolve a node's name
     ask = "import ray; print(ray.util.get_node_ip_address())"
     host = _asked([*srun, names[0], sys.executable, "-c", ask]).split()[-1]
     address = f"{host}:{port}"
@@ -122,7 +108,7 @@ def start_ray(nodes: int, gpus: int, seconds: float, started: list[subprocess.Po
     for rank, name in enumerate(names[:nodes]):
         ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--num-gpus={gpus}"]
         ray += [*first, f"--temp-dir={folder}"] if rank == 0 else [f"--address={address}"]
-        # the parent of a guard on another node is SLURM's, which ends it with the job
+        # on another node the guard's parent is a SLURM process, which ends with the job
         guarded = ["bash", "-c", 'exec "$0" -P "$1" $PPID "${@:2}"', sys.executable, guard.__file__, folder, *ray]
         started.append(subprocess.Popen([*srun, name, *guarded]))
         if rank == 0:
@@ -132,14 +118,14 @@ def start_ray(nodes: int, gpus: int, seconds: float, started: list[subprocess.Po
 
 
 def stop_ray(started: list[subprocess.Popen[bytes]]) -> None:
-    """Have the guards end Ray on all nodes: when srun or the job ends, SLURM kills them before they clean up.
+    """Have the guards end Ray on all nodes before SLURM kills them uncleaned at the end of srun or of the job.
 
-    What fails here is left to SLURM: the command has ended, and its exit code is what counts.
+    Failures here are left to SLURM: the command has ended, and only its exit code counts.
     """
     ask = ["squeue", "-h", "-s", "-j", os.environ["SLURM_JOB_ID"], "-o", "%i|%j"]
     answer = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
     steps = [step for step, _, name in (line.partition("|") for line in answer.splitlines()) if name == STEP]
-    for step in steps:  # one at a time: of several scancel forgets the rest where one has ended
+    for step in steps:  # one at a time: scancel skips the rest of several steps if one has ended
         subprocess.run(["scancel", "--signal=TERM", step], capture_output=True, check=False)
     due = time.monotonic() + SECONDS_TO_STOP
     for process in started:
@@ -166,7 +152,7 @@ def _answers(address: str) -> bool:
 
 
 def alive(address: str) -> tuple[int, int]:
-    """Nodes of a Ray cluster that are alive, and its GPUs."""
+    """Number of live nodes of a Ray cluster, and of its GPUs."""
     code = (
         "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); "
         "print(sum(n['Alive'] for n in ray.nodes()), int(ray.cluster_resources().get('GPU', 0)))"
@@ -179,7 +165,7 @@ def alive(address: str) -> tuple[int, int]:
 
 
 def main(nodes: str, gpus: str, needed: str, *inner: str) -> int:
-    """Start Ray, count its GPUs, run the command in it; its exit code."""
+    """Start Ray, count its GPUs and run the command in it; returns the command's exit code."""
     started: list[subprocess.Popen[bytes]] = []
     try:
         address = start_ray(int(nodes), int(gpus), SECONDS_TO_START, started)

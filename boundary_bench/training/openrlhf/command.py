@@ -1,6 +1,6 @@
-"""The command line of OpenRLHF for one segment of a run: every setting that bites is written out.
+"""The command line of OpenRLHF for one segment of a run, with every setting that matters written out.
 
-Of ``python -m openrlhf.cli.train_ppo_ray``, version 0.11.2. docs/backends.md has the same as a table.
+For ``python -m openrlhf.cli.train_ppo_ray``, version 0.11.2. docs/backends.md has the same as a table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from boundary_bench.study.training import Training
 
 MODULE = "openrlhf.cli.train_ppo_ray"
 Flags = dict[str, Flag]
-#: Further flags that would break what is built on OpenRLHF.
+#: Further flags that would break our use of OpenRLHF, with the reason.
 REFUSED = {
     "ckpt.disable_ds": "would leave no state to go on from",
     "ckpt.save_hf": "would fill the disk: every segment leaves its own checkpoint",
@@ -31,13 +31,13 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Start:
-    """What one start of OpenRLHF trains.
+    """One start of OpenRLHF.
 
     Attributes:
         base: model folder of step 0.
         store: folder of the run; everything OpenRLHF writes goes below it.
         longest: most tokens of a prompt.
-        done: the step that the newest sound state has reached.
+        done: the step of the newest sound state.
         stop: the last step.
     """
 
@@ -50,22 +50,22 @@ class Start:
 
     @property
     def state(self) -> Path:
-        """Where OpenRLHF keeps its states."""
+        """The folder of OpenRLHF's states."""
         return self.store / "state"
 
     @property
     def final(self) -> Path:
-        """Where OpenRLHF leaves the model of the last step."""
+        """The folder of OpenRLHF's model of the last step."""
         return self.store / "final"
 
     @property
     def prompts(self) -> Path:
-        """The prompts of all steps up to the last, in their order."""
+        """The file with the prompts of all steps up to the last, in order."""
         return self.store / "prompts.jsonl"
 
     @property
     def agent(self) -> Path:
-        """The Python file that OpenRLHF loads to have a prompt answered and rewarded."""
+        """The Python file from which OpenRLHF loads the agent."""
         return self.store / "agent.py"
 
 
@@ -73,7 +73,7 @@ def flags(training: Training, algorithm: Algorithm, start: Start) -> Flags:
     """All flags of a start. True stands for a flag without a value.
 
     Raises:
-        StudyError: ``training.openrlhf.flags`` repeats one of them, or the beginning of its name.
+        StudyError: ``training.openrlhf.flags`` repeats a flag or a prefix of its name, or names a refused flag.
     """
     own = {
         **_places(training, algorithm),
@@ -86,7 +86,7 @@ def flags(training: Training, algorithm: Algorithm, start: Start) -> Flags:
             raise StudyError(
                 f"training.openrlhf.flags: {name!r} {REFUSED.get(name, 'is no name of a flag, such as actor.adam.eps')}"
             )
-        # its parser takes a beginning for the whole name
+        # OpenRLHF's parser accepts a prefix for the whole name
         if (set_elsewhere := next((flag for flag in own if flag.startswith(name)), None)) is not None:
             raise StudyError(
                 f"training.openrlhf.flags: {name} is set by other settings of the study ({set_elsewhere} "
@@ -110,7 +110,7 @@ def arguments(flags: Flags) -> list[str]:
 def state_every(training: Training, stop: int) -> int:
     """Steps between two states: the divisor of ``stop`` nearest to ``training.state_every``, by ratio.
 
-    OpenRLHF saves at multiples of one number, and the last step needs a state, from which a longer run goes on.
+    OpenRLHF saves at multiples of one number, and the last step needs a state from which a longer run can continue.
     """
     wanted = training.state_every
     divisors = [step for step in range(1, stop + 1) if stop % step == 0]
@@ -162,10 +162,10 @@ def _steps(training: Training, start: Start) -> Flags:
         "actor.adam.betas": [0.9, 0.95],
         "actor.adam.weight_decay": training.weight_decay,
         "actor.lr_scheduler": "constant_with_warmup",
-        # it takes the share of all updates, and rounds up
+        # OpenRLHF expects a share of all updates, and rounds up
         "actor.lr_warmup_ratio": max(0.0, warmup - 0.5) / (start.stop * every),
         "actor.max_norm": training.max_grad_norm,
-        # nominal: no bits are repeated; another one after a resume, or vLLM would draw the same numbers again
+        # nominal, as no bits are repeated; it changes at a resume, or vLLM would draw the same numbers again
         "train.seed": randomness.key("openrlhf", start.seed, start.done) % 2**31,
     }
 

@@ -1,10 +1,10 @@
-"""Runs a command and afterwards ends every process that came of it, and their shared memory, and nothing else.
+"""Runs a command, and afterwards ends all its descendants and removes their shared memory, and nothing else.
 
     python -P guard.py PARENT TEMPORARY_FOLDER COMMAND...
 
-Ray and vLLM start processes in sessions of their own, which outlive whoever started them. Here orphans come back to
-this process (prctl, a "subreaper"), so that its descendants are all there are. It ends them when the command ends, on
-SIGTERM, and when its own parent dies, however that dies. The standard library alone: it has to start at once.
+Ray and vLLM start processes in sessions of their own, which outlive their parent. The guard adopts orphans (prctl, a
+"subreaper"), so every process of the command is among its descendants. It ends them when the command ends, on SIGTERM,
+and when its own parent dies for whatever reason. It uses the standard library alone, since it has to start at once.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SHARED = Path("/dev/shm")
 
 
 def descendants(root: int) -> list[int]:
-    """Processes below ``root``, children before grandchildren; zombies are none."""
+    """Processes below ``root`` except zombies, children before grandchildren."""
     parent_of = {}
     for folder in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
-            # the name in parentheses may hold anything
+            # the process name in parentheses may contain any text
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             if state != "Z":
                 parent_of[int(folder.name)] = int(parent)
@@ -42,7 +42,7 @@ def descendants(root: int) -> list[int]:
 
 
 def guards(folder: str) -> list[int]:
-    """The guards that run with this temporary folder."""
+    """Process ids of the guards with this temporary folder."""
     found, own = [], os.path.realpath(__file__).encode()
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -53,7 +53,7 @@ def guards(folder: str) -> list[int]:
 
 
 def shared_memory(processes: list[int], since: float) -> set[Path]:
-    """The files in /dev/shm that processes have mapped, and that were made since then."""
+    """The files in /dev/shm that the processes have mapped and that were created after ``since``."""
     found = set()
     for process in processes:
         with suppress(OSError):
@@ -63,12 +63,12 @@ def shared_memory(processes: list[int], since: float) -> set[Path]:
 
 
 def end(seen: set[Path], since: float) -> None:
-    """End all descendants, kindly first, and remove the shared memory that they had."""
+    """End all descendants, first by SIGTERM, later by SIGKILL, and remove their shared memory."""
     begun, own = time.monotonic(), os.getpid()
     asked: set[int] = set()
-    # one that hangs in the kernel cannot be ended: it is left, rather than waited for
+    # a process that hangs in the kernel cannot be ended, so the wait is limited
     while (processes := descendants(own)) and (passed := time.monotonic() - begun) < SECONDS_AT_MOST:
-        # at once: SLURM kills this process too, a few seconds after it asked
+        # first of all: SLURM kills this process too, a few seconds after its SIGTERM
         for path in seen | shared_memory(processes, since):
             path.unlink(missing_ok=True)
         late = passed > SECONDS_TO_END
@@ -79,12 +79,12 @@ def end(seen: set[Path], since: float) -> None:
                 asked.add(process)
         reap()
         time.sleep(0.1)
-    for path in seen:  # of those that were gone already
+    for path in seen:  # files of processes that had ended before
         path.unlink(missing_ok=True)
 
 
 def reap() -> dict[int, int]:
-    """The exit codes of children that have ended, by process."""
+    """The exit codes of ended children, by process id."""
     done = {}
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
@@ -93,11 +93,11 @@ def reap() -> dict[int, int]:
 
 
 def main(parent: str, folder: str, *command: str) -> int:
-    """Run the command; its exit code, or 128 and the signal.
+    """Run the command; returns its exit code, or 128 plus the signal.
 
     Args:
-        parent: the process whose death ends everything.
-        folder: made where it is missing, and removed in the end.
+        parent: id of the process that ends everything when it dies.
+        folder: temporary folder, created if missing and removed in the end.
     """
     since, asked = time.time(), []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -1,9 +1,9 @@
-"""What is changed inside OpenRLHF's processes, by Ray's own hooks; OpenRLHF's files stay as they are.
+"""Patches inside OpenRLHF's processes, applied by Ray's own hooks; OpenRLHF's files stay unchanged.
 
-Prompts are taken in the order of the prompt file: OpenRLHF shuffles them by a generator that nothing seeds, so that no
-two runs would meet the same prompts, and a longer prompt file would not continue a shorter one. Advantages are those
-that the agent gives: each of OpenRLHF's own estimators subtracts a mean, and so has no advantages that do not add up
-to 0, such as negative ones alone. The numbers of a step go to a file as well as to the screen.
+Prompts are taken in the order of the prompt file: OpenRLHF shuffles them with an unseeded generator, so no two runs
+would meet the same prompts, and a longer prompt file would not continue a shorter one. Advantages are the agent's:
+every OpenRLHF estimator subtracts a mean, which excludes advantages that do not sum to 0, such as negative ones alone.
+The metrics of a step go to a file as well as to the screen.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-#: Environment variables that carry a run's facts into every process, on every machine.
+#: Environment variables that carry the step file and the device into every process, on every machine.
 STEPS, DEVICE = "BOUNDARY_BENCH_STEPS", "BOUNDARY_BENCH_DEVICE"
-#: How the line of a step begins in OpenRLHF's log.
+#: First words of a step's line in OpenRLHF's log.
 SIGN = "✨ Global step "
 
 Patch = Callable[[ModuleType], None]
 
 
 def runtime_env(given: dict[str, Any] | None) -> dict[str, Any]:
-    """For RAY_RUNTIME_ENV_HOOK: Ray calls it in the driver, and every worker calls ``install``."""
+    """The runtime environment: RAY_RUNTIME_ENV_HOOK calls this in the driver, and every worker calls ``install``."""
     install()
     found = dict(given or {})
     passed = {name: os.environ[name] for name in os.environ.get("BOUNDARY_BENCH_PASS", "").split(",") if name}
@@ -37,7 +37,7 @@ def runtime_env(given: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Change what is imported already, and the rest when it is imported: most of Ray's processes need none of it."""
+    """Patch modules now if imported, else when they are imported, since most of Ray's processes need none of them."""
     patches: dict[str, Patch] = {
         "openrlhf.utils.deepspeed.deepspeed": in_file_order,
         "openrlhf.trainer.ppo_utils.experience_maker": as_given,
@@ -51,7 +51,7 @@ def install() -> None:
 
 
 def in_file_order(module: ModuleType) -> None:
-    """Prompts in the order of their file."""
+    """Take prompts in the order of their file."""
     original = module.DeepspeedStrategy.setup_dataloader
 
     def setup_dataloader(
@@ -63,12 +63,12 @@ def in_file_order(module: ModuleType) -> None:
 
 
 def as_given(module: ModuleType) -> None:
-    """The reward of a response is its advantage: nothing is subtracted or divided."""
+    """Use the reward of a response as its advantage: nothing is subtracted or divided."""
     original = module.RemoteExperienceMaker.compute_advantages_and_returns
 
     def compute_advantages_and_returns(self: Any, experiences: Any) -> Any:
         chosen = self.strategy.args.algo.advantage
-        # means and deviations are chosen by it; how returns are summed up over tokens is settled before
+        # the estimator selects means and deviations; the sum of returns over tokens is fixed before
         kept, chosen.estimator = chosen.estimator, None
         try:
             return original(self, experiences)
@@ -79,7 +79,7 @@ def as_given(module: ModuleType) -> None:
 
 
 def tell_steps(module: ModuleType) -> None:
-    """The line of every step to the file of the run: what is printed passes through Ray, which may lose the last."""
+    """Write the line of every step to the run's file too, since Ray may lose the last printed lines."""
     handler = logging.FileHandler(os.environ[STEPS], encoding="utf-8")
     handler.addFilter(lambda record: record.getMessage().startswith(SIGN))
     module.logger.addHandler(handler)

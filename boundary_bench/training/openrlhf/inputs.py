@@ -1,4 +1,4 @@
-"""The files that OpenRLHF reads: the prompts of every step, in order, and the agent that answers and rewards them."""
+"""The input files of OpenRLHF: the prompts of every step, in order, and the agent that answers and rewards them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from boundary_bench.training.rollouts import TrainingJob, prompts_of_step
 
 
 def write(job: TrainingJob, start: Start, ids: dict[str, list[int]], ends: tuple[int, ...], judgements: Path) -> None:
-    """Write both.
+    """Write the prompt file and the agent's two files.
 
     Args:
-        ids: the prompt of every problem, by problem id.
-        ends: the tokens that end a response.
-        judgements: where the grader keeps what it has judged.
+        ids: token ids of every problem's prompt, by problem id.
+        ends: EOS token ids.
+        judgements: folder of the grader's cached judgements.
     """
     _write_prompts(job, start)
     facts = start.agent.with_suffix(".json")
@@ -38,9 +38,9 @@ def write(job: TrainingJob, start: Start, ids: dict[str, list[int]], ends: tuple
 
 
 def _write_prompts(job: TrainingJob, start: Start) -> None:
-    """One line a prompt of a step: steps x prompts lines, since OpenRLHF ends where they do.
+    """One line a prompt of a step: steps x prompts lines, since OpenRLHF ends with the file.
 
-    All steps from the first on: a state holds how many prompts were taken, and a longer file begins as a shorter one.
+    All steps from the first: a state stores the number of prompts taken, and a longer file begins as a shorter one.
     """
     text_of = {
         problem.id: apply(job.prompting.template, problem.prompt, job.prompting.chat) for problem in job.problems

@@ -1,4 +1,4 @@
-"""Starting OpenRLHF, following its steps and ending it: what goes wrong is an error soon, with what it said last."""
+"""Starting OpenRLHF, following its steps and ending it; a failure soon becomes an error with its last output."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from boundary_bench.training import cpu_shim
 from boundary_bench.training.openrlhf import guard, hook
 from boundary_bench.training.segment import GENTLER
 
-#: What OpenRLHF logs of a step, by its own names.
+#: OpenRLHF's metrics of a step, by its own names.
 Metrics = dict[str, float]
 
-#: What a line of its output means, where it says more than the last one.
+#: Remedies by pattern of an output line that tells more than the last line.
 CAUSES = {
     r"out of memory|OutOfMemoryError": "a GPU ran out of memory: lower training.openrlhf.micro_batch or "
     "gpu_memory_utilization, or write adam_offload: true",
@@ -36,10 +36,10 @@ CAUSES = {
     r"(GradingError|StoreError|DataError|StudyError|TrainingError): ": "see there",
     r"ConnectionError: .*[Rr]ay": "Ray cannot be reached: RAY_ADDRESS names a cluster that is not there",
 }
-#: After one of these nothing more can come, but what waits for the dead may wait for ever.
+#: Fatal: the remaining processes may wait for the dead one forever.
 FATAL = re.compile(r"EngineDeadError|Engine core initialization failed|ActorDiedError|RayActorError")
 SECONDS_AFTER_FATAL = 60.0
-#: A line with text of the model in it, which may say anything.
+#: Marks a line with text of the model, which may contain anything.
 SAMPLE = "Sample: ["
 
 
@@ -49,8 +49,8 @@ class Launch:
 
     Attributes:
         folder: for the temporary files of Ray; removed in the end. Short, since Unix sockets go below it.
-        output: the file that all its output goes to.
-        steps: the file that the lines of its steps go to.
+        output: file of all output.
+        steps: file of the step lines.
     """
 
     words: list[str]
@@ -69,7 +69,7 @@ class Launch:
 
 
 def environment(training: Training, launch: Launch) -> dict[str, str]:
-    """The environment of OpenRLHF and of all that it starts, on every machine."""
+    """The environment variables of OpenRLHF and of all processes that it starts, on every machine."""
     own = {
         "RAY_TMPDIR": str(launch.folder),
         "TMPDIR": str(launch.folder),
@@ -110,11 +110,12 @@ def supervise(
     on_step: Callable[[int, Metrics], None],
     stopped: Callable[[], bool],
 ) -> None:
-    """Run OpenRLHF to its end and hand over its steps; when this returns, nothing of it is left running.
+    """Run OpenRLHF to its end and pass its steps to ``on_step``; no process of it is left running afterwards.
 
     Raises:
-        TrainingError: it failed or stood still, or ``on_step`` raised.
-        Interrupted: ``stopped`` said so.
+        TrainingError: OpenRLHF failed or stalled, or ``on_step`` raised.
+        StoreError: the temporary folder cannot be made.
+        Interrupted: ``stopped`` returned True.
     """
     _wait_for_the_last(launch.folder)
     shutil.rmtree(launch.folder, ignore_errors=True)
@@ -134,7 +135,7 @@ def supervise(
         finally:
             process.terminate()
             process.wait()
-    if code and stopped():  # it was meant for all of the group, and the guard was the quicker
+    if code and stopped():  # the signal went to the whole group, and the guard reacted first
         raise Interrupted("stopped by a signal")
     if code:
         raise TrainingError(f"OpenRLHF ended with exit code {code}. {said(launch.output)}")
@@ -148,7 +149,7 @@ def _follow(
     on_step: Callable[[int, Metrics], None],
     stopped: Callable[[], bool],
 ) -> int:
-    """Hand over steps until the process ends; its exit code."""
+    """Pass steps to ``on_step`` until the process ends; returns its exit code."""
     limit, last, fatal = training.openrlhf.stall_minutes, time.monotonic(), None
     with open(launch.output, encoding="utf-8", errors="replace") as output:
         while True:
@@ -172,7 +173,7 @@ def _follow(
 
 
 def _wait_for_the_last(folder: Path) -> None:
-    """Let an earlier start of this run end, whose supervisor was killed: its guard is at it."""
+    """Wait until the guard of an earlier start with a killed supervisor has ended it."""
     due = time.monotonic() + 6 * guard.SECONDS_TO_END
     while others := guard.guards(str(folder)):
         if time.monotonic() > due:
@@ -184,9 +185,10 @@ def _wait_for_the_last(folder: Path) -> None:
 
 
 def history(store: Path) -> list[tuple[int, Metrics]]:
-    """The steps of all launches of a run, of each the last time it was made.
+    """The steps of all launches of a run, each from the last launch that made it.
 
-    A supervisor that was killed has not read the last lines, and OpenRLHF may have saved those steps.
+    The step log does not suffice: a killed supervisor has not read the last lines, but OpenRLHF may have saved those
+    steps.
     """
     found: dict[int, Metrics] = {}
     for path in sorted((store / "openrlhf").glob("*.steps"), key=lambda path: int(path.stem)):
@@ -204,7 +206,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def _told(steps: TextIO) -> Iterator[tuple[int, Metrics]]:
-    """The steps that are new in the file; of a line that is being written nothing yet."""
+    """The new steps in the file; an incomplete last line is left for the next call."""
     begun = steps.tell()
     while (line := steps.readline()).endswith("\n"):
         if (found := read_step(line)) is not None:
@@ -222,17 +224,17 @@ def read_step(line: str) -> tuple[int, Metrics] | None:
     found = re.fullmatch(re.escape(hook.SIGN) + r"(\d+): (\{.*\})\s*", line)
     if not found:
         return None
-    # what is no Python literal: the words that floats are printed as
+    # nan and inf are no Python literals
     text = re.sub(r"(?<=: )(-?)(nan|inf)\b", r"'\1\2'", found[2])
     return int(found[1]), {name: float(value) for name, value in ast.literal_eval(text).items()}
 
 
 def check_step(step: int, metrics: Metrics, limit: float) -> None:
-    """Refuse to go on after a step that has gone wrong.
+    """Refuse to continue after a faulty step.
 
     Raises:
-        TrainingError: a number is not finite, the prompts are those of another step, advantages are not those of the
-            agent, or vLLM samples from other weights than those that are trained.
+        TrainingError: a metric is not finite, the prompts belong to another step, the advantages differ from the
+            agent's, or vLLM's weights differ from the trainer's.
     """
     for name in ("policy_loss", "actor_grad_norm", "return"):
         if not math.isfinite(metrics[name]):
@@ -242,7 +244,7 @@ def check_step(step: int, metrics: Metrics, limit: float) -> None:
             f"step {step}: found prompts of step {metrics['step']:g}, expected those of the step in their order; a "
             "flag under training.openrlhf.flags changes it, or OpenRLHF is not the pinned one"
         )
-    # it may keep them in bfloat16
+    # OpenRLHF may keep advantages in bfloat16
     if abs(metrics["return"] - metrics["advantage"]) > 0.01 * (metrics["positive_mass"] + metrics["negative_mass"]):
         raise TrainingError(
             f"step {step}: found a mean advantage of {metrics['return']:.6f}, expected {metrics['advantage']:.6f}, the "
@@ -258,7 +260,7 @@ def check_step(step: int, metrics: Metrics, limit: float) -> None:
 
 
 def said(output: Path) -> str:
-    """The end of OpenRLHF's output, and what it means where that is known."""
+    """The end of OpenRLHF's output, or its telling line with the remedy, if one is known."""
     with open(output, "rb") as file:
         file.seek(max(0, output.stat().st_size - 200_000))
         lines = file.read().decode(errors="replace").splitlines()

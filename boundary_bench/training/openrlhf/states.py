@@ -1,4 +1,4 @@
-"""OpenRLHF's own states: which is the newest sound one, and whether the disk holds what is to come."""
+"""OpenRLHF's own states: the newest sound one, and whether the disk has room for more."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from boundary_bench.study.backends import BACKENDS, STATES_KEPT
 
 
 def folder_of(state: Path, step: int) -> Path:
-    """The folder that OpenRLHF gives the state of a step."""
+    """OpenRLHF's folder for the state of a step."""
     return state / "_actor" / f"global_step{step}"
 
 
 def steps_of(state: Path) -> list[int]:
-    """The steps whose state is there, ascending."""
+    """The steps with a state, ascending."""
     names = (re.fullmatch(r"global_step(\d+)", path.name) for path in state.glob("_actor/global_step*"))
     return sorted(int(name[1]) for name in names if name)
 
 
 def latest(state: Path) -> int:
-    """The step of the last state that was saved whole: DeepSpeed says so when it is done; 0 where there was none."""
+    """The step of the last completely saved state, which DeepSpeed records when it is done; 0 if there is none."""
     try:
         return int((state / "_actor" / "latest").read_text().removeprefix("global_step"))
     except FileNotFoundError:
@@ -35,16 +35,16 @@ def latest(state: Path) -> int:
 
 
 def newest(state: Path, ranks: int, log: Callable[[str], None]) -> int:
-    """The step of the newest sound state, made the one to load; 0 where none was ever saved.
+    """The step of the newest sound state, marked as the one to load; 0 if none was ever saved.
 
-    What was being saved when the run was killed is removed. A damaged one steps aside, to ``torn/`` (OpenRLHF counts
-    what is beside its states among them, and removes the oldest), and the one before it is taken.
+    An incomplete state of a killed run is removed. A damaged state moves to ``torn/`` (OpenRLHF would count a folder
+    beside its states as one of them, and it removes the oldest), and the state before it is taken.
 
     Args:
-        ranks: processes that train; each has its part of the optimizer.
+        ranks: number of training processes; each has its part of the optimizer.
 
     Raises:
-        TrainingError: states were saved, and none is sound; nothing is touched then.
+        TrainingError: states were saved, but none is sound; nothing is changed then.
     """
     whole = latest(state)
     if not whole:
@@ -78,7 +78,7 @@ def newest(state: Path, ranks: int, log: Callable[[str], None]) -> int:
 
 
 def damage(folder: Path, ranks: int) -> str | None:
-    """What is wrong with a state; None where nothing is. Every byte is read against its checksum in the archive."""
+    """The fault of a state, None if it is sound. Every byte is checked against its checksum in the archive."""
     files = sorted(folder.rglob("*.pt"))
     parts = sum("optim_states" in file.name for file in files)
     if parts != ranks:
@@ -97,11 +97,7 @@ def damage(folder: Path, ranks: int) -> str | None:
 
 
 def check_disk(store: Path, base: Path) -> None:
-    """Make sure that the disk holds the states that are kept, and a checkpoint.
-
-    Raises:
-        StoreError: it does not.
-    """
+    """Refuse to train without disk space for the states to be kept and for a checkpoint."""
     missing = max(0, STATES_KEPT - len(steps_of(store / "state")))
     each, weights = BACKENDS["openrlhf"].state_bytes, BACKENDS["openrlhf"].checkpoint_bytes
     need = parameters(base) * (missing * each + 2 * weights)

@@ -1,8 +1,8 @@
 """OpenRLHF as the trainer: its command line, its checkpoints and its log in the terms of a study.
 
-What OpenRLHF does is decided by flags (``command``), and by prompts and advantages that are ours (``inputs``,
-``agent``). Its steps come back as the same step log, and its model of the last step becomes a checkpoint like any
-other. Ray, vLLM and DeepSpeed run below a guard that ends them.
+OpenRLHF is controlled by flags (``command``), and gets our prompts and advantages (``inputs``, ``agent``). Its steps
+become the usual step log, and its model of the last step a checkpoint like any other. Ray, vLLM and DeepSpeed run
+below a guard that ends them.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def train(
     log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Train up to step ``stop`` and return the folder of that checkpoint; goes on from the newest sound state.
+    """Train up to step ``stop`` and return the folder of that checkpoint; resumes from the newest sound state.
 
-    The caller holds the store's lease. Between two starts at most ``command.state_every`` steps are lost, and no bits
-    are repeated: OpenRLHF takes responses as they come.
+    The caller holds the store's lease. Between two starts at most ``command.state_every`` steps are lost. A resumed
+    run is not bit-identical, since OpenRLHF takes responses in order of arrival.
 
     Raises:
-        Interrupted: ``stopped`` said so; the newest state is kept.
-        TrainingError: see ``run.supervise``; also other versions than ``PINS``, too few GPUs, and a store that has gone
-            past ``stop`` without keeping it.
-        ModelError: a prompt does not fit the context, the base brings code of its own, or what was trained is no model.
-        StoreError: the disk does not hold what is to come.
+        Interrupted: ``stopped`` returned True; the newest state is kept.
+        TrainingError: OpenRLHF failed, stalled or made a faulty step, versions differ from ``PINS``, there are too few
+            GPUs, or the store has gone past ``stop`` without keeping it.
+        ModelError: a prompt does not fit the context, the base contains code, or the result is no valid model.
+        StoreError: the disk has too little space.
     """
     segment = Segment(job, base, store, stop, log, stopped)
     if segment.delivered():
@@ -67,14 +67,14 @@ def train(
             f"OpenRLHF ended well, and {store / 'steps.jsonl'} has {len(rows)} steps, expected {stop}; run the same "
             f"command again, and if that does not help delete {store}"
         )
-    # the very first update of a warm-up has rate 0
+    # the first update of a warm-up has learning rate 0
     trained = sum(row["updates"] for row in rows) > 1 and any(row["gradient_norm"] > 0 for row in rows)
     checkpoint.accept(start.final, base, segment.folder, trained, {"backend": f"openrlhf {PINS['openrlhf']}"})
     return segment.folder
 
 
 def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
-    """From where OpenRLHF starts, with the step log rewound to there, and the prompts' token ids by problem id."""
+    """The start of OpenRLHF, with the step log rewound to it, and the prompts' token ids by problem id."""
     job, base, store = segment.job, segment.base, segment.store
     _check_names(base, store)
     ids = segment.prompts(load_tokenizer(base), read_json(base / "config.json"))
@@ -87,7 +87,7 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
             f"{store / 'openrlhf'}: found the numbers of steps {[step for step, _ in known]}, expected 1 to {done}, of "
             f"which there is a state; put its .steps files back, or delete {store} to train this run again"
         )
-    for step, metrics in known:  # what ended a run is not passed by on a second try
+    for step, metrics in known:  # a step that ended a run must end a second try too
         run.check_step(step, metrics, own.mismatch)
     step_log.write(store, (row_of(step, metrics, job.training, job.algorithm) for step, metrics in known))
     longest = max(map(len, ids.values()))
@@ -95,8 +95,8 @@ def _start(segment: Segment) -> tuple[command.Start, dict[str, list[int]]]:
 
 
 def _check_names(base: Path, store: Path) -> None:
-    """Refuse a base that brings code, and a path that OpenRLHF would read as something else."""
-    # written anew, since JSON can write a name with escapes
+    """Refuse a base that contains code, and a path that OpenRLHF would misread."""
+    # re-serialised, since JSON can hide a name behind escapes
     configs = {file: json.dumps(read_json(file)) for file in base.glob("*config.json")}
     code = {file: "names code of its own (auto_map)" for file, text in configs.items() if '"auto_map"' in text}
     code |= {folder: "is code of its own" for folder in base.glob("custom_generate")}
@@ -139,11 +139,11 @@ def _run(segment: Segment, start: command.Start) -> None:
 
 
 def row_of(step: int, metrics: run.Metrics, training: Training, algorithm: Algorithm) -> step_log.StepRow:
-    """A line of the step log from OpenRLHF's numbers.
+    """A line of the step log from OpenRLHF's metrics.
 
-    Entropy: mean of -log p over the drawn tokens, an unbiased estimate; OpenRLHF's own ``entropy_loss`` weighs
-    micro-batches twice by their tokens. With a sequence ratio vLLM tells log-probabilities at temperature 1 alone.
-    ``clip_fraction`` is a share of all tokens, and ``gradient_norm`` that of the last update.
+    Entropy: mean of -log p over the drawn tokens, an unbiased estimate; OpenRLHF's own ``entropy_loss`` weights
+    micro-batches twice by their tokens. With a sequence ratio vLLM gives log-probabilities at temperature 1 only.
+    ``clip_fraction`` is a share of all tokens, and ``gradient_norm`` belongs to the last update.
     """
     length = metrics["rollout/response_length_mean"]
     known = algorithm.surrogate.ratio == "token" or training.temperature == 1
@@ -165,11 +165,7 @@ def row_of(step: int, metrics: run.Metrics, training: Training, algorithm: Algor
 
 
 def check_versions(device: str) -> None:
-    """Make sure that the pinned packages are here, together.
-
-    Raises:
-        TrainingError: one is missing or of another version.
-    """
+    """Refuse an environment in which a pinned package is missing or has another version."""
     wrong = []
     for name, wanted in PINS.items():
         try:
