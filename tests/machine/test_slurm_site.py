@@ -59,9 +59,7 @@ assert plugin.query_job_status is after
 """
 
 
-@pytest.mark.parametrize(
-    ("version", "mended"), [("2.8.0", True), ("2.8.1", False), ("2.9.0rc1", False), ("3", False)]
-)
+@pytest.mark.parametrize(("version", "mended"), [("2.8.0", True), ("2.8.1", False), ("2.9.0rc1", False), ("3", False)])
 def test_versions_after_the_faulty_one_are_left_alone(version: str, mended: bool) -> None:
     code = MEND.format(version=version, mended=mended)
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -69,7 +69,7 @@ def names(folder: Path) -> set[str]:
 def made_by(plan: Plan, commit: str | None = COMMIT, dirty: bool | None = False) -> None:
     """Say that the report was made by a commit, whatever the state of the checkout that runs the tests."""
     path = plan.root / "tables/provenance.json"
-    write_json(path, {**read_json(path), "code": {"commit": commit, "dirty": dirty}})
+    write_json(path, {**read_json(path), "code": {"commit": commit, "committed": None, "dirty": dirty}})
 
 
 @pytest.fixture(scope="module")
