@@ -19,7 +19,7 @@ class Sampling(Launched):
 
     engine: Literal["torch", "vllm"] = Field("torch", description="sampling engine")
     vllm: Vllm = Field(Vllm(), description="settings of the engine vllm")
-    n_max: int = Field(1024, ge=1, description="most samples per problem: the largest k")
+    n_max: int = Field(1024, ge=2, description="most samples per problem: the largest k")
     stop_after: int | None = Field(
         32, ge=1, description="correct samples after which a problem stops; null: n_max samples of every problem"
     )
@@ -61,6 +61,11 @@ class Sampling(Launched):
             raise ValueError(
                 f"found rounds: {self.rounds}, expected n_max: {self.n_max} as the last; "
                 f"write n_max: {self.rounds[-1]}, or other rounds"
+            )
+        if self.rounds and self.rounds[0] < 2:
+            raise ValueError(
+                f"found rounds: {self.rounds}, expected 2 samples or more in the first: coverage is compared with its "
+                "luck between two halves; write rounds: [2, ...]"
             )
         return self
 

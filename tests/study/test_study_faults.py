@@ -106,6 +106,8 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
     "segments that go down": (put("training.segments", [4, 2]), ["training.segments", "[4, 2]", "[2, 4]"]),
     "segment 0": (put("training.segments", [0, 2, 4]), ["training.segments", "step 0", "1 or more"]),
     "no segments": (put("training.segments", []), ["training.segments", "at least 1"]),
+    "one sample a problem": (put("sampling.n_max", 1), ["sampling.n_max", "found 1", "2"]),
+    "one sample in the first round": (put("sampling.rounds", [1, 64]), ["sampling", "[1, 64]", "2 samples or more"]),
     "k beyond n": (put("analysis.ks", [1, 128]), ["analysis.ks", "[128]", "1..64", "sampling.n_max"]),
     "k of 0": (put("analysis.ks", [0, 1]), ["analysis.ks", "0", "1..64"]),
     "rounds that do not end at n": (
@@ -113,7 +115,7 @@ BAD_STUDIES: dict[str, tuple[Change, list[str]]] = {
         ["sampling", "[16, 32]", "expected n_max: 64 as the last", "n_max: 32", "other rounds"],
     ),
     "rounds that go down": (put("sampling.rounds", [32, 16, 64]), ["sampling.rounds", "[32, 16, 64]", "[16, 32, 64]"]),
-    "a round of no samples": (put("sampling.rounds", [0, 64]), ["sampling", "[0, 64]", "increasing sizes from 1"]),
+    "a round of no samples": (put("sampling.rounds", [0, 64]), ["sampling", "[0, 64]", "2 samples or more"]),
     "no rounds": (put("sampling.rounds", []), ["sampling.rounds", "at least 1"]),
     "rounds without a stop": (
         lambda study: study["sampling"].update(rounds=[16, 64], stop_after=None),
