@@ -47,12 +47,12 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
         references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
         finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
         grades = grade_many(grader, references, rows.column("response").to_pylist(), finished, judge)
-        graded = {
+        found = {
             "verdict": [str(grade.verdict) for grade in grades],
             "answer": pa.array([grade.answer for grade in grades], pa.string()),
             "reason": pa.array([grade.reason for grade in grades], pa.string()),
         }
-        tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **graded}))
+        tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **found}))
     write_table(target, pa.concat_tables(tables), facts)
     return target
 
