@@ -46,8 +46,13 @@ GROUP, LARGE, MICRO = 8, 128, 4
 CLOSE = {"rtol": 0.0, "atol": 1e-9}
 FLOAT32 = {"rtol": 1e-6, "atol": 1e-6}
 
+
+def named(backend: str) -> dict[str, dict[str, Any]]:
+    """The algorithms of the table that a backend can express."""
+    return {name: {"like": name} for name, algorithm in ALGORITHMS.items() if refusal(backend, algorithm) is None}
+
+
 VARIATIONS: dict[str, dict[str, Any]] = {
-    **{name: {"like": name} for name in ALGORITHMS},
     "centered": {"like": "grpo", "advantage": "centered"},
     "centered gspo-n": {"like": "gspo-n", "advantage": "centered"},
     "positive": {"like": "grpo", "signs": "positive"},
@@ -60,9 +65,11 @@ VARIATIONS: dict[str, dict[str, Any]] = {
 }
 KL: dict[str, dict[str, Any]] = {kl: {"like": "grpo", "kl": kl, "kl_coefficient": 0.3} for kl in ("k1", "k2", "k3")}
 BONUS = {"like": "grpo", "entropy_coefficient": 0.1}
-OF_OPENRLHF = VARIATIONS | KL | {"entropy bonus": BONUS, "entropy bonus, negative": {**BONUS, "signs": "negative"}}
+OF_OPENRLHF = named("openrlhf") | VARIATIONS | KL
+OF_OPENRLHF |= {"entropy bonus": BONUS, "entropy bonus, negative": {**BONUS, "signs": "negative"}}
 OF_TRL = (
-    VARIATIONS
+    named("trl")
+    | VARIATIONS
     | {"k3": KL["k3"], "k3 gspo": {**KL["k3"], "like": "gspo"}}
     | {"constant length": {"like": "grpo", "aggregation": "constant_length", "constant_length": 20}}
     | {"mean over tokens, gspo": {"like": "gspo", "aggregation": "token_mean"}}

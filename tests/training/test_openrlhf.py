@@ -34,7 +34,7 @@ def flags(name: str, overrides: dict[str, Any] | None = None, **changes: Any) ->
 
 
 def test_the_algorithms_are_told_apart_by_few_flags() -> None:
-    of = {name: flags(name) for name in ALGORITHMS}
+    of = {name: flags(name) for name in ("grpo", "grpo-n", "gspo", "gspo-n")}
     names = ["actor.policy_loss_type", "actor.eps_clip_low_high", "actor.loss_agg_mode"]
     assert {name: [found[flag] for flag in names] for name, found in of.items()} == {
         "grpo": ["ppo", [0.2, 0.2], "token-mean"],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openrlhf_parser import parse
 from training import grpo
 
-from boundary_bench.algorithms import ALGORITHMS, resolve
+from boundary_bench.algorithms import ALGORITHMS
 from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.algorithms.translate import refusal
 from boundary_bench.core.errors import StudyError
@@ -42,9 +42,9 @@ def lines() -> dict[str, Flags]:
     for study in STUDIES:
         given = make_plan(study).study.training
         chosen = given if given.backend == "openrlhf" else training(**given.model_dump(exclude=OWN))
-        for name in ALGORITHMS:
-            algorithm = resolve(name, {}, "openrlhf")
-            found[f"{study} {name}"] = flags(chosen, algorithm, segment(chosen.segments[-1]))
+        for name, algorithm in ALGORITHMS.items():
+            if refusal("openrlhf", algorithm) is None:
+                found[f"{study} {name}"] = flags(chosen, algorithm, segment(chosen.segments[-1]))
     return found
 
 
