@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from training import grpo
 
 from boundary_bench.algorithms import ALGORITHMS
-from boundary_bench.algorithms.algorithm import Algorithm, Loss
+from boundary_bench.algorithms.algorithm import Algorithm, Loss, kinds
 from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.algorithms.penalties import KL
 
@@ -140,6 +141,16 @@ def test_loss_gradient_and_clip_count_equal_the_hand_worked_numbers(
     assert float(loss.value.detach()) == pytest.approx(value, abs=1e-12)
     torch.testing.assert_close(found, double(gradient), rtol=0, atol=1e-12)
     assert (int(loss.clipped), int(loss.counted)) == (clipped, counted)
+
+
+@pytest.mark.parametrize("part", ["advantage", "signs", "surrogate", "aggregation"])
+def test_every_kind_of_a_part_is_worked_by_hand(part: str) -> None:
+    tables: tuple[Any, ...] = (
+        test_advantages_equal_the_hand_worked_table,
+        test_loss_gradient_and_clip_count_equal_the_hand_worked_numbers,
+    )
+    worked = [grpo(**settings) for table in tables for settings, *_ in table.pytestmark[0].args[1]]
+    assert {algorithm.parts[part].kind for algorithm in worked} == set(kinds(part))
 
 
 @pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "constant_length"])

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from boundary_bench.algorithms.advantage import Normalized, Signs
 from boundary_bench.algorithms.aggregation import ConstantLength
-from boundary_bench.algorithms.algorithm import Algorithm
+from boundary_bench.algorithms.algorithm import Algorithm, kinds
 from boundary_bench.algorithms.penalties import KL, EntropyBonus
 from boundary_bench.algorithms.surrogate import Clipped
 from boundary_bench.benchmarks import KINDS
@@ -23,9 +23,9 @@ from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
 from boundary_bench.plan import make_plan
 from boundary_bench.plan.stages import STAGES, fingerprints, settings
 from boundary_bench.study.analysis import Analysis, Probe
-from boundary_bench.study.backends import OpenRLHF, Trl
+from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
 from boundary_bench.study.blocks import _EXECUTION, Block
-from boundary_bench.study.engines import Vllm
+from boundary_bench.study.engines import ENGINES, Vllm
 from boundary_bench.study.sampling import DESIGN, Sampling
 from boundary_bench.study.study import Benchmark, Model
 from boundary_bench.study.training import OF_PROBLEMS, Pretrain, Training
@@ -213,6 +213,12 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
     ),
 }
 EVERY = [(block, name) for block, (_, changes) in CHANGES.items() for name in changes]
+
+
+def test_every_part_backend_and_engine_with_settings_is_among_them() -> None:
+    parts = {each for part in Algorithm.model_fields for each in kinds(part).values()}
+    others = {each.settings for each in (*BACKENDS.values(), *ENGINES.values()) if each.settings}
+    assert {each for each in parts | others if each.model_fields.keys() - {"kind"}} <= CHANGES.keys()
 
 
 @pytest.mark.parametrize("block", CHANGES, ids=lambda block: block.__name__)
