@@ -16,9 +16,8 @@ from boundary_bench.algorithms.translate import TABLES, refusal
 from boundary_bench.core.errors import StudyError
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import identity, settings
-from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
+from boundary_bench.study.backends import BACKENDS
 from boundary_bench.study.file import SHIPPED
-from boundary_bench.study.training import Training
 
 KL = {"kl": "k3", "kl_coefficient": 0.1}
 BONUS = {"entropy_coefficient": 0.1}
@@ -55,26 +54,6 @@ IDENTITIES = {
     },
 }
 IDENTITIES["gspo-n"] = {**IDENTITIES["gspo"], **IDENTITIES["grpo-n"]}
-
-#: Another value of every setting that says where or how a backend runs.
-ELSEWHERE: dict[str, dict[str, Any]] = {
-    "openrlhf": {
-        "nodes": 2,
-        "gpus": 4,
-        "engines": 8,
-        "tensor_parallel": 2,
-        "colocate": False,
-        "gpu_memory_utilization": 0.5,
-        "zero_stage": 3,
-        "micro_batch": 2,
-        "gradient_checkpointing": False,
-        "adam_offload": True,
-        "attention": "sdpa",
-        "stall_minutes": 5,
-        "mismatch": 0.5,
-    },
-    "trl": {"micro_batch": 4, "vllm": True, "gpu_memory_utilization": 0.5, "gradient_checkpointing": False},
-}
 
 
 @pytest.fixture
@@ -166,17 +145,6 @@ def test_an_algorithm_is_in_the_identity_of_a_run_as_far_as_it_is_not_the_defaul
     for run in plan.runs:
         found = settings(plan, "train", run.name, plan.study.training.segments[0])
         assert found["algorithm"] == IDENTITIES[run.algorithm]
-
-
-def test_where_and_how_a_backend_runs_is_no_part_of_a_run(plan: Any) -> None:
-    assert {"flags", *ELSEWHERE["openrlhf"]} == set(OpenRLHF.model_fields), "a new setting: part of a run, or not?"
-    assert {"dtype", *ELSEWHERE["trl"]} == set(Trl.model_fields), "a new setting: part of a run, or not?"
-    for backend, elsewhere in ELSEWHERE.items():
-        usual = named(plan(backend))
-        assert named(plan(backend, python="/elsewhere/python", device="cuda", state_every=1)) == usual
-        for name, value in elsewhere.items():
-            assert Training.model_fields[backend].default.model_dump()[name] != value
-            assert named(plan(backend, device="cuda", **{backend: {name: value}})) == usual, name
 
 
 def test_backend_flags_and_type_are_part_of_a_run(plan: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from boundary_bench.commands import arguments, main, parser, stages
+from boundary_bench.commands import arguments, main, parser, stages, tools
 from boundary_bench.plan import make_plan
 from boundary_bench.plan.stages import STAGES
 
@@ -79,6 +79,12 @@ def test_every_command_is_listed_once_with_its_summary(capsys: pytest.CaptureFix
     for name, command in commands.items():
         (line,) = [line for line in said.splitlines() if line.startswith(f"  {name} ")]
         assert line.split(maxsplit=1)[1] == (command.description or "").partition("\n")[0]
+
+
+def test_every_function_of_the_tools_is_a_command() -> None:
+    commands = next(action.choices for action in parser()._actions if action.dest == "command")
+    functions = {name for name, each in vars(tools).items() if getattr(each, "__module__", "") == tools.__name__}
+    assert {name for name in functions if name.islower() and not name.startswith("_")} <= set(commands)
 
 
 def test_a_stage_has_its_wildcards_as_options() -> None:
