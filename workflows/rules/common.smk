@@ -16,6 +16,7 @@ from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import BoundaryBenchError, StudyError
 from boundary_bench.plan import TRAINING_SET, make_plan
 from boundary_bench.plan.figures import figures
+from boundary_bench.plan.jobs import jobs
 from boundary_bench.plan.stages import STAGES, identity, intervals
 from boundary_bench.plan.stages import outputs as outputs_of
 from boundary_bench.study.policies import one_of
@@ -131,13 +132,19 @@ def evaluated(wildcards):
 
 
 @cache
-def made():
-    return [str(file) for job in STAGES["report"].needs(PLAN) for file in outputs_of(PLAN, job)]
+def made(report):
+    found = STAGES["report"].needs(PLAN) if report else (job.key for job in jobs(PLAN))
+    return [str(file) for key in found for file in outputs_of(PLAN, key)]
 
 
 def leaves(wildcards):
     """All that the report is made of. A function, so that a job which needs none of these names makes none of them."""
-    return made()
+    return made(report=True)
+
+
+def everything(wildcards):
+    """The files of every job."""
+    return made(report=False)
 
 
 def captioned(file):
@@ -152,7 +159,6 @@ def captioned(file):
     return report(file, f"../captions/{folder}/{name}.rst", category=folder.capitalize(), labels=labels)
 
 
-OVERLAPS = [PLAN.overlap(b) for b in PLAN.study.benchmarks]
 REPORT = outputs("report")
 FIGURES = {figure.stem: figure for figure in figures(PLAN)}
 # files that the study names: leaves too, so that a missing one is an error and not stale tables
