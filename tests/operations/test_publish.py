@@ -21,6 +21,7 @@ from boundary_bench.core.errors import EXIT_USER_ERROR, DataError
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.operations.publish import SUMS, faults, outdated, publish
 from boundary_bench.plan import Plan, make_plan
+from boundary_bench.plan.figures import FIGURES
 from boundary_bench.plan.outputs import report_files
 from boundary_bench.plan.stages import STAGES
 from boundary_bench.study.file import SHIPPED
@@ -123,7 +124,10 @@ def test_published_anew_leaves_nothing_of_before(plan: Plan, tmp_path: Path) -> 
     before = names(folder)
     assert publish(fewer, tmp_path) == folder and faults(folder) == []
     assert {name for name in before - names(folder)} == {
-        f"figures/{stem}-countdown-hard.{kind}" for stem in ("boundary_map", "pass_at_k") for kind in ("svg", "png")
+        f"figures/{figure.name}-countdown-hard.{kind}"
+        for figure in FIGURES
+        for kind in ("svg", "png")
+        if figure.scope == "benchmark"
     }
 
 
