@@ -12,7 +12,7 @@ from claim_tables import write
 from expected import ONE_RUN
 
 from boundary_bench.benchmarks.base import Problem
-from boundary_bench.report import write_tables
+from boundary_bench.report import output
 from boundary_bench.report.tables import collect
 from results import RUN, STEP2, analyse, make_tree
 
@@ -33,7 +33,7 @@ def made(folder: Path, correct: dict[str, list[int]] = COUNTS, first: int = 0, *
     folder.mkdir()
     plan = make_tree(folder, {**correct}, problems(first), **ONE_RUN | changes)
     analyse(plan)
-    write_tables(plan, collect(plan))
+    output.write(plan, collect(plan))
     return plan.root
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from boundary_bench.plan import Plan
-from boundary_bench.report.tables import Row, Tables, collect
+from boundary_bench.report.tables import Tables, collect
+from boundary_bench.tables.table import Row
 from results import FIRST, HOSTILE, RUN, STEP2, STOP_AFTER, N, analyse
 
 #: Changes of the study that leave a single run.

@@ -13,8 +13,8 @@ from sample_pages import made_up
 from boundary_bench.claims.verdicts import Ledger, ledger
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
-from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.tables import collect, record
+from boundary_bench.tables.formats import Pivot
 
 #: Sets a mark on the page if any of it is run.
 HOSTILE = (

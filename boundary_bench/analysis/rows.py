@@ -66,8 +66,8 @@ def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
     }
 
 
-def estimate_ends(found: Estimate, i: int) -> dict[str, Any]:
-    """The columns with an estimate's intervals at the ``i``-th k."""
+def estimate_ends(found: Estimate, i: int | slice = slice(None)) -> dict[str, Any]:
+    """The ends of the intervals of an estimate at the ``i``-th k, or at every k."""
     return {
         "low": found.low_K[i],
         "high": found.high_K[i],

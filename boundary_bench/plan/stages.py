@@ -187,7 +187,7 @@ def _pairs(plan: Plan) -> Iterable[tuple[str, str]]:
     return ((policy.name, benchmark) for policy in plan.policies for benchmark in plan.study.benchmarks)
 
 
-def _weights(plan: Plan, policy: str) -> Key:
+def weights_made_by(plan: Plan, policy: str) -> Key:
     """The job that makes a policy's weights."""
     chosen = plan.policy(policy)
     return ("train", chosen.run.name, chosen.step) if chosen.run else ("pretrain", chosen.model)
@@ -203,7 +203,7 @@ def _trained_from(plan: Plan, run: str) -> list[Key]:
 
 
 def _sampled_from(plan: Plan, policy: str, benchmark: str, *_shard: int) -> list[Key]:
-    return [_weights(plan, policy), ("prepare", benchmark)]
+    return [weights_made_by(plan, policy), ("prepare", benchmark)]
 
 
 def _content(fact: str, made_by: Iterable[Key]) -> Facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from boundary_bench.plan import Plan
+from boundary_bench.report.figures.style import level
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.coverage import detection_limit
 
@@ -18,8 +19,8 @@ class Limit:
 
 
 def limits(plan: Plan) -> list[Limit]:
-    """The limits of this study's results."""
-    return [*_made(plan), _rare(plan), _seeds(plan), _intervals(plan), _guessing(), _measured(plan)]
+    """What the results of this study cannot show."""
+    return [*_made(plan), _rare(plan), _seeds(plan), _intervals(plan), GUESSING, _measured(plan)]
 
 
 def _made(plan: Plan) -> list[Limit]:
@@ -38,57 +39,56 @@ def _made(plan: Plan) -> list[Limit]:
 def _rare(plan: Plan) -> Limit:
     n = plan.design.n_max
     limit, thrice = detection_limit(n), detection_limit(n, min(3, n))
-    text = (
+    return Limit(
+        f"success rates below {limit:.2g} (n = {n})",
         f"No success is not impossible. With {n} samples and no correct one, the success rate of a "
         f"problem is only known to be below {limit:.2g} (95 % confidence, 1 - 0.05^(1/n)); a rule of three "
         f"hits misses rates up to {thrice:.2g} as often. Problems that are rarer than that look unsolvable "
         "here. Some problems near that rate look newly solved or lost by chance alone: the coverage table shows how "
-        "many do between two halves of the base's own samples."
+        "many do between two halves of the base's own samples.",
     )
-    return Limit(f"success rates below {limit:.2g} (n = {n})", text)
 
 
 def _seeds(plan: Plan) -> Limit:
     seeds = len(plan.study.seeds)
     if seeds == 1:
-        text = "Nothing here says how much a repeat of the training would differ."
-        return Limit("how much a repeat of the training would differ", f"One training seed per algorithm. {text}")
-    text = (
-        "The curves are means over them; of the intervals only other_seeds in mean_differences.csv holds their choice."
+        short = "how much a repeat of the training would differ"
+        return Limit(short, f"One training seed per algorithm. Nothing here says {short}.")
+    return Limit(
+        f"what other seeds than these {seeds} would add",
+        f"{seeds} training seeds per algorithm. The curves are means over them; of the intervals only other_seeds in "
+        "mean_differences.csv holds their choice.",
     )
-    return Limit(f"what other seeds than these {seeds} would add", f"{seeds} training seeds per algorithm. {text}")
 
 
 def _intervals(plan: Plan) -> Limit:
-    text = (
-        f"Intervals ({100 * plan.study.analysis.level:g} %) hold for one k and one checkpoint and speak of other "
+    return Limit(
+        "that no cell of a map is chance (bands hold for one checkpoint)",
+        f"Intervals ({level(plan)}) hold for one k and one checkpoint and speak of other "
         "problems of the same kind; bands hold for all k of one checkpoint; the sample-only ones speak of this very "
         "set, sampled again. Across checkpoints, algorithms and benchmarks nothing is corrected but the verdicts on "
-        "claims: of many findings in the panels some are chance."
+        "claims: of many findings in the panels some are chance.",
     )
-    return Limit("that no cell of a map is chance (bands hold for one checkpoint)", text)
 
 
-def _guessing() -> Limit:
-    text = (
-        "The null line is what uniformly random valid responses reach (known where the benchmark knows its "
-        "chance rates). Near or below it a large-k difference is one of coverage, of how many different "
-        "responses are drawn, and no evidence of skill gained or lost."
-    )
-    return Limit("skill, where random valid responses solve as many problems", text)
+GUESSING = Limit(
+    "skill, where random valid responses solve as many problems",
+    "The null line is what uniformly random valid responses reach (known where the benchmark knows its "
+    "chance rates). Near or below it a large-k difference is one of coverage, of how many different "
+    "responses are drawn, and no evidence of skill gained or lost.",
+)
 
 
 def _measured(plan: Plan) -> Limit:
-    study = plan.study
-    sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in study.benchmarks)
-    text = (
-        f"Everything is measured on {sets}, at temperature {study.sampling.temperature:g} and responses of "
-        f"at most {study.sampling.max_tokens} tokens. Verdicts that count as missing: "
+    sampling = plan.study.sampling
+    sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in plan.study.benchmarks)
+    return Limit(
+        f"anything beyond temperature {sampling.temperature:g} and {sampling.max_tokens} tokens",
+        f"Everything is measured on {sets}, at temperature {sampling.temperature:g} and responses of "
+        f"at most {sampling.max_tokens} tokens. Verdicts that count as missing: "
         f"{', '.join(plan.design.unscored)}; all others but correct count as not "
-        "solved in pass@k. The summary counts every verdict apart."
+        "solved in pass@k. The summary counts every verdict apart.",
     )
-    asked = f"temperature {study.sampling.temperature:g} and {study.sampling.max_tokens} tokens"
-    return Limit(f"anything beyond {asked}", text)
 
 
 def left_out(tables: Tables) -> list[Limit]:
@@ -100,8 +100,6 @@ def left_out(tables: Tables) -> list[Limit]:
     if not found:
         return []
     rows = ", ".join(found)
-    text = (
-        f"Left out were {rows}: they have no reference answer, or the study skips them. The table problems counts them "
-        "by reason, the log of the prepare stage names them."
-    )
-    return [Limit(f"what {rows} would have added, which were left out", text)]
+    short = f"what {rows} would have added, which were left out"
+    text = f"Left out were {rows}: they have no reference answer, or the study skips them. "
+    return [Limit(short, f"{text}The table problems counts them by reason, the log of the prepare stage names them.")]

@@ -10,13 +10,12 @@ import numpy as np
 from boundary_bench.analysis.means import Boundary
 from boundary_bench.core.text import attempts, decimals, percent
 from boundary_bench.plan import Plan
-from boundary_bench.report.figures.style import sampled
-from boundary_bench.report.tables import Row, Tables
+from boundary_bench.report.figures.style import intervals, level, over_seeds, sampled
+from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.statistics.paired import Change, changes
 from boundary_bench.tables.formats import Pivot
-from boundary_bench.tables.table import ALL
+from boundary_bench.tables.table import ALL, Row
 
 #: Most columns of k.
 COLUMNS = 6
@@ -65,9 +64,8 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
         rows.append(["random", *(percent(first.null[place]) for place in places)])
     null = "random: uniformly random valid responses. " if known else ""
     margin = f"{100 * analysis.margin:g}"
-    intervals = f"{100 * analysis.level:g} % intervals over {INTERVAL}"
     title = (
-        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals}. Change from the base, "
+        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals(plan)}. Change from the base, "
         f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
         f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {margin} points. "
         f"{null}{_settings(plan, len(first.base.value_PK))}"
@@ -84,31 +82,31 @@ def _lines(name: str, found: Estimate, marks: list[str], places: list[int]) -> l
 def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: str, benchmark: str) -> Pivot:
     """Two lines an algorithm: crossover, gap, problems gained and lost, the four sets; below, intervals and ranges."""
     sets = {"both": "both", "base only": "base_only", "RL only": "checkpoint_only", "neither": "neither"}
-    rows, ks, level = [], plan.study.ks, 100 * plan.study.analysis.level
+    rows, ks, found_falsely = [], plan.study.ks, 100 - 100 * plan.study.analysis.level
     for name, curve in curves.items():
-        last = curve.checkpoints[-1]
-        crossing = last.crossover
+        last, crossed = curve.checkpoints[-1], curve.checkpoints[-1].crossover
         place = {"model": model, "algorithm": name, "step": str(last.step), "benchmark": benchmark, "stratum": ALL}
         counts = [_over_seeds(tables.rows["boundary"], column, place) for column in ("gained", "lost")]
         counts += [_over_seeds(tables.rows["coverage"], column, place | {"hits": "1"}) for column in sets.values()]
         means, spreads = zip(*counts, strict=True)
-        k, low, high = (_crossing(plan, value) for value in (crossing.k, crossing.low, crossing.high))
+        k, low, high = (crossing(plan, value, "never") for value in (crossed.k, crossed.low, crossed.high))
         gap = percent(curve.base.estimate_K[-1] - last.curve.estimate_K[0])
-        leader = {"checkpoint": "RL", "base": "base", "": "none"}[crossing.leader]
+        leader = {"checkpoint": "RL", "base": "base", "": "none"}[crossed.leader]
         rows += [[name, leader, k, gap, *means], ["", "", f"[{low}, {high}]", "", *spreads]]
     title = (
         f"The boundary {_whose(plan, model, benchmark)} Who leads at small k, and the k at which it is overtaken with "
-        f"its {level:g} % interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
-        f"problems whose success rate rose and fell (false-discovery rate {100 - level:g} %); "
-        "problems solved at least once by both, by one only, by neither"
-        + (", means over the seeds with the least and the most. " if _several(plan) else ". ")
+        f"its {level(plan)} interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
+        f"problems whose success rate rose and fell (false-discovery rate {found_falsely:g} %); problems "
+        "solved at least once by both, by one only, by neither"
+        + (", means over the seeds with the least and the most. " if len(plan.study.seeds) > 1 else ". ")
         + _settings(plan, len(next(iter(curves.values())).base.value_PK))
     )
     return Pivot(title, ["", "leads", "overtaken", "gap", "gained", "lost", *sets], rows, 2)
 
 
-def _crossing(plan: Plan, k: float) -> str:
-    return "never" if np.isinf(k) else attempts(k) if k else f"below {plan.study.ks[0]}"
+def crossing(plan: Plan, k: float, never: str) -> str:
+    """Where the leader is overtaken: infinity is up to no k, 0 from the smallest on."""
+    return never if np.isinf(k) else attempts(k) if k else f"below {plan.study.ks[0]}"
 
 
 def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:
@@ -118,15 +116,9 @@ def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[st
     return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""
 
 
-def _several(plan: Plan) -> bool:
-    return len(plan.study.seeds) > 1
-
-
 def _whose(plan: Plan, model: str, benchmark: str) -> str:
-    seeds = f"mean over {len(plan.study.seeds)} training seeds" if _several(plan) else "one training seed"
-    return (
-        f"of {model} on {benchmark}, before training (base) and after {plan.study.evaluate.steps[-1]} steps, {seeds}."
-    )
+    last = plan.study.evaluate.steps[-1]
+    return f"of {model} on {benchmark}, before training (base) and after {last} steps, {over_seeds(plan)}."
 
 
 def _settings(plan: Plan, problems: int) -> str:

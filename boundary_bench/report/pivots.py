@@ -2,241 +2,180 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
+
 import numpy as np
 
-from boundary_bench.core.text import DASH, attempts, decimals, interval
+from boundary_bench.core.text import DASH, decimals, interval
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
-from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables
-from boundary_bench.study.policies import Run
+from boundary_bench.report.figures.style import level
+from boundary_bench.report.paper import MARKS, crossing
+from boundary_bench.report.tables import TRAINING_COLUMNS, Tables
+from boundary_bench.statistics.paired import Change
 from boundary_bench.tables.formats import Pivot
+from boundary_bench.tables.table import RUN_KEYS, Row
 
-WHO = ["model", "algorithm", "seed", "step"]
+WHO = (*RUN_KEYS, "step")
+#: Makes a cell of a readable table from a row.
+Cell = Callable[[Row], str]
 
 
 def make_pivots(plan: Plan, tables: Tables) -> dict[str, list[Pivot]]:
     """Compact versions of every table; the CSV files hold all columns and strata."""
-    level, rows = f"{100 * plan.study.analysis.level:g} % interval", tables.rows
-    tables_of_all = {
-        "problems": [_problems(rows["problems"])],
-        "training": [_training_means(plan, rows["training"])],
+    parts = [{**_changes(plan, tables, b), **_policies(plan, tables, b)} for b in plan.study.benchmarks]
+    found = {name: [part[name] for part in parts] for name in parts[0]}
+    title = "Problems: rows that were read, and why some became no problem; of those that did, which ask the same"
+    rows = tables.rows["problems"]
+    names = [name for name in rows[0] if name != "settings"]  # in which only programs read
+    found["problems"] = [_table(title, rows, _plain(*names[:3]), _plain(*names[3:]))]
+    found["training"] = [_training_means(plan, tables.rows["training"])]
+    probed = tables.rows["contamination"]
+    return found | ({"contamination": [_contamination(plan, probed)]} if probed else {})
+
+
+def _changes(plan: Plan, tables: Tables, benchmark: str) -> dict[str, Pivot]:
+    """What training has changed."""
+    whole, ends = partial(tables.whole, benchmark=benchmark), f"[{level(plan)} interval]"
+    leader: dict[str, Cell] = {"leader at small k": lambda row: row["leader"] or "none"}
+    crossover = ("crossover", "crossover_low", "crossover_high")
+    overtaken: dict[str, Cell] = {
+        f"crossover k {ends}": lambda row: interval(*(crossing(plan, float(row[name]), "none") for name in crossover))
     }
-    if rows["contamination"]:
-        tables_of_all["contamination"] = [_contamination(rows["contamination"], level)]
+    moved = {f"sampling-efficiency gap {ends}": _ranged("efficiency_gap", "efficiency_gap_")}
+    moved |= {f"problems {name}": itemgetter(name) for name in ("gained", "lost")}
+    course: dict[str, Cell] = {
+        "turn at step": lambda row: interval(row["turn"], row["turn_low"], row["turn_high"]) if row["turn"] else DASH,
+        **_numbers("first", "lowest", "highest", "last"),
+        f"last minus first {ends}": _ranged("change", "change_"),
+        **{f"p of the {move}": _number(f"{move}_p") for move in ("fall", "rise")},
+    }
+    sets = _plain("hits", "both", "base_only", "checkpoint_only", "neither")
+    sets |= _numbers("detection_limit", "support_retention", "net_discovery", "net_support_change", "consolidation")
+    sets |= _numbers("base_only_at_half", "checkpoint_only_at_half", "null_at_half")
+    less, of, boundary = f"pass@k minus the base's on {benchmark} {ends}", f"of {benchmark}", whole("boundary")
+    rate = f"gained and lost at a false-discovery rate of {100 * float(boundary[0]['false_discovery_rate']):g} %"
+    solved = f"Problems {of} solved by whom (at least that many hits), and what half of the samples shows"
+    run, mean = _plain(*RUN_KEYS, "measure", "k", "course"), _plain("model", "algorithm", "step", "seeds")
+    over, means = "mean over the training seeds", _with_other_seeds(whole("mean_differences"))
     return {
-        name: [make(benchmark) for benchmark in plan.study.benchmarks]
-        for name, make in {
-            "pass_at_k": lambda b: _over(f"pass@k on {b} [{level}]", _of(rows["pass_at_k"], b), "k", "estimate"),
-            "differences": lambda b: _differences(f"pass@k minus the base's on {b} [{level}]", rows["differences"], b),
-            "boundary": lambda b: _boundary(plan, rows["boundary"], b, level),
-            "mean_differences": lambda b: _mean_differences(rows["mean_differences"], b, level),
-            "mean_boundary": lambda b: _mean_boundary(plan, rows["mean_boundary"], b, level),
-            "stages": lambda b: _stages(rows["stages"], b, level),
-            "coverage": lambda b: _coverage(rows["coverage"], b),
-            "cover": lambda b: _over(f"Share of {b} solved at least so often [{level}]", _of(rows["cover"], b)),
-            "summary": lambda b: _summary(rows["summary"], b, level),
-            "graders": lambda b: _graders(rows["graders"], b, level),
-        }.items()
-    } | tables_of_all
+        "pass_at_k": _over(f"pass@k on {benchmark} {ends}", whole("pass_at_k"), "k", _ranged("estimate")),
+        "differences": _differences(less, whole("differences")),
+        "boundary": _table(f"The boundary {of}; {rate}", boundary, _plain(*WHO) | leader, overtaken | moved),
+        "mean_differences": _differences(f"{over.capitalize()} of {less}", means),
+        "mean_boundary": _table(f"The boundary {of}, {over}", whole("mean_boundary"), mean | leader, overtaken),
+        "stages": _table(f"The course over training on {benchmark}", whole("stages"), run, course),
+        "coverage": _table(solved, whole("coverage"), _plain(*WHO), sets),
+    }
 
 
-def _of(rows: list[Row], benchmark: str) -> list[Row]:
-    return [row for row in rows if row["benchmark"] == benchmark and row["stratum"] == "all"]
+def _policies(plan: Plan, tables: Tables, benchmark: str) -> dict[str, Pivot]:
+    """What policies do, by themselves."""
+    whole, ends = partial(tables.whole, benchmark=benchmark), f"[{level(plan)} interval]"
+    summary, graders = whole("summary"), whole("graders")
+    cells: dict[str, Cell] = {f"greedy accuracy {ends}": _ranged("greedy", "greedy_")}
+    cells |= _numbers("token_entropy", "nll", "sequence_entropy", "answer_entropy_chao_shen", "distinct_answers")
+    cells |= _numbers("distinct_responses_share", "mean_tokens") | _plain("samples")
+    cells |= _numbers(*(f"{name}_share" for name in VERDICTS))
+    first, smallest = summary[0]["first_round"], graders[0]["k"]
+    diverse = f"Policies on {benchmark}; entropies and diversity of the first {first} samples of every problem"
+    graded: dict[str, Cell] = {f"pass@{smallest} {ends}": _ranged("estimate")}
+    graded |= {f"disagreement {ends}": _ranged("disagreement", "disagreement_")}
+    graded |= _plain("samples", *VERDICTS, "compared", "disagreements")
+    stopped = f"first round of every problem; {graders[0]['stopped_by']} decided where to stop"
+    at_smallest = [row for row in graders if row["k"] == smallest]
+    solved = f"Share of {benchmark} solved at least so often {ends}"
+    return {
+        "cover": _over(solved, whole("cover"), "threshold", _ranged("share")),
+        "summary": _table(diverse, summary, _plain(*WHO), cells),
+        "graders": _table(f"Graders of {benchmark}, {stopped}", at_smallest, _plain(*WHO, "grader"), graded),
+    }
 
 
-def _over(title: str, chosen: list[Row], column: str = "threshold", value: str = "share") -> Pivot:
+def _table(title: str, rows: list[Row], labels: dict[str, Cell], cells: dict[str, Cell]) -> Pivot:
+    columns = labels | cells
+    return Pivot(title, list(columns), [[make(row) for make in columns.values()] for row in rows], len(labels))
+
+
+def _plain(*names: str) -> dict[str, Cell]:
+    return {name.replace("_", " "): itemgetter(name) for name in names}
+
+
+def _number(name: str, digits: int = 3) -> Cell:
+    return lambda row: decimals(row[name], digits)
+
+
+def _numbers(*names: str, digits: int = 3) -> dict[str, Cell]:
+    return {name.replace("_", " "): _number(name, digits) for name in names}
+
+
+def _ranged(name: str, ends: str = "") -> Cell:
+    """A number with its interval, in the columns ``low`` and ``high`` that begin with ``ends``."""
+
+    def cell(row: Row) -> str:
+        numbers = [decimals(row[column]) for column in (name, f"{ends}low", f"{ends}high")]
+        return interval(*numbers) if row[f"{ends}low"] else numbers[0]
+
+    return cell
+
+
+def _over(title: str, rows: list[Row], column: str, make: Cell) -> Pivot:
     """One line a policy, one column a value of k or a threshold."""
-    values = list(dict.fromkeys(row[column] for row in chosen))
+    values = list(dict.fromkeys(row[column] for row in rows))
     lines: dict[tuple[str, ...], list[str]] = {}
-    for row in chosen:
-        lines.setdefault(tuple(row[name] for name in WHO), []).append(_interval(row[value], row["low"], row["high"]))
-    if chosen[0].get("null"):
-        lines["", "random valid responses", "", ""] = [decimals(row["null"]) for row in chosen[: len(values)]]
+    for row in rows:
+        lines.setdefault(tuple(row[name] for name in WHO), []).append(make(row))
+    if rows[0].get("null"):
+        lines["", "random valid responses", "", ""] = [decimals(row["null"]) for row in rows[: len(values)]]
     header = [*WHO, *(f"{column.replace('threshold', 'rate')}={value}" for value in values)]
     return Pivot(title, header, [[*key, *cells] for key, cells in lines.items()], len(WHO))
 
 
-def _differences(title: str, rows: list[Row], benchmark: str) -> Pivot:
+def _differences(title: str, rows: list[Row]) -> Pivot:
     """The differences, each with its verdict where there is one."""
-    marks = {"shrunk": " \N{DOWNWARDS ARROW}", "expanded": " \N{UPWARDS ARROW}", "unchanged": " =", "undecided": ""}
-    chosen = _of(rows, benchmark)
-    pivot = _over(title, chosen, "k", "difference")
-    wide = len(pivot.header) - pivot.labels
-    verdicts = [marks[row["change"]] for row in chosen]
-    for i, line in enumerate(pivot.rows):
-        line[pivot.labels :] = [
-            cell + mark for cell, mark in zip(line[pivot.labels :], verdicts[i * wide : (i + 1) * wide], strict=True)
-        ]
-    legend = "\N{DOWNWARDS ARROW} shrunk, \N{UPWARDS ARROW} expanded (by the band over all k), = unchanged within "
-    return Pivot(f"{title} {legend}{chosen[0]['margin']}", pivot.header, pivot.rows, pivot.labels)
+    shrunk, expanded, difference = MARKS[Change.SHRUNK], MARKS[Change.EXPANDED], _ranged("difference")
+    legend = f"{shrunk} shrunk, {expanded} expanded (by the band over all k), = unchanged within {rows[0]['margin']}"
+    marked: Cell = lambda row: f"{difference(row)} {MARKS[Change(row['change'])]}".rstrip()  # noqa: E731
+    return _over(f"{title} {legend}", rows, "k", marked)
 
 
-def _boundary(plan: Plan, rows: list[Row], benchmark: str, level: str) -> Pivot:
-    header = [*WHO, "leader at small k", f"crossover k [{level}]", f"sampling-efficiency gap [{level}]"]
-    body = [
-        [
-            *(row[name] for name in WHO),
-            row["leader"] or "none",
-            _crossover(row, plan.study.ks[0]),
-            _interval(*(row[f"efficiency_gap{end}"] for end in ("", "_low", "_high"))),
-            row["gained"],
-            row["lost"],
-        ]
-        for row in _of(rows, benchmark)
-    ]
-    rate = 100 * float(rows[0]["false_discovery_rate"])
-    title = f"The boundary of {benchmark}; gained and lost at a false-discovery rate of {rate:g} %"
-    return Pivot(title, [*header, "problems gained", "problems lost"], body, len(WHO) + 1)
-
-
-def _crossover(row: Row, smallest: int) -> str:
-    """Infinity is "none up to the largest k", 0 "from the smallest k on"."""
-    names = {"inf": "none", "0": f"below {smallest}"}
-    k, low, high = (names.get(row[name], row[name]) for name in ("crossover", "crossover_low", "crossover_high"))
-    k, low, high = (attempts(float(cell)) if cell.replace(".", "").isdigit() else cell for cell in (k, low, high))
-    return interval(k, low, high)
-
-
-def _mean_differences(rows: list[Row], benchmark: str, level: str) -> Pivot:
+def _with_other_seeds(rows: list[Row]) -> list[Row]:
     """The means with the intervals of these seeds, then with those for other seeds, which no verdict is made of."""
     means = [{**row, "seed": f"mean of {row['seeds']}"} for row in rows]
-    means += [
+    return means + [
         {**row, "seed": "other seeds too", "change": "undecided"}
         | {end: row[f"other_seeds_{end}"] for end in ("low", "high")}
         for row in rows
         if row["other_seeds_low"]
     ]
-    title = f"Mean over the training seeds of pass@k minus the base's on {benchmark} [{level}]"
-    return _differences(title, means, benchmark)
 
 
-def _mean_boundary(plan: Plan, rows: list[Row], benchmark: str, level: str) -> Pivot:
-    who = ["model", "algorithm", "step", "seeds"]
-    body = [
-        [*(row[name] for name in who), row["leader"] or "none", _crossover(row, plan.study.ks[0])]
-        for row in _of(rows, benchmark)
-    ]
-    title = f"The boundary of {benchmark}, mean over the training seeds"
-    return Pivot(title, [*who, "leader at small k", f"crossover k [{level}]"], body, len(who) + 1)
-
-
-def _stages(rows: list[Row], benchmark: str, level: str) -> Pivot:
-    who = ["model", "algorithm", "seed", "measure", "k"]
-    body = [
-        [
-            *(row[name] for name in who),
-            row["course"],
-            interval(row["turn"], row["turn_low"], row["turn_high"]) if row["turn"] else DASH,
-            *(decimals(row[name], 3) for name in ("first", "lowest", "highest", "last")),
-            _interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
-            *(decimals(row[f"{move}_p"], 3) for move in ("fall", "rise")),
-        ]
-        for row in _of(rows, benchmark)
-    ]
-    header = [*who, "course", "turn at step", "first", "lowest", "highest", "last", f"last minus first [{level}]"]
-    header += ["p of the fall", "p of the rise"]
-    return Pivot(f"The course over training on {benchmark}", header, body, len(who) + 1)
-
-
-def _summary(rows: list[Row], benchmark: str, level: str) -> Pivot:
-    columns = ["token_entropy", "nll", "sequence_entropy", "answer_entropy_chao_shen", "distinct_answers"]
-    columns += ["distinct_responses_share", "mean_tokens"]
-    shares = [f"{name}_share" for name in ("correct", "wrong", "unparsable", "truncated", "timeout")]
-    header = [*WHO, f"greedy accuracy [{level}]", *columns, "samples", *shares]
-    body = [
-        [
-            *(row[name] for name in WHO),
-            _interval(row["greedy"], row["greedy_low"], row["greedy_high"]),
-            *(decimals(row[name], 3) for name in columns),
-            row["samples"],
-            *(decimals(row[name], 3) for name in shares),
-        ]
-        for row in _of(rows, benchmark)
-    ]
-    first = rows[0]["first_round"]
-    title = f"Policies on {benchmark}; entropies and diversity of the first {first} samples of every problem"
-    return Pivot(title, [name.replace("_", " ") for name in header], body, len(WHO))
-
-
-def _graders(rows: list[Row], benchmark: str, level: str) -> Pivot:
-    """One line a policy and grader, at the smallest k."""
-    counts = ["samples", *VERDICTS, "compared", "disagreements"]
-    chosen = [row for row in _of(rows, benchmark) if row["k"] == rows[0]["k"]]
-    header = [*WHO, "grader", f"pass@{chosen[0]['k']} [{level}]", f"disagreement [{level}]", *counts]
-    body = [
-        [
-            *(row[name] for name in (*WHO, "grader")),
-            _interval(row["estimate"], row["low"], row["high"]),
-            _interval(*(row[f"disagreement{end}"] for end in ("", "_low", "_high"))),
-            *(row[name] for name in counts),
-        ]
-        for row in chosen
-    ]
-    title = f"Graders of {benchmark}, first round of every problem; {chosen[0]['stopped_by']} decided where to stop"
-    return Pivot(title, header, body, len(WHO) + 1)
-
-
-def _coverage(rows: list[Row], benchmark: str) -> Pivot:
-    sets = ["hits", "both", "base_only", "checkpoint_only", "neither"]
-    rates = ["detection_limit", "support_retention", "net_discovery", "net_support_change", "consolidation"]
-    null = ["base_only_at_half", "checkpoint_only_at_half", "null_at_half"]
-    body = [
-        [*(row[name] for name in (*WHO, *sets)), *(decimals(row[name], 3) for name in (*rates, *null))]
-        for row in _of(rows, benchmark)
-    ]
-    title = f"Problems of {benchmark} solved by whom (at least that many hits), and what half of the samples shows"
-    return Pivot(title, [name.replace("_", " ") for name in (*WHO, *sets, *rates, *null)], body, len(WHO))
-
-
-def _contamination(rows: list[Row], level: str) -> Pivot:
+def _contamination(plan: Plan, rows: list[Row]) -> Pivot:
     """Base models on all benchmarks together: a benchmark stands beside the generated ones, its control."""
     names = {"exact": "rest written word for word", "rouge_l": "ROUGE-L", "accuracy": "answer accuracy"}
-    body = [
-        [
-            *(row[name] for name in ("model", "benchmark", "origin")),
-            f"{float(row['fraction']):.0%}",
-            *(_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names),
-            *(row[name] for name in ("problems", "by_characters", "too_short", *VERDICTS)),
-        ]
-        for row in rows
-    ]
-    header = ["model", "benchmark", "origin", "given", *names.values()]
-    header += ["problems", "divided by characters", "too short", *VERDICTS]
-    title = f"Contamination: base models continue statements of which they are given a part [{level}]"
-    return Pivot(title, header, body, 4)
-
-
-def _problems(rows: list[Row]) -> Pivot:
-    """All columns but the settings, in which only programs read."""
-    header = [name for name in rows[0] if name != "settings"]
-    title = "Problems: rows that were read, and why some became no problem; of those that did, which ask the same"
-    return Pivot(
-        title, [name.replace("_", " ") for name in header], [[row[name] for name in header] for row in rows], 3
-    )
+    labels = _plain("model", "benchmark", "origin") | {"given": lambda row: f"{float(row['fraction']):.0%}"}
+    cells: dict[str, Cell] = {words: _ranged(name, f"{name}_") for name, words in names.items()}
+    cells |= {"problems": itemgetter("problems"), "divided by characters": itemgetter("by_characters")}
+    title = f"Contamination: base models continue statements of which they are given a part [{level(plan)} interval]"
+    return _table(title, rows, labels, cells | _plain("too_short", *VERDICTS))
 
 
 def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
-    names = [name for name in TRAINING_COLUMNS if name not in ("step", "updates")]
-    body = []
+    names, means = [name for name in TRAINING_COLUMNS if name not in ("step", "updates")], []
     for run in plan.runs:
-        mine = [row for row in rows if [row[name] for name in ("model", "algorithm", "seed")] == _run_key(run)]
+        whose = {name: str(value) for name, value in vars(run).items()}
+        mine = [row for row in rows if whose.items() <= row.items()]
         for stop in plan.study.training.segments:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
-            means = [_mean([row[name] for row in part]) for name in names]
-            body.append([*_run_key(run), f"{first}-{stop}", *(decimals(mean, 4) for mean in means)])
-    header = ["model", "algorithm", "seed", "steps", *(name.replace("_", " ") for name in names)]
-    return Pivot("Training, means over the steps of each segment", header, body, 4)
-
-
-def _run_key(run: Run) -> list[str]:
-    return [run.model, run.algorithm, str(run.seed)]
+            cells = {name: _mean([row[name] for row in part]) for name in names}
+            means.append({**whose, "steps": f"{first}-{stop}", **cells})
+    title = "Training, means over the steps of each segment"
+    return _table(title, means, _plain(*RUN_KEYS, "steps"), _numbers(*names, digits=4))
 
 
 def _mean(cells: list[str]) -> str:
     """Their mean; empty where one of them is."""
     return str(np.mean([float(cell) for cell in cells])) if all(cells) else ""
-
-
-def _interval(value: str, low: str, high: str) -> str:
-    return interval(*map(decimals, (value, low, high))) if low else decimals(value)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.analysis.graders import grader_ks
-from boundary_bench.analysis.means import Boundaries, Boundary, boundary, boundary_means, difference_means
+from boundary_bench.analysis.means import Boundaries, boundary, boundary_means, difference_means
 from boundary_bench.analysis.measure import THRESHOLDS
 from boundary_bench.analysis.rows import identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
@@ -24,14 +25,21 @@ from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.core.text import cell
 from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import STAGES, Key, fingerprints, identity, intervals, outputs, settings
+from boundary_bench.plan.stages import (
+    STAGES,
+    Key,
+    fingerprints,
+    identity,
+    intervals,
+    outputs,
+    settings,
+    weights_made_by,
+)
 from boundary_bench.samples.manifest import files_of
 from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.reading import read_csv
 from boundary_bench.tables.registry import TABLES
-from boundary_bench.tables.table import ALL, RUN_KEYS
-
-Row = dict[str, str]
+from boundary_bench.tables.table import ALL, BASE, RUN_KEYS, Row
 
 #: Columns of the step log in the training table: all but the wall times, which differ between repeats.
 TRAINING_COLUMNS = TABLES["training"].columns[len(RUN_KEYS) :]
@@ -57,6 +65,11 @@ class Tables:
     samples: dict[str, dict[str, dict[str, str]]]
     boundaries: Boundaries
 
+    def whole(self, table: str, benchmark: str | None = None) -> list[Row]:
+        """The rows of a table that are of all strata together, on a benchmark or on every one."""
+        rows = (row for row in self.rows[table] if row["stratum"] == ALL)
+        return [row for row in rows if benchmark in (None, row["benchmark"])]
+
 
 def collect(plan: Plan) -> Tables:
     """Read all fragments of a study.
@@ -66,62 +79,46 @@ def collect(plan: Plan) -> Tables:
             columns than the study.
     """
     tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {})
-    for name in plan.problem_sets:
-        tables.rows["problems"].append(_prepared(plan, name))
+    tables.rows["problems"] += [_prepared(plan, name) for name in plan.problem_sets]
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
         names = list(strata([problem.stratum for problem in problems]))
         ids = [problem.id for problem in problems]
         for policy in plan.policies:
             tables.counts[policy.name, benchmark] = _counts(plan, policy, benchmark, ids)
-            places = _measured(plan, policy, benchmark, names)
-            _add(plan, tables, "measure", (policy.name, benchmark), places)
+            _add(plan, tables, ("measure", policy.name, benchmark), [policy], names)
         for run in plan.runs:
-            _add(plan, tables, "compare", (run.name, benchmark), _compared(plan, run, benchmark, names))
+            _add(plan, tables, ("compare", run.name, benchmark), plan.policies_of(run)[1:], names)
     _check_agreement(tables)
     contents = _contents(plan)
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
     for policy, benchmark in plan.probes:
-        _add(plan, tables, "probe", (policy.name, benchmark), _probed(plan, policy, benchmark))
+        made_with = _probed(plan, policy, benchmark)
+        _add(plan, tables, ("probe", policy.name, benchmark), [policy], [ALL], made_with)
     for run in plan.runs:
         tables.rows["training"].extend(_training(plan, run))
     last = {"settings": identity(plan, "report")}
     tables.boundaries.update(_boundaries(plan, tables.counts))
     for (model, benchmark), curves in tables.boundaries.items():
         for algorithm, found in curves.items():
-            place = model, algorithm, benchmark
-            tables.rows["mean_differences"].extend(
-                _written(row | last) for row in difference_means(plan.setup, place, found)
-            )
-            tables.rows["mean_boundary"].extend(
-                _written(row | last) for row in boundary_means(plan.setup, place, found)
-            )
+            for name, make in {"mean_differences": difference_means, "mean_boundary": boundary_means}.items():
+                rows = make(plan.setup, (model, algorithm, benchmark), found)
+                tables.rows[name] += [{column: cell(value) for column, value in (row | last).items()} for row in rows]
     return tables
 
 
 def _boundaries(plan: Plan, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
-    """All boundaries of a study, in its order."""
-    study = plan.study
-
-    def of(model: str, algorithm: str, benchmark: str) -> Boundary:
+    """Every boundary of a study, in its order."""
+    study, found = plan.study, Boundaries()
+    for benchmark, model, algorithm in product(study.benchmarks, study.models, study.algorithms):
         runs = [Run(model, algorithm, seed) for seed in study.seeds]
         steps = study.evaluate.steps[1:]
-        policies = {step: [Policy(model, run, step).name for run in runs] for step in steps}
-        found = {step: [measured[name, benchmark] for name in names] for step, names in policies.items()}
-        return boundary(plan.setup, measured[model, benchmark], found)
-
-    places = ((model, benchmark) for benchmark in study.benchmarks for model in study.models)
-    return {
-        (model, benchmark): {name: of(model, name, benchmark) for name in study.algorithms}
-        for model, benchmark in places
-    }
-
-
-def _written(row: dict[str, Any]) -> Row:
-    """A row with its values as cells of a table."""
-    return {name: cell(value) for name, value in row.items()}
+        runs_of = {step: [measured[Policy(model, run, step).name, benchmark] for run in runs] for step in steps}
+        curve = boundary(plan.setup, measured[model, benchmark], runs_of)
+        found.setdefault((model, benchmark), {})[algorithm] = curve
+    return found
 
 
 def _prepared(plan: Plan, name: str) -> Row:
@@ -152,16 +149,14 @@ def _contents(plan: Plan) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for name in plan.problem_sets:
         found["prepare", name] = str(read_table(plan.problems(name), ["id"])[1].get("content"))
-    made: list[Key] = [("pretrain", model) for model in plan.study.models]
-    made += [("train", policy.run.name, policy.step) for policy in plan.policies if policy.run]
+    made = [weights_made_by(plan, policy.name) for policy in plan.policies]
     return found | {key: str(_field(next(iter(outputs(plan, key))), "content")) for key in made}
 
 
 def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> tuple[str, dict[str, dict[str, str]]]:
     """Hashes of a policy's weights and sample files, all checked against the study's present settings and inputs."""
     path = plan.weights(policy)
-    made_by = ("train", policy.run.name, policy.step) if policy.run else ("pretrain", policy.model)
-    _check(plan, path, made_by, contents)
+    _check(plan, path, weights_made_by(plan, policy.name), contents)
     samples = {}
     for benchmark in plan.study.benchmarks:
         manifests = plan.samples(policy, benchmark)
@@ -211,16 +206,16 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
 
 
-def _add(plan: Plan, tables: Tables, stage: str, names: tuple[str, str], places: Sequence[dict[str, Any]]) -> None:
-    """Add the fragments of a job, which must have exactly the rows of these places along each table's further keys."""
-    for path in outputs(plan, (stage, *names)):
+def _add(plan: Plan, tables: Tables, job: Key, policies: list[Policy], strata: list[str], made_with: str = "") -> None:
+    """The fragments of a job: of every table that it makes exactly the rows of these policies and strata, along its
+    further keys."""
+    last = {"settings": made_with or identity(plan, *job)}
+    places = [{**identify(policy, job[-1]), "stratum": name, **last} for policy, name in product(policies, strata)]
+    for path in outputs(plan, job):
         if path.suffix == ".csv" and path.stem in TABLES:
-            columns = TABLES[path.stem].columns
-            found = [
-                {name: value for name, value in {**place, **further}.items() if name in columns}
-                for place in places
-                for further in _further(plan, names[1], path.stem)
-            ]
+            columns, further = TABLES[path.stem].columns, _further(plan, job[-1], path.stem)
+            found = [{**place, **each} for place in places for each in further]
+            found = [{name: value for name, value in row.items() if name in columns} for row in found]
             expected = list({tuple(row.items()): row for row in found}.values())
             tables.rows[path.stem].extend(read_rows(path, expected, columns))
 
@@ -238,29 +233,18 @@ def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
     return [dict(zip(own, values, strict=True)) for values in product(*(axes[name] for name in own))]
 
 
-def _measured(plan: Plan, policy: Policy, benchmark: str, strata: Sequence[str]) -> list[dict[str, Any]]:
-    last = {"settings": identity(plan, "measure", policy.name, benchmark)}
-    return [{**identify(policy, benchmark), "stratum": name, **last} for name in strata]
-
-
-def _compared(plan: Plan, run: Run, benchmark: str, strata: Sequence[str]) -> list[dict[str, Any]]:
-    last = {"settings": identity(plan, "compare", run.name, benchmark)}
-    whose = {"model": run.model, "algorithm": run.algorithm, "seed": run.seed}
-    steps = [policy.step for policy in plan.policies_of(run)[1:]]
-    return [
-        {**whose, "step": step, "benchmark": benchmark, "stratum": name, **last} for step in steps for name in strata
-    ]
-
-
-def _probed(plan: Plan, policy: Policy, benchmark: str) -> list[dict[str, Any]]:
+def _probed(plan: Plan, policy: Policy, benchmark: str) -> str:
+    """What the probe of a base model was made with, which is what it would be made with now."""
     path = plan.probe(policy, benchmark) / "problems.parquet"
     _, facts = read_table(path, ["problem_id"])
-    _expect(path, "settings", str(facts.get("settings")), identity(plan, "probe", policy.name, benchmark))
-    _expect(path, "model", str(facts.get("model")), _field(plan.weights(policy), "content"))
-    there = read_table(plan.problems(benchmark), ["id"])[1].get("content")
-    _expect(path, "problems", str(facts.get("problems")), str(there))
-    made_with = provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
-    return [{**identify(policy, benchmark), "settings": made_with}]
+    there = {
+        "settings": identity(plan, "probe", policy.name, benchmark),
+        "model": _field(plan.weights(policy), "content"),
+        "problems": str(read_table(plan.problems(benchmark), ["id"])[1].get("content")),
+    }
+    for fact, expected in there.items():
+        _expect(path, fact, str(facts.get(fact)), expected)
+    return provenance.fingerprint({**settings(plan, "probe", policy.name, benchmark), **intervals(plan)})
 
 
 def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[Row]:
@@ -272,28 +256,27 @@ def read_rows(path: Path, expected: Sequence[dict[str, Any]], columns: Sequence[
             f"{path}: found other columns than expected (differing: {odd}); delete the file and run the same command "
             "again"
         )
-    wanted = [{name: str(value) for name, value in key.items()} for key in expected]
-    found = [{name: row.get(name) for name in wanted[0]} for row in rows]
-    for place, (row, key) in enumerate(zip(found, wanted, strict=False), 1):
-        if row != key:
+    for place, (row, key) in enumerate(zip(rows, expected, strict=False), 1):
+        wanted = {name: str(value) for name, value in key.items()}
+        if (found := {name: row[name] for name in wanted}) != wanted:
             raise DataError(
-                f"{path}, row {place}: found {row}, expected {key}; the study has changed since: delete the "
+                f"{path}, row {place}: found {found}, expected {wanted}; the study has changed since: delete the "
                 "file and run the same command again"
             )
-    if len(rows) != len(wanted):
+    if len(rows) != len(expected):
         raise DataError(
-            f"{path}: found {len(rows)} rows, expected {len(wanted)}; delete the file and run the same command again"
+            f"{path}: found {len(rows)} rows, expected {len(expected)}; delete the file and run the same command again"
         )
     return rows
 
 
 def _check_agreement(tables: Tables) -> None:
-    """Refuse a comparison that is older than its measures and shows other numbers."""
-    names = ("model", "algorithm", "seed", "step", "benchmark", "stratum", "k")
-    estimates = {tuple(row[name] for name in names): row["estimate"] for row in tables.rows["pass_at_k"]}
+    """A comparison that is older than its measures would show other numbers than they do."""
+    key_of = itemgetter(*TABLES["differences"].keys)
+    estimates = {key_of(row): row["estimate"] for row in tables.rows["pass_at_k"]}
     for row in tables.rows["differences"]:
-        key = tuple(row[name] for name in names)
-        base = (row["model"], "base", "", "0", *key[4:])
+        key = key_of(row)
+        base = (row["model"], BASE, "", "0", *key[4:])
         if (row["base"], row["checkpoint"]) != (estimates[base], estimates[key]):
             raise DataError(
                 f"differences of {'/'.join(key)}: found base {row['base']} and checkpoint "
@@ -321,8 +304,7 @@ def _training(plan: Plan, run: Run) -> Iterable[Row]:
                 f"{path}: found {len(steps)} steps, expected {expected[0]} to {expected[-1]}, each once in "
                 f"order (differing: {odd}); delete it and run the train stage again"
             )
-        whose = {"model": run.model, "algorithm": run.algorithm, "seed": str(run.seed)}
-        yield from ({**whose, **row} for row in cells)
+        yield from ({**{name: str(value) for name, value in vars(run).items()}, **row} for row in cells)
 
 
 def _cell(name: str, found: Any) -> str:

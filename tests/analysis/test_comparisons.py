@@ -17,8 +17,9 @@ from boundary_bench.commands import stages
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.plan import Plan
-from boundary_bench.report.tables import Row, Tables, collect
+from boundary_bench.report.tables import Tables, collect
 from boundary_bench.statistics.intervals import INTERVAL
+from boundary_bench.tables.table import Row
 from results import PROBLEMS, RUN, STEP2, N, analyse, make_tree
 
 

@@ -20,7 +20,8 @@ from boundary_bench.commands import main
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.dynamics import running_mean
-from boundary_bench.report.tables import TRAINING_COLUMNS, Row, Tables, collect
+from boundary_bench.report.tables import TRAINING_COLUMNS, Tables, collect
+from boundary_bench.tables.table import Row
 from results import RUN, run_stages
 
 

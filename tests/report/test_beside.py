@@ -186,7 +186,7 @@ def test_an_algorithm_that_is_changed_under_its_own_name_differs(tmp_path: Path)
 def test_the_sampling_design_is_a_setting(tmp_path: Path) -> None:
     plan = planned(tmp_path, sampling=STUDY["sampling"] | {"stop_after": 3, "rounds": [4, 256]})
     cell = beside.OwnCell("qwen", "base", "math-500", 0)
-    mine = beside._settings(plan, beside.Ours(cell, 4, 0, 0, 0, 0, 0))
+    mine = beside._settings(plan, cell, 4)
     assert beside._compare(entry([value()]).settings, mine)[0] == {"samples": ("256", "4, 256, until 3 are correct")}
 
 

@@ -90,9 +90,8 @@ def _map_panel(axis: Any, curve: Boundary, steps: list[int], ks: list[int], limi
     _cells(axis, curve, limit)
     if not np.isnan(curve.null).any():
         checkpoint_SK = np.array([checkpoint.curve.estimate_K for checkpoint in curve.checkpoints]) < curve.null
-        base_SK = np.tile(base_K < curve.null, (len(steps), 1))
-        _outline(axis, checkpoint_SK & ~base_SK, first, ":")
-        _outline(axis, checkpoint_SK & base_SK, first, "-")
+        _outline(axis, checkpoint_SK & (base_K >= curve.null), first, ":")
+        _outline(axis, checkpoint_SK & (base_K < curve.null), first, "-")
     axis.set_xticks([0.5, *(first + 0.5 + np.arange(len(steps)))], ["base", *map(str, steps)], fontsize=9)
     axis.set_yticks(np.arange(len(ks)) + 0.5, [str(k) for k in ks], fontsize=9)
     axis.set_xlim(0, edges[-1])
@@ -106,7 +105,9 @@ def _differences(curve: Boundary) -> np.ndarray:
 
 
 def _cells(axis: Any, curve: Boundary, limit: float) -> None:
-    """Draw the number in every cell, and a hatch where the band includes zero."""
+    """The number in every cell, and a hatch where the band includes zero."""
+    from matplotlib.patches import Rectangle
+
     for j, base in enumerate(curve.base.estimate_K):
         text = f"{base:.2f}".lstrip("0")
         axis.text(0.5, j + 0.5, text, ha="center", va="center", fontsize=8, color="#333333")
@@ -114,8 +115,8 @@ def _cells(axis: Any, curve: Boundary, limit: float) -> None:
         found = curve.checkpoints[i].difference
         unsure = not (found.band_low_K[j] > ROUNDING or found.band_high_K[j] < -ROUNDING)
         if unsure:
-            corner = (BASE_GAP + i, j)
-            axis.add_patch(_rectangle(corner, hatch="////", facecolor="none", edgecolor="#00000030", lw=0))
+            style = {"hatch": "////", "facecolor": "none", "edgecolor": "#00000030", "lw": 0}
+            axis.add_patch(Rectangle((BASE_GAP + i, j), 1, 1, **style))
         color = "white" if abs(value) > 0.62 * limit else "black"
         if unsure and abs(value) < 0.3 * limit:
             color = GREY
@@ -123,17 +124,10 @@ def _cells(axis: Any, curve: Boundary, limit: float) -> None:
         axis.text(*place, bare(f"{value:+.2f}"), ha="center", va="center", fontsize=8, color=color, weight=weight)
 
 
-def _rectangle(corner: tuple[float, float], **style: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, **style)
-
-
 def _outline(axis: Any, inside_SK: np.ndarray, first: float, style: str) -> None:
     """Draw a line around the cells of a region."""
     padded = np.pad(inside_SK, 1)
-    sides = [(i, j) for i, j in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
-    for i, j in sides:
+    for i, j in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1]):
         axis.plot([first + i] * 2, [j, j + 1], style, color="black", lw=1.5, clip_on=False, zorder=5)
     for i, j in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1]):
         axis.plot([first + i, first + i + 1], [j] * 2, style, color="black", lw=1.5, clip_on=False, zorder=5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from boundary_bench.plan import Plan
 from boundary_bench.plan.figures import FigureFile
 from boundary_bench.report.figures.style import footer, heading, save
-from boundary_bench.report.tables import Row, Tables
+from boundary_bench.report.tables import Tables
+from boundary_bench.tables.table import BASE, Row
 
 #: Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#332288")
@@ -30,23 +30,21 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
         (axes[0, 0], "reward", "training reward"),
         (axes[1, 0], "entropy", "token entropy of rollouts (nats)"),
     ):
-        _lines(plan, axis, lambda a, s, n=name: _series(log, a, s, n), smooth=True)
+        _lines(plan, axis, log, name, smooth=True)
         axis.set_ylabel(label)
     axes[0, 0].set_title("training", fontweight="bold")
     for column, benchmark in enumerate(benchmarks, 1):
-        rows = [
-            r for r in tables.rows["summary"] if (r["model"], r["benchmark"], r["stratum"]) == (model, benchmark, "all")
-        ]
+        rows = [row for row in tables.whole("summary", benchmark) if row["model"] == model]
         axes[0, column].set_title(benchmark, fontweight="bold")
         for axis, name, label in (
             (axes[0, column], *entropy_column(rows)),
             (axes[1, column], "greedy", "greedy accuracy"),
         ):
-            base = next(row for row in rows if row["algorithm"] == "base")
+            base = next(row for row in rows if row["algorithm"] == BASE)
             axis.axhline(_value(base[name]), color="black", lw=1, ls="--")
             if name == "greedy" and base["greedy_low"]:
                 axis.axhspan(_value(base["greedy_low"]), _value(base["greedy_high"]), color="black", alpha=0.08, lw=0)
-            _lines(plan, axis, lambda a, s, n=name, rs=rows: _series(rs, a, s, n), smooth=False)
+            _lines(plan, axis, rows, name, smooth=False)
             axis.set_ylabel(label)
     for axis in axes[1]:
         axis.set_xlabel("training step")
@@ -76,7 +74,7 @@ def _value(cell: str) -> float:
 
 def _series(rows: list[Row], algorithm: str, seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one run; among evaluated policies the base model is its step 0."""
-    mine = [row for row in rows if (row["algorithm"], row["seed"]) in (("base", ""), (algorithm, str(seed)))]
+    mine = [row for row in rows if (row["algorithm"], row["seed"]) in ((BASE, ""), (algorithm, str(seed)))]
     return np.array([int(row["step"]) for row in mine]), np.array([_value(row[name]) for row in mine])
 
 
@@ -91,23 +89,18 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
 
 
-def _lines(plan: Plan, axis: Any, series: Callable[[str, int], tuple[np.ndarray, np.ndarray]], smooth: bool) -> None:
-    """Draw one colour an algorithm: thin lines for the seeds, a thick line for their mean."""
+def _lines(plan: Plan, axis: Any, rows: list[Row], name: str, smooth: bool) -> None:
+    """One colour an algorithm: thin lines for the seeds, a thick one for their mean."""
     for i, algorithm in enumerate(plan.study.algorithms):
         color, marker = COLORS[i % len(COLORS)], None if smooth else MARKERS[i % len(MARKERS)]
-        found = [series(algorithm, seed) for seed in plan.study.seeds]
+        found = [_series(rows, algorithm, seed, name) for seed in plan.study.seeds]
         steps, mean = found[0][0], np.mean([values for _, values in found], 0)
         for _, values in found:
             if smooth:
                 axis.plot(steps, values, color=color, lw=0.6, alpha=0.25)
             if len(found) > 1:
-                axis.plot(
-                    steps,
-                    running_mean(values, window(plan)) if smooth else values,
-                    color=color,
-                    lw=0.8,
-                    alpha=0.6,
-                )
+                shown = running_mean(values, window(plan)) if smooth else values
+                axis.plot(steps, shown, color=color, lw=0.8, alpha=0.6)
         shown = running_mean(mean, window(plan)) if smooth else mean
         axis.plot(steps, shown, color=color, lw=2.2, marker=marker, ms=5, label=algorithm)
     if all(np.isnan(line.get_ydata()).all() for line in axis.lines):

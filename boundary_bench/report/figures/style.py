@@ -76,7 +76,7 @@ def settings(plan: Plan) -> list[str]:
         f"top_p {sampling.top_p:g}",
         f"max_tokens {sampling.max_tokens}",
         f"training seeds {', '.join(map(str, study.seeds))}",
-        f"{100 * study.analysis.level:g} % intervals over {INTERVAL}",
+        intervals(plan),
     ]
 
 
@@ -98,8 +98,21 @@ def sampled(plan: Plan) -> str:
 
 
 def whose(plan: Plan, file: FigureFile) -> str:
-    """Model, benchmark and number of seeds of a figure, in words."""
+    """Whose numbers a figure shows."""
+    return f"{file.model} on {file.benchmark}, {over_seeds(plan)}"
+
+
+def over_seeds(plan: Plan) -> str:
+    """How many training seeds a number is the mean over."""
     seeds = len(plan.study.seeds)
-    return f"{file.model} on {file.benchmark}, " + (
-        f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
-    )
+    return f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
+
+
+def level(plan: Plan) -> str:
+    """The confidence level of every interval."""
+    return f"{100 * plan.study.analysis.level:g} %"
+
+
+def intervals(plan: Plan) -> str:
+    """How intervals are made."""
+    return f"{level(plan)} intervals over {INTERVAL}"

@@ -16,14 +16,13 @@ from boundary_bench.claims.verdicts import ClaimVerdict, Ledger
 from boundary_bench.core.files import write_text
 from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
-from boundary_bench.report.figures.style import sampled, settings
+from boundary_bench.report.figures.style import intervals, sampled, settings
 from boundary_bench.report.limits import left_out, limits
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers
 from boundary_bench.report.page.power import power
-from boundary_bench.report.pivots import Pivot
 from boundary_bench.report.tables import Tables, record
-from boundary_bench.statistics.intervals import INTERVAL
+from boundary_bench.tables.formats import Pivot
 
 ASSETS = Path(__file__).parent / "assets"
 #: A sign for every verdict, for readers who do not see its colour; in the order of the ledger.
@@ -75,7 +74,7 @@ def write(
         level=f"{100 * plan.study.analysis.level:g}",
         pivots=pivots,
         sampled=sampled(plan),
-        intervals=f"{100 * plan.study.analysis.level:g} % intervals over {INTERVAL}",
+        intervals=intervals(plan),
         settings=yaml.safe_dump(source["study"], sort_keys=False, allow_unicode=True),
         record=source,
     )

@@ -40,26 +40,20 @@ def answers(plan: Plan, found: Boundaries) -> list[Answer]:
     """The answer for every model and benchmark at the last step, from means over the training seeds."""
     ks = plan.study.ks
     return [
-        Answer(model, benchmark, ks[len(ks) // 2], _once(curves), _often(ks, curves))
+        Answer(model, benchmark, ks[len(ks) // 2], _clauses(curves), _clauses(curves, ks))
         for (model, benchmark), curves in found.items()
     ]
 
 
-def _once(curves: dict[str, Boundary]) -> list[Clause]:
-    said = []
+def _clauses(curves: dict[str, Boundary], ks: list[int] | None = None) -> list[Clause]:
+    """At the smallest k; where ``ks`` are given, at the largest that is decided, which is named."""
+    said: dict[str, list[str]] = {word: [] for word in ("more", "fewer", "undecided")}
     for algorithm, curve in curves.items():
         difference = curve.checkpoints[-1].difference
-        said.append((_word(difference, 0), f"{algorithm} {_points(difference, 0)}"))
-    return _clauses(said)
-
-
-def _often(ks: list[int], curves: dict[str, Boundary]) -> list[Clause]:
-    said = []
-    for algorithm, curve in curves.items():
-        difference = curve.checkpoints[-1].difference
-        last = largest_decided(difference)
-        said.append((_word(difference, last), f"{algorithm} {_points(difference, last)} (k = {ks[last]})"))
-    return _clauses(said)
+        place = largest_decided(difference) if ks else 0
+        named = f" (k = {ks[place]})" if ks else ""
+        said[_word(difference, place)].append(f"{algorithm} {_points(difference, place)}{named}")
+    return [Clause(word, algorithms) for word, algorithms in said.items() if algorithms]
 
 
 def largest_decided(difference: Estimate) -> int:
@@ -78,8 +72,3 @@ def _points(difference: Estimate, place: int) -> str:
     """A difference and its band in percentage points."""
     ends = (difference.estimate_K[place], difference.band_low_K[place], difference.band_high_K[place])
     return interval(*(decimals(100 * end, 1, "+").replace("-", MINUS) for end in ends))
-
-
-def _clauses(said: list[tuple[str, str]]) -> list[Clause]:
-    found = [Clause(word, [text for each, text in said if each == word]) for word in ("more", "fewer", "undecided")]
-    return [clause for clause in found if clause.algorithms]

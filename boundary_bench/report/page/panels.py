@@ -7,21 +7,24 @@ stands for a missing value. Rows of a table become one list a column, which is s
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from boundary_bench.analysis.means import Boundary
+from boundary_bench.analysis.rows import estimate_ends
 from boundary_bench.core.text import rounded
 from boundary_bench.grading import VERDICTS
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.dynamics import entropy_column, running_mean, window
-from boundary_bench.report.tables import Row, Tables
+from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.estimate import Estimate
-from boundary_bench.tables.table import ALL
+from boundary_bench.tables.table import RUN_KEYS, Row
 
 #: Most points of a training log in a panel; its running mean moves little between two of them.
 POINTS = 400
@@ -34,9 +37,7 @@ _ENDS = {
     "samples_low": "samples_only_low",
     "samples_high": "samples_only_high",
 }
-_SETS = ("both", "base_only", "checkpoint_only", "neither")
-_HALVES = ("base_only_at_half", "checkpoint_only_at_half", "null_at_half")
-_GREEDY = ("greedy", "greedy_low", "greedy_high")
+_WHO = ("model", "benchmark", "algorithm", "seed", "step")
 
 
 def study(plan: Plan) -> dict[str, Any]:
@@ -98,54 +99,37 @@ def _mean(algorithm: str, found: Boundary) -> dict[str, Any]:
     """The course of the mean over the seeds."""
     checkpoints = [
         {
-            "step": checkpoint.step,
-            "curve": _curve(checkpoint.curve),
-            "difference": _curve(checkpoint.difference),
-            "crossover": _list([checkpoint.crossover.k, checkpoint.crossover.low, checkpoint.crossover.high]),
+            "step": each.step,
+            "curve": _curve(each.curve),
+            "difference": _curve(each.difference),
+            "crossover": _list([each.crossover.k, each.crossover.low, each.crossover.high]),
         }
-        for checkpoint in found.checkpoints
+        for each in found.checkpoints
     ]
     return {"algorithm": algorithm, "seed": "", "checkpoints": checkpoints}
 
 
 def _curve(found: Estimate) -> dict[str, list[float | None]]:
-    return {
-        "estimate": _list(found.estimate_K),
-        "band_low": _list(found.band_low_K),
-        "band_high": _list(found.band_high_K),
-        "problems_low": _list(found.low_K),
-        "problems_high": _list(found.high_K),
-        "samples_low": _list(found.samples_low_K),
-        "samples_high": _list(found.samples_high_K),
-    }
+    ends = estimate_ends(found)
+    return {"estimate": _list(found.estimate_K), **{name: _list(ends[column]) for name, column in _ENDS.items()}}
 
 
 def _courses(tables: Tables) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The course of every run on every benchmark, from the tables."""
-    names = ("model", "benchmark", "algorithm", "seed")
-    curve, difference = _by_checkpoint(tables.rows["pass_at_k"]), _by_checkpoint(tables.rows["differences"])
+    """The checkpoints of every run on every benchmark, as the tables have them."""
+    place, run = itemgetter(*_WHO), itemgetter(*_WHO[:-1])
+    drawn: dict[tuple[str, ...], list[Row]] = {}
+    for name in ("pass_at_k", "differences"):
+        for row in tables.whole(name):
+            drawn.setdefault((name, *place(row)), []).append(row)
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in tables.rows["boundary"]:
-        if row["stratum"] != ALL:
-            continue
-        run = tuple(row[name] for name in names)
+    for row in tables.whole("boundary"):
         checkpoint = {
             "step": int(row["step"]),
-            "curve": _rows_curve(curve[*run, row["step"]], "estimate"),
-            "difference": _rows_curve(difference[*run, row["step"]], "difference"),
-            "crossover": _list(row[f"crossover{end}"] for end in ("", "_low", "_high")),
+            "curve": _rows_curve(drawn["pass_at_k", *place(row)], "estimate"),
+            "difference": _rows_curve(drawn["differences", *place(row)], "difference"),
+            "crossover": _list(row[name] for name in ("crossover", "crossover_low", "crossover_high")),
         }
-        found.setdefault(run, {"checkpoints": []})["checkpoints"].append(checkpoint)
-    return found
-
-
-def _by_checkpoint(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """The rows of each checkpoint, one a k."""
-    found: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        if row["stratum"] == ALL:
-            key = tuple(row[name] for name in ("model", "benchmark", "algorithm", "seed", "step"))
-            found.setdefault(key, []).append(row)
+        found.setdefault(run(row), {"checkpoints": []})["checkpoints"].append(checkpoint)
     return found
 
 
@@ -160,34 +144,35 @@ def training(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Reward, entropy and response length of every run: running means, thinned to ``POINTS`` steps."""
     steps = plan.study.training.segments[-1]
     stride = max(1, math.ceil(steps / POINTS))
-    logs: dict[tuple[str, ...], list[Row]] = {}
+    logs: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in tables.rows["training"]:
-        logs.setdefault((row["model"], row["algorithm"], row["seed"]), []).append(row)
+        logs[tuple(row[name] for name in RUN_KEYS)].append(row)
     runs = []
-    for (model, algorithm, seed), log in logs.items():
+    for run, log in logs.items():
         smooth = {
             name: _list(running_mean(np.array([float(row[name] or "nan") for row in log]), window(plan))[::stride])
             for name in ("reward", "entropy", "response_length")
         }
-        who = {"model": model, "algorithm": algorithm, "seed": seed}
-        runs.append({**who, "step": [int(row["step"]) for row in log[::stride]], **smooth})
+        whose = dict(zip(RUN_KEYS, run, strict=True))
+        runs.append({**whose, "step": [int(row["step"]) for row in log[::stride]], **smooth})
     return {"window": window(plan), "runs": runs}
 
 
 def summary(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Entropies, greedy accuracy and shares of every verdict, one row a policy and benchmark."""
-    rows = [row for row in tables.rows["summary"] if row["stratum"] == ALL]
+    rows = tables.whole("summary")
     entropy, label = entropy_column(rows)
-    numbers = (entropy, "answer_entropy_chao_shen", *_GREEDY, *(f"{name}_share" for name in VERDICTS))
-    found = columns(rows, ("model", "benchmark", "algorithm", "seed", "step"), numbers)
+    numbers = [entropy, "answer_entropy_chao_shen", "greedy", "greedy_low", "greedy_high"]
+    numbers += [f"{name}_share" for name in VERDICTS]
+    found = columns(rows, _WHO, numbers)
     return {"entropy": label, "columns": found | {"token_entropy": found[entropy]}}
 
 
 def coverage(plan: Plan, tables: Tables) -> dict[str, list[Any]]:
-    """Numbers of problems solved by both, by one and by neither, one row a checkpoint, benchmark and rule."""
-    rows = [row for row in tables.rows["coverage"] if row["stratum"] == ALL]
-    names = ("model", "benchmark", "algorithm", "seed", "step", "hits")
-    return columns(rows, names, (*_SETS, *_HALVES))
+    """Problems solved by both, by one and by none, one row a checkpoint, benchmark and rule."""
+    numbers = ["both", "base_only", "checkpoint_only", "neither"]
+    numbers += ["base_only_at_half", "checkpoint_only_at_half", "null_at_half"]
+    return columns(tables.whole("coverage"), (*_WHO, "hits"), numbers)
 
 
 # the panels

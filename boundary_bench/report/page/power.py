@@ -13,7 +13,7 @@ def power(plan: Plan, tables: Tables) -> list[str]:
     ks = sorted({1, plan.study.ks[len(plan.study.ks) // 2], plan.study.ks[-1]} & set(plan.study.ks))
     notes = []
     for benchmark in plan.study.benchmarks:
-        rows = [row for row in tables.rows["differences"] if (row["benchmark"], row["stratum"]) == (benchmark, "all")]
+        rows = tables.whole("differences", benchmark)
         least = [
             f"{statistics.median(float(row['detectable']) for row in rows if row['k'] == str(k)):.2f} at k = {k}"
             for k in ks
