@@ -11,20 +11,9 @@ from pathlib import Path
 from boundary_bench.operations.diff.numbers import Cell, Numbers, State, numbers
 from boundary_bench.operations.diff.settings import SettingsDiff, settings
 from boundary_bench.operations.diff.sides import Side, locate, read_side
-from boundary_bench.operations.diff.verdicts import ChangedVerdict, Verdicts, verdicts
+from boundary_bench.operations.diff.verdicts import Verdicts, verdicts
 
-__all__ = [
-    "Cell",
-    "ChangedVerdict",
-    "Contrast",
-    "Numbers",
-    "SettingsDiff",
-    "Side",
-    "State",
-    "Verdicts",
-    "contrast",
-    "locate",
-]
+__all__ = ["Cell", "Contrast", "State", "contrast", "locate"]
 
 
 @dataclass(frozen=True)
@@ -51,4 +40,4 @@ def contrast(a: Path, b: Path) -> Contrast:
     """
     sides = read_side(a), read_side(b)
     found = numbers(*sides)
-    return Contrast(*sides, settings(*sides), found, verdicts(*sides, found))
+    return Contrast(*sides, settings(*(side.provenance for side in sides)), found, verdicts(*sides, found))

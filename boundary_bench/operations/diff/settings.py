@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from boundary_bench.operations.diff.sides import Side
+from boundary_bench.tables.record import Record
 
-PARTS = ("study", "code", "packages", "machine")
+PARTS = {"study", "code", "packages", "machine"}
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,17 @@ class SettingsDiff:
     values: list[ChangedValue]
 
 
-def settings(a: Side, b: Side) -> SettingsDiff:
+def settings(a: Record, b: Record) -> SettingsDiff:
     """Compare what is in ``provenance.json`` of both."""
-    of_a, of_b = a.provenance.fingerprints, b.provenance.fingerprints
+    of_a, of_b = a.fingerprints, b.fingerprints
     kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
-    parts = (side.provenance.model_dump(include=set(PARTS)) for side in (a, b))
-    return SettingsDiff(kinds, list(_values(*parts)))
+    return SettingsDiff(kinds, list(_values(a.model_dump(include=PARTS), b.model_dump(include=PARTS))))
 
 
-def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
-    both = [name for name in a if name in b]
-    return Names(
-        [name for name in both if a[name] == b[name]],
-        [name for name in both if a[name] != b[name]],
-        [name for name in a if name not in b],
-        [name for name in b if name not in a],
-    )
+def _names(a: dict[str, str], b: dict[str, str]) -> Names:
+    same = [name for name in a if b.get(name) == a[name]]
+    other = [name for name in a if name in b and b[name] != a[name]]
+    return Names(same, other, [name for name in a if name not in b], [name for name in b if name not in a])
 
 
 def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[ChangedValue]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
-from itertools import groupby, islice
 from typing import Any
 
-from boundary_bench.core.text import aligned
+from boundary_bench.core.text import aligned, listed, plain
 from boundary_bench.operations.diff import Contrast
 from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, Only, State
 from boundary_bench.operations.diff.settings import Names, SettingsDiff
@@ -19,17 +18,16 @@ from boundary_bench.operations.diff.sides import Side
 from boundary_bench.operations.diff.verdicts import Verdicts
 from boundary_bench.statistics.paired import ROUNDING
 
-#: Entries of a list that are written out; the record has all.
-LISTED = 20
 #: Cells that are shown although they did not move.
 LARGEST = 5
 #: Characters of a value.
 LONGEST = 60
+HINT = "; --json has all"
 
 
 def record(found: Contrast) -> dict[str, Any]:
     """The comparison for JSON: every cell and verdict, and what the exit code says."""
-    numbers, verdicts = found.numbers, found.verdicts
+    numbers = found.numbers
     return {
         "a": str(found.a.folder),
         "b": str(found.b.folder),
@@ -40,15 +38,11 @@ def record(found: Contrast) -> dict[str, Any]:
             "level": ANALYSIS.level,
             "false_discovery_rate": RATE,
             "margin": ANALYSIS.margin,
-            "compared": len(numbers.compared),
-            "equal": len(numbers.equal),
-            "moved": len(numbers.moved),
-            "pairs": [asdict(pair) for pair in numbers.pairs],
+            **{name: len(getattr(numbers, name)) for name in ("compared", "equal", "moved")},
+            **asdict(numbers),
             "cells": [{**asdict(cell), "moved": cell.moved} for cell in numbers.cells],
-            "only_a": asdict(numbers.only_a),
-            "only_b": asdict(numbers.only_b),
         },
-        "verdicts": asdict(verdicts),
+        "verdicts": asdict(found.verdicts),
     }
 
 
@@ -63,15 +57,6 @@ def text(found: Contrast) -> str:
         [summary(found)],
     ]
     return "\n\n".join("\n".join(map(plain, part)) for part in parts if part)
-
-
-def plain(line: str) -> str:
-    r"""A line whose control characters are written out.
-
-    >>> print(plain("red \x1b[31m"))
-    red \x1b[31m
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def summary(found: Contrast) -> str:
@@ -95,9 +80,9 @@ def _side(name: str, side: Side) -> str:
 
 
 def _settings(found: SettingsDiff) -> list[str]:
-    lines = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
-    values = [f"  {each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
-    return ["made with, A -> B", *lines, *_first(values)]
+    kinds = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
+    values = [f"{each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
+    return ["made with, A -> B", *kinds, *listed(values, HINT)]
 
 
 def _names(names: Names) -> str:
@@ -114,11 +99,6 @@ def _few(names: list[str]) -> str:
 def _value(value: Any) -> str:
     shown = "(none)" if value is None else json.dumps(value)
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
-
-
-def _first(lines: list[str]) -> list[str]:
-    more = [f"  and {len(lines) - LISTED:,} more; --json has all"] if len(lines) > LISTED else []
-    return [*lines[:LISTED], *more]
 
 
 def _comparable(found: Numbers) -> list[str]:
@@ -139,33 +119,35 @@ def _only(name: str, only: Only) -> str:
 
 
 def _numbers(found: Numbers) -> list[str]:
-    differing = [cell for cell in found.cells if cell.state != State.IDENTICAL]
+    differing = sorted((cell for cell in found.cells if cell.state != State.IDENTICAL), key=_size, reverse=True)
     if not differing:
         return []
     rows = [["B minus A of pass@k", "cells", "tested", "same", "moved", "largest", "at"]]
-    cells = sorted(differing, key=lambda cell: (cell.place.benchmark, cell.place.algorithm))
-    for (benchmark, algorithm), group in groupby(cells, lambda cell: (cell.place.benchmark, cell.place.algorithm)):
-        each = list(group)
-        flags = ((cell.q is not None, bool(cell.equal), cell.moved) for cell in each)
-        counts = [len(each), *(sum(column) for column in zip(*flags, strict=True))]
-        largest = max(each, key=lambda cell: abs(cell.difference))
-        cells_of = [*(f"{n:,}" for n in counts), f"{largest.difference:+.3f}", _at(largest)]
-        rows.append([f"  {benchmark} {algorithm}", *cells_of])
-    outside = [cell for cell in found.cells if cell.outside]
-    note = [f"  {len(outside):,} not paired lie outside of A's own interval, which is no test"] if outside else []
-    by_size = sorted(differing, key=lambda cell: -abs(cell.difference))
-    moved = [_cell(cell) for cell in by_size if cell.moved]
-    others = (_cell(cell) for cell in by_size if not cell.moved and abs(cell.difference) > ROUNDING)
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in differing:
+        groups.setdefault((cell.place.benchmark, cell.place.algorithm), []).append(cell)
+    for (benchmark, algorithm), cells in sorted(groups.items()):
+        flags = [(True, cell.q is not None, bool(cell.equal), cell.moved) for cell in cells]
+        counts = [f"{sum(column):,}" for column in zip(*flags, strict=True)]
+        rows.append([f"  {benchmark} {algorithm}", *counts, f"{cells[0].difference:+.3f}", _at(cells[0])])
+    outside = sum(bool(cell.outside) for cell in differing)
+    note = [f"  {outside:,} not paired lie outside of A's own interval, which is no test"] if outside else []
+    moved = [_cell(cell) for cell in differing if cell.moved]
+    others = [_cell(cell) for cell in differing if not cell.moved and _size(cell) > ROUNDING]
     return [
         *aligned(rows),
         *note,
         *_titled(f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]", moved),
-        *_titled("largest of the others", list(islice(others, LARGEST))),
+        *_titled("largest of the others", others[:LARGEST]),
     ]
 
 
-def _titled(title: str, lines: list[str]) -> list[str]:
-    return [title, *_first(lines)] if lines else []
+def _size(cell: Cell) -> float:
+    return abs(cell.difference)
+
+
+def _titled(title: str, entries: list[str]) -> list[str]:
+    return [title, *listed(entries, HINT)] if entries else []
 
 
 def _at(cell: Cell) -> str:
@@ -179,7 +161,7 @@ def _what(cell: Cell) -> str:
 
 def _cell(cell: Cell) -> str:
     ends = f"{cell.a:.3f} -> {cell.b:.3f}"
-    line = f"  {cell.place}, {_what(cell)}: {cell.difference:+.3f}"
+    line = f"{cell.place}, {_what(cell)}: {cell.difference:+.3f}"
     if cell.low is not None and cell.high is not None and cell.q is not None:
         return f"{line} [{cell.low:+.3f} to {cell.high:+.3f}], q {cell.q:.2g} ({ends})"
     where = "outside of" if cell.outside else "in"
@@ -187,14 +169,11 @@ def _cell(cell: Cell) -> str:
 
 
 def _verdicts(found: Verdicts) -> list[str]:
-    moved = Counter(move.kind for move in found.moved)
-    rows = [["verdicts", "compared", "moved"]]
-    rows += [[f"  {kind}", f"{count:,}", f"{moved[kind]:,}"] for kind, count in found.compared.items()]
-    lines = aligned(rows)
+    moved: dict[str, list[str]] = {kind: [] for kind in found.compared}
+    for m in found.moved:
+        moved[m.kind].append(f"{m.where}: {m.a} -> {m.b}{f' ({m.note})' if m.note else ''}")
+    rows = [[f"  {kind}", f"{count:,}", f"{len(moved[kind]):,}"] for kind, count in found.compared.items()]
+    lines = aligned([["verdicts", "compared", "moved"], *rows])
     if found.left_out:
         lines.append(f"  {found.left_out:,} courses are not compared: their runs were evaluated at other steps")
-    for kind in found.compared:
-        listed = [move for move in found.moved if move.kind == kind]
-        entries = [f"  {m.where}: {m.a} -> {m.b}{f' ({m.note})' if m.note else ''}" for m in listed]
-        lines += _titled(f"moved: {kind}", entries)
-    return lines
+    return [*lines, *(line for kind, entries in moved.items() for line in _titled(f"moved: {kind}", entries))]
