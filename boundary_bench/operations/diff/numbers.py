@@ -5,7 +5,7 @@ Axes: P problems, K values of k.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -20,7 +20,6 @@ from boundary_bench.statistics.intervals import mean_change, resample
 from boundary_bench.statistics.paired import equivalence
 from boundary_bench.study.analysis import Analysis
 from boundary_bench.tables.reading import Subject, base_of
-from boundary_bench.tables.table import Row
 
 #: Both sides are resampled in the same way, whatever their studies say of intervals: the usual one.
 ANALYSIS = Analysis()
@@ -169,15 +168,15 @@ class _Both:
             values = [self.sides[0].number(*COLUMNS["pass@k"], place, k) for k in ks]
             return [Cell("pass@k", place, k, state, x, x, 0.0) for k, x in zip(ks, values, strict=True)]
         if self.counts:
-            return paired_cells("pass@k", place, ks, *(each.pass_at_k(ks) for each in self.counts), largest=1.0)
+            return paired_cells("pass@k", place, ks, *(each.pass_PK for each in self.counts), largest=1.0)
         return () if state == State.OTHER else self._plain("pass@k", ks)
 
     def changes(self, base: _Both) -> Iterable[Cell]:
         """What a checkpoint gained over its base, B minus A: a difference of differences on the same problems."""
         ks = [k for k in self.ks if k in base.ks]
         if ks and self.counts and base.counts and self.counts[0].ids == base.counts[0].ids:
-            policy_and_base = zip(self.counts, base.counts, strict=True)
-            change_2PK = (of_policy.pass_at_k(ks) - of_base.pass_at_k(ks) for of_policy, of_base in policy_and_base)
+            value_22PK = ([each.pass_PK[:, np.isin(of.ks, ks)] for each in of.counts] for of in (self, base))
+            change_2PK = (policy_PK - base_PK for policy_PK, base_PK in zip(*value_22PK, strict=True))
             return paired_cells("change", self.pair.place, ks, *change_2PK, largest=2.0)
         return () if State.OTHER in (self.pair.state, base.pair.state) else self._plain("change", ks)
 
@@ -193,36 +192,32 @@ class _Both:
 def _read(sides: tuple[Side, Side], place: Subject, ks: list[int]) -> _Both:
     """What there is of a policy on a benchmark."""
     a, b = (side.measured(place, ks) for side in sides)
-    state, reason = _state_of_counts(a, b) if a and b else _state_of_tables(sides, place, ks)
-    if state == State.UNPAIRED:
-        lacking = " and ".join(name for name, each in (("A", a), ("B", b)) if each is None)
-        reason = f"a paired interval needs measures/, which {lacking} lacks{reason}"
     weights = [side.provenance.weights_sha256.get(place.policy) for side in sides]
     same = weights[0] == weights[1] and weights[0] is not None
     problems = int(sides[0].number("pass_at_k", "problems", place, ks[0]))
-    counts = (a, b) if a and b and a.ids == b.ids else None
-    return _Both(sides, PolicyPair(place, state, reason, same, problems), ks, counts)
+    pair = PolicyPair(place, *_state(sides, place, ks, a, b), same, problems)
+    return _Both(sides, pair, ks, (a, b) if a and b and a.ids == b.ids else None)
 
 
-def _state_of_counts(a: Measured, b: Measured) -> tuple[State, str]:
+def _state(
+    sides: tuple[Side, Side], place: Subject, ks: list[int], a: Measured | None, b: Measured | None
+) -> tuple[State, str]:
     """What can be said of a policy on a benchmark, and why no more."""
-    if a.ids == b.ids:
+    if a and b and a.ids == b.ids:
         return State.IDENTICAL if a.same_samples(b) else State.PAIRED, ""
-    shared = len(set(a.ids) & set(b.ids))
-    return State.OTHER, f"other problems: A has {len(a.ids)}, B {len(b.ids)}, {shared} are the same"
-
-
-def _state_of_tables(sides: tuple[Side, Side], place: Subject, ks: list[int]) -> tuple[State, str]:
-    """What can be said where a side has tables alone, and what else speaks against it."""
-    sizes = [int(side.number("pass_at_k", "problems", place, ks[0])) for side in sides]
-    if sizes[0] != sizes[1]:
-        return State.OTHER, f"other problems: A has {sizes[0]}, B {sizes[1]}"
-    columns = ("estimate", "samples")
-    found = [[side.number("pass_at_k", column, place, k) for k in ks for column in columns] for side in sides]
-    if found[0] == found[1]:
+    if a and b:
+        shared = len(set(a.ids) & set(b.ids))
+        return State.OTHER, f"other problems: A has {len(a.ids)}, B {len(b.ids)}, {shared} are the same"
+    columns = ("problems", "estimate", "samples")
+    of_a, of_b = ([side.number("pass_at_k", name, place, k) for k in ks for name in columns] for side in sides)
+    if of_a == of_b:
         return State.IDENTICAL, ""
+    if of_a[0] != of_b[0]:
+        return State.OTHER, f"other problems: A has {of_a[0]:.0f}, B {of_b[0]:.0f}"
+    lacking = " and ".join(name for name, each in (("A", a), ("B", b)) if each is None)
     kind = [side.provenance.problems.get(place.benchmark) for side in sides]
-    return State.UNPAIRED, "" if kind[0] == kind[1] else ", and the settings of the problems differ"
+    doubt = "" if kind[0] == kind[1] else ", and the settings of the problems differ"
+    return State.UNPAIRED, f"a paired interval needs measures/, which {lacking} lacks{doubt}"
 
 
 def paired_cells(
@@ -247,14 +242,12 @@ def with_rates(cells: list[Cell]) -> list[Cell]:
     return [cell if cell.p is None else replace(cell, q=next(waiting)) for cell in cells]
 
 
-def _only(of: dict[tuple[Subject, int], Row], other: dict[tuple[Subject, int], Row]) -> Only:
+def _only(of: Iterable[tuple[Subject, int]], other: Collection[tuple[Subject, int]]) -> Only:
     """The cells that one side has alone."""
     rows = [{**vars(place), "k": k} for place, k in of if (place, k) not in other]
     there = [{**vars(place), "k": k} for place, k in other]
-    columns = rows[0] if rows else ()
-    values = {name: {str(row[name]) for row in rows} - {str(row[name]) for row in there} for name in columns}
-    return Only(len(rows), {name: sorted(words, key=_in_order) for name, words in values.items() if words})
-
-
-def _in_order(word: str) -> tuple[int, str]:
-    return (int(word) if word.isdecimal() else -1, word)
+    values = {}
+    for name in rows[0] if rows else ():
+        words = {str(row[name]) for row in rows} - {str(row[name]) for row in there}
+        values[name] = sorted(words, key=lambda word: (int(word) if word.isdecimal() else -1, word))
+    return Only(len(rows), {name: words for name, words in values.items() if words})

@@ -14,8 +14,8 @@ from boundary_bench.core.parquet import read_verified
 from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from boundary_bench.tables.reading import Subject, Tables, Untestable, read_tables
-from boundary_bench.tables.record import PROVENANCE, Record, read_record
+from boundary_bench.tables.reading import Subject, Tables, Untestable
+from boundary_bench.tables.record import PROVENANCE, Record
 
 #: Six digits are written of every number.
 WRITTEN = 1e-5
@@ -30,20 +30,14 @@ class Measured:
     Attributes:
         design: the design they were sampled by.
         count_P2, sum_P3: the columns of ``COUNTS`` and of ``SUMS``.
+        pass_PK: as ``measure`` estimates it.
     """
 
-    path: Path
     ids: list[str]
     design: Design
     count_P2: np.ndarray
     sum_P3: np.ndarray
-
-    def pass_at_k(self, ks: list[int]) -> np.ndarray:
-        """pass_PK, as ``measure`` estimates it."""
-        try:
-            return sequential_pass_at_k(self.design, *self.count_P2.T, ks)
-        except StatisticsError as fault:
-            raise DataError(f"{self.path}: {fault}") from None
+    pass_PK: np.ndarray
 
     def same_samples(self, other: Measured) -> bool:
         """Whether both were drawn by one design and have the same counts and sums."""
@@ -75,8 +69,8 @@ class Side:
         path = self.folder / "measures" / place.policy / place.benchmark / "problems.parquet"
         if not path.exists():
             return None
-        found = _read(path)
-        for k, value in zip(ks, found.pass_at_k(ks).mean(0), strict=True):
+        found = _read(path, ks)
+        for k, value in zip(ks, found.pass_PK.mean(0), strict=True):
             written = self.number("pass_at_k", "estimate", place, k)
             if not math.isclose(written, value, rel_tol=WRITTEN, abs_tol=1e-9):
                 raise DataError(
@@ -86,7 +80,7 @@ class Side:
         return found
 
 
-def _read(path: Path) -> Measured:
+def _read(path: Path, ks: list[int]) -> Measured:
     table, facts = read_verified(path)
     try:
         said = facts["settings"]["design"]
@@ -96,18 +90,16 @@ def _read(path: Path) -> Measured:
         count_P2, sum_P3 = (np.column_stack([table.column(name) for name in names]) for names in (COUNTS, SUMS))
         if count_P2.dtype.kind not in "iu" or sum_P3.dtype.kind not in "iuf":
             raise TypeError(f"counts are {count_P2.dtype}, sums {sum_P3.dtype}")
+        pass_PK = sequential_pass_at_k(design, *count_P2.T, ks)
+    except StatisticsError as fault:
+        raise DataError(f"{path}: {fault}") from None
     except (KeyError, TypeError, ValueError, pa.ArrowException) as fault:
         raise DataError(
             f"{path}: found no design and counts in it ({fault}), expected those of the measure stage; run it again"
         ) from None
     if not ids or len(set(ids)) != len(ids):
         raise DataError(f"{path}: found {len(ids)} problems, {len(set(ids))} of them distinct, expected each once")
-    return Measured(path, ids, design, count_P2, sum_P3)
-
-
-def read_side(folder: Path) -> Side:
-    """Read the tables of a folder of results."""
-    return Side(folder, read_tables(folder / "tables"), read_record(folder))
+    return Measured(ids, design, count_P2, sum_P3, pass_PK)
 
 
 def locate(name: str, results: Path) -> Path:

@@ -74,9 +74,8 @@ def summary(found: Contrast) -> str:
 
 def _side(name: str, side: Side) -> str:
     code = side.provenance.code
-    dirty = " with changes" if code.dirty else ""
-    commit = str(code.commit or "unknown")[:12]
-    return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit}{dirty})"
+    commit = str(code.commit or "unknown")[:12] + (" with changes" if code.dirty else "")
+    return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit})"
 
 
 def _settings(found: SettingsDiff) -> list[str]:
@@ -119,7 +118,8 @@ def _only(name: str, only: Only) -> str:
 
 
 def _numbers(found: Numbers) -> list[str]:
-    differing = sorted((cell for cell in found.cells if cell.state != State.IDENTICAL), key=_size, reverse=True)
+    differing = [cell for cell in found.cells if cell.state != State.IDENTICAL]
+    differing.sort(key=lambda cell: -abs(cell.difference))
     if not differing:
         return []
     rows = [["B minus A of pass@k", "cells", "tested", "same", "moved", "largest", "at"]]
@@ -133,17 +133,13 @@ def _numbers(found: Numbers) -> list[str]:
     outside = sum(bool(cell.outside) for cell in differing)
     note = [f"  {outside:,} not paired lie outside of A's own interval, which is no test"] if outside else []
     moved = [_cell(cell) for cell in differing if cell.moved]
-    others = [_cell(cell) for cell in differing if not cell.moved and _size(cell) > ROUNDING]
+    others = [_cell(cell) for cell in differing if not cell.moved and abs(cell.difference) > ROUNDING]
     return [
         *aligned(rows),
         *note,
         *_titled(f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]", moved),
         *_titled("largest of the others", others[:LARGEST]),
     ]
-
-
-def _size(cell: Cell) -> float:
-    return abs(cell.difference)
 
 
 def _titled(title: str, entries: list[str]) -> list[str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from boundary_bench.claims.claim import load_claims
 from boundary_bench.claims.verdicts import judge
 from boundary_bench.operations.diff.numbers import Cell, Numbers, State
-from boundary_bench.operations.diff.sides import Side
 from boundary_bench.tables.reading import Tables
 from boundary_bench.tables.table import ALL
 
@@ -46,23 +45,20 @@ class Verdicts:
     left_out: int
 
 
-def verdicts(a: Side, b: Side, numbers: Numbers) -> Verdicts:
+def verdicts(a: Tables, b: Tables, numbers: Numbers) -> Verdicts:
     """Compare the verdicts on everything that both sides have, all problems of a benchmark together."""
-    of_a, of_b, left_out = _shared(a.tables, b.tables)
-    kinds = {
-        "change": list(_changes(of_a, of_b, numbers)),
-        "course": list(_courses(of_a, of_b)),
-        **_claims(of_a, of_b),
-    }
+    *both, left_out = _shared(a, b)
+    kinds = {"change": list(_changes(*both, numbers)), "course": list(_courses(*both)), **_claims(*both)}
     moved = [move for moves in kinds.values() for move in moves if move.a != move.b]
     return Verdicts({kind: len(moves) for kind, moves in kinds.items()}, moved, left_out)
 
 
 def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
     """The rows that both have; of ``stages`` only those of runs that both evaluated at the same steps."""
-    steps = [_steps(each) for each in (a, b)]
     keys = {name: rows.keys() & b.rows[name].keys() for name, rows in a.rows.items()}
-    same = {key for key in keys["stages"] if steps[0].get(key[:4]) == steps[1].get(key[:4])}
+    steps_of_a, steps_of_b = ({(*key[:3], key[4], key[3]) for key in each.rows["differences"]} for each in (a, b))
+    other_steps = {step[:4] for step in steps_of_a ^ steps_of_b}
+    same = {key for key in keys["stages"] if key[:4] not in other_steps}
     left_out = sum(key[4] == ALL for key in keys["stages"] - same)
     keys["stages"] = same
     of_a, of_b = (
@@ -70,14 +66,6 @@ def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
         for each in (a, b)
     )
     return replace(a, rows=of_a), replace(b, rows=of_b), left_out
-
-
-def _steps(tables: Tables) -> dict[tuple[str, ...], set[str]]:
-    """The evaluated steps of every run on every benchmark."""
-    found: dict[tuple[str, ...], set[str]] = {}
-    for model, algorithm, seed, step, benchmark, *_ in tables.rows["differences"]:
-        found.setdefault((model, algorithm, seed, benchmark), set()).add(step)
-    return found
 
 
 def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[ChangedVerdict]:
