@@ -11,6 +11,8 @@ import numpy as np
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 UNKNOWN = "unknown"
+#: How far a number may be from the cell that holds its six digits, as a share of it.
+WRITTEN = 1e-5
 SCALES = {"T": 1e12, "G": 1e9, "M": 1e6}
 #: Entries of a list that are written out.
 LISTED = 20

@@ -143,20 +143,19 @@ def numbers(a: Side, b: Side) -> Numbers:
     cells: list[Cell] = []
     # base models first: the change of every checkpoint needs them
     for place in sorted(shared, key=lambda place: (place.benchmark, place != base_of(place))):
-        each = both[place] = _read((a, b), place, shared[place])
+        each = both[place] = _read([a, b], place, shared[place])
         cells += each.cells()
         base = both.get(base_of(place), each)
         if base is not each and base.pair.state != State.IDENTICAL:
             cells += each.changes(base)
-    pairs = [each.pair for each in both.values()]
-    return Numbers(pairs, with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
+    return Numbers([each.pair for each in both.values()], with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
 
 
 @dataclass(frozen=True)
 class _Both:
     """A policy on a benchmark, with the counts of both sides where they are of the same problems."""
 
-    sides: tuple[Side, Side]
+    sides: list[Side]
     pair: PolicyPair
     ks: list[int]
     counts: tuple[Measured, Measured] | None
@@ -189,20 +188,19 @@ class _Both:
             yield Cell(what, place, k, State.UNPAIRED, of_a, of_b, of_b - of_a, outside=not low <= of_b <= high)
 
 
-def _read(sides: tuple[Side, Side], place: Subject, ks: list[int]) -> _Both:
+def _read(sides: list[Side], place: Subject, ks: list[int]) -> _Both:
     """What there is of a policy on a benchmark."""
-    a, b = (side.measured(place, ks) for side in sides)
+    a, b = counts = [side.measured(place, ks) for side in sides]
     weights = [side.provenance.weights_sha256.get(place.policy) for side in sides]
     same = weights[0] == weights[1] and weights[0] is not None
     problems = int(sides[0].number("pass_at_k", "problems", place, ks[0]))
-    pair = PolicyPair(place, *_state(sides, place, ks, a, b), same, problems)
+    pair = PolicyPair(place, *_state(sides, place, ks, counts), same, problems)
     return _Both(sides, pair, ks, (a, b) if a and b and a.ids == b.ids else None)
 
 
-def _state(
-    sides: tuple[Side, Side], place: Subject, ks: list[int], a: Measured | None, b: Measured | None
-) -> tuple[State, str]:
+def _state(sides: list[Side], place: Subject, ks: list[int], counts: list[Measured | None]) -> tuple[State, str]:
     """What can be said of a policy on a benchmark, and why no more."""
+    a, b = counts
     if a and b and a.ids == b.ids:
         return State.IDENTICAL if a.same_samples(b) else State.PAIRED, ""
     if a and b:
@@ -227,8 +225,7 @@ def paired_cells(
     problems = len(a_PK)
     resamples = _resamples(problems, ANALYSIS.resamples, ANALYSIS.seed)
     *found_3K, draw_BK = mean_change(b_PK - a_PK, resamples, ANALYSIS.level, largest)
-    near_low_K, near_high_K = equivalence(draw_BK, ANALYSIS.level)
-    equal_K = np.maximum(-near_low_K, near_high_K) < ANALYSIS.margin
+    equal_K = np.abs(equivalence(draw_BK, ANALYSIS.level)).max(0) < ANALYSIS.margin
     number_K5 = np.stack([a_PK.mean(0), b_PK.mean(0), *found_3K], 1)
     for k, equal, (a, b, *found) in zip(ks, equal_K.tolist(), number_K5.tolist(), strict=True):
         spread = Mean(*found, ANALYSIS.level, problems)
@@ -248,6 +245,6 @@ def _only(of: Iterable[tuple[Subject, int]], other: Collection[tuple[Subject, in
     there = [{**vars(place), "k": k} for place, k in other]
     values = {}
     for name in rows[0] if rows else ():
-        words = {str(row[name]) for row in rows} - {str(row[name]) for row in there}
-        values[name] = sorted(words, key=lambda word: (int(word) if word.isdecimal() else -1, word))
-    return Only(len(rows), {name: words for name, words in values.items() if words})
+        if words := {str(row[name]) for row in rows} - {str(row[name]) for row in there}:
+            values[name] = sorted(words, key=lambda word: (int(word) if word.isdecimal() else -1, word))
+    return Only(len(rows), values)

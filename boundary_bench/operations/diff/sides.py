@@ -11,14 +11,13 @@ import pyarrow as pa
 
 from boundary_bench.core.errors import DataError, StatisticsError
 from boundary_bench.core.parquet import read_verified
+from boundary_bench.core.text import WRITTEN
 from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.tables.reading import Subject, Tables, Untestable
 from boundary_bench.tables.record import PROVENANCE, Record
 
-#: Six digits are written of every number.
-WRITTEN = 1e-5
 #: Columns of ``problems.parquet`` that agree in every problem only where the samples are the same.
 COUNTS, SUMS = ("n", "correct"), ("tokens", "entropy", "logprob")
 

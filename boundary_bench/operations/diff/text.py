@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from boundary_bench.core.text import aligned, listed, plain
 from boundary_bench.operations.diff import Contrast
-from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, Only, State
-from boundary_bench.operations.diff.settings import Names, SettingsDiff
+from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, State
+from boundary_bench.operations.diff.settings import SettingsDiff
 from boundary_bench.operations.diff.sides import Side
 from boundary_bench.operations.diff.verdicts import Verdicts
 from boundary_bench.statistics.paired import ROUNDING
@@ -48,28 +50,21 @@ def record(found: Contrast) -> dict[str, Any]:
 
 def text(found: Contrast) -> str:
     """The whole comparison; its last line says what moved."""
-    parts = [
-        [_side("A", found.a), _side("B", found.b)],
-        _settings(found.settings),
-        _comparable(found.numbers),
-        _numbers(found.numbers),
-        _verdicts(found.verdicts),
-        [summary(found)],
-    ]
+    sides = [_side("A", found.a), _side("B", found.b)]
+    parts = [sides, _settings(found.settings), _comparable(found.numbers), _numbers(found.numbers)]
+    parts += [_verdicts(found.verdicts), [_summary(found)]]
     return "\n\n".join("\n".join(map(plain, part)) for part in parts if part)
 
 
-def summary(found: Contrast) -> str:
-    """How much was compared and what of it moved."""
+def _summary(found: Contrast) -> str:
     numbers, verdicts = found.numbers, found.verdicts
     states = Counter(cell.state for cell in numbers.cells)
-    lines = [
+    unpaired = f"; {states[State.UNPAIRED]:,} not paired, of which nothing is said" if states[State.UNPAIRED] else ""
+    return (
         f"{len(numbers.compared):,} cells compared, {len(numbers.moved):,} moved at FDR {RATE:.0%}, "
-        f"{states[State.IDENTICAL]:,} identical, {len(numbers.equal):,} the same to -+{ANALYSIS.margin}"
-    ]
-    lines += [f"{states[State.UNPAIRED]:,} not paired, of which nothing is said"] if states[State.UNPAIRED] else []
-    lines.append(f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved")
-    return "; ".join(lines)
+        f"{states[State.IDENTICAL]:,} identical, {len(numbers.equal):,} the same to -+{ANALYSIS.margin}{unpaired}; "
+        f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved"
+    )
 
 
 def _side(name: str, side: Side) -> str:
@@ -84,10 +79,10 @@ def _settings(found: SettingsDiff) -> list[str]:
     return ["made with, A -> B", *kinds, *listed(values, HINT)]
 
 
-def _names(names: Names) -> str:
-    words = {"other": names.other, "only in A": names.only_a, "only in B": names.only_b}
-    parts = [f"{len(names.same)} the same"] if names.same else []
-    return "; ".join([*parts, *(f"{word}: {_few(each)}" for word, each in words.items() if each)])
+def _names(names: dict[str, list[str]]) -> str:
+    words = {"other": "other", "only in A": "only_a", "only in B": "only_b"}
+    parts = [f"{len(names['same'])} the same"] if names["same"] else []
+    return "; ".join([*parts, *(f"{word}: {_few(names[key])}" for word, key in words.items() if names[key])])
 
 
 def _few(names: list[str]) -> str:
@@ -108,13 +103,11 @@ def _comparable(found: Numbers) -> list[str]:
     ]
     reasons = Counter((pair.place.benchmark, pair.reason) for pair in found.pairs if pair.reason)
     lines += [f"  not paired: {count:,} on {benchmark}: {reason}" for (benchmark, reason), count in reasons.items()]
-    lines += [_only(name, only) for name, only in (("A", found.only_a), ("B", found.only_b)) if only.cells]
+    for name, only in (("A", found.only_a), ("B", found.only_b)):
+        values = "; ".join(f"{column} {_few(values)}" for column, values in only.values.items())
+        shown = f"{only.cells:,} cells ({values or 'combinations that the other side has not'})"
+        lines += [f"  only in {name}: {shown}"] if only.cells else []
     return ["comparable", *lines]
-
-
-def _only(name: str, only: Only) -> str:
-    values = "; ".join(f"{column} {_few(values)}" for column, values in only.values.items())
-    return f"  only in {name}: {only.cells:,} cells ({values or 'combinations that the other side has not'})"
 
 
 def _numbers(found: Numbers) -> list[str]:
@@ -123,13 +116,11 @@ def _numbers(found: Numbers) -> list[str]:
     if not differing:
         return []
     rows = [["B minus A of pass@k", "cells", "tested", "same", "moved", "largest", "at"]]
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in differing:
-        groups.setdefault((cell.place.benchmark, cell.place.algorithm), []).append(cell)
-    for (benchmark, algorithm), cells in sorted(groups.items()):
+    whose = attrgetter("place.benchmark", "place.algorithm")
+    for names, cells in ((names, list(group)) for names, group in groupby(sorted(differing, key=whose), whose)):
         flags = [(True, cell.q is not None, bool(cell.equal), cell.moved) for cell in cells]
         counts = [f"{sum(column):,}" for column in zip(*flags, strict=True)]
-        rows.append([f"  {benchmark} {algorithm}", *counts, f"{cells[0].difference:+.3f}", _at(cells[0])])
+        rows.append([f"  {' '.join(names)}", *counts, f"{cells[0].difference:+.3f}", _at(cells[0])])
     outside = sum(bool(cell.outside) for cell in differing)
     note = [f"  {outside:,} not paired lie outside of A's own interval, which is no test"] if outside else []
     moved = [_cell(cell) for cell in differing if cell.moved]
@@ -160,8 +151,7 @@ def _cell(cell: Cell) -> str:
     line = f"{cell.place}, {_what(cell)}: {cell.difference:+.3f}"
     if cell.low is not None and cell.high is not None and cell.q is not None:
         return f"{line} [{cell.low:+.3f} to {cell.high:+.3f}], q {cell.q:.2g} ({ends})"
-    where = "outside of" if cell.outside else "in"
-    return f"{line}, not paired ({ends}, {where} A's interval)"
+    return f"{line}, not paired ({ends}, {'outside of' if cell.outside else 'in'} A's interval)"
 
 
 def _verdicts(found: Verdicts) -> list[str]:

@@ -58,14 +58,13 @@ def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
     keys = {name: rows.keys() & b.rows[name].keys() for name, rows in a.rows.items()}
     steps_of_a, steps_of_b = ({(*key[:3], key[4], key[3]) for key in each.rows["differences"]} for each in (a, b))
     other_steps = {step[:4] for step in steps_of_a ^ steps_of_b}
-    same = {key for key in keys["stages"] if key[:4] not in other_steps}
-    left_out = sum(key[4] == ALL for key in keys["stages"] - same)
-    keys["stages"] = same
+    left_out = {key for key in keys["stages"] if key[:4] in other_steps}
+    keys["stages"] -= left_out
     of_a, of_b = (
         {name: {key: row for key, row in rows.items() if key in keys[name]} for name, rows in each.rows.items()}
         for each in (a, b)
     )
-    return replace(a, rows=of_a), replace(b, rows=of_b), left_out
+    return replace(a, rows=of_a), replace(b, rows=of_b), sum(key[4] == ALL for key in left_out)
 
 
 def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[ChangedVerdict]:
@@ -89,8 +88,7 @@ def _courses(a: Tables, b: Tables) -> Iterator[ChangedVerdict]:
 
 def _claims(a: Tables, b: Tables) -> dict[str, list[ChangedVerdict]]:
     """The verdicts of the study on every claim, and of every run and benchmark that both judge."""
-    whole, single = [], []
-    claims = load_claims()
+    claims, whole, single = load_claims(), [], []
     for of_a, of_b in zip(judge(claims, a).claims, judge(claims, b).claims, strict=True):
         name, others = of_a.claim.id, {finding.unit: finding.verdict for finding in of_b.findings}
         whole.append(ChangedVerdict("claim", name, of_a.verdict, of_b.verdict))
