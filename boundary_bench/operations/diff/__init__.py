@@ -30,8 +30,7 @@ class Contrast:
 
     def moved(self, what: str = "any") -> bool:
         """Whether one of the ``numbers`` moved beyond chance, one of the ``verdicts`` is another one, or ``any``."""
-        found = {"numbers": bool(self.numbers.moved), "verdicts": bool(self.verdicts.moved)}
-        return any(found.values()) if what == "any" else found[what]
+        return any(getattr(self, kind).moved for kind in ("numbers", "verdicts") if what in (kind, "any"))
 
 
 def contrast(a: Path, b: Path) -> Contrast:

@@ -174,7 +174,7 @@ class _Both:
         """What a checkpoint gained over its base, B minus A: a difference of differences on the same problems."""
         ks = [k for k in self.ks if k in base.ks]
         if ks and self.counts and base.counts and self.counts[0].ids == base.counts[0].ids:
-            value_22PK = ([each.pass_PK[:, np.isin(of.ks, ks)] for each in of.counts] for of in (self, base))
+            value_22PK = ([each.pass_PK.compress(np.isin(of.ks, ks), 1) for each in of.counts] for of in (self, base))
             change_2PK = (policy_PK - base_PK for policy_PK, base_PK in zip(*value_22PK, strict=True))
             return paired_cells("change", self.pair.place, ks, *change_2PK, largest=2.0)
         return () if State.OTHER in (self.pair.state, base.pair.state) else self._plain("change", ks)

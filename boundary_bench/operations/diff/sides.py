@@ -57,7 +57,8 @@ class Side:
         try:
             return self.tables.number(table, self.tables.find(table, place, k=k), column)
         except Untestable as lack:
-            raise DataError(f"{self.tables.folder}: found no {lack}, k {k}; run the report stage again") from None
+            folder = self.tables.folder
+            raise DataError(f"{folder}: expected {lack} at k {k}, found none; run the report stage again") from None
 
     def measured(self, place: Subject, ks: list[int]) -> Measured | None:
         """The measures of a policy on a benchmark; None where the folder holds none.
