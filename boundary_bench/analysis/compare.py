@@ -17,7 +17,7 @@ from boundary_bench.statistics.coverage import at_half, consolidation, coverage,
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.estimate import Estimate, estimate
 from boundary_bench.statistics.gains import gained_and_lost
-from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, typical_change
+from boundary_bench.statistics.intervals import Resamples, mean_change
 from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
 from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.analysis import Setup
@@ -148,14 +148,11 @@ def _boundary_cells(
     many_P1, once_P1 = (
         sequential_pass_at_k(design, rows["n"], rows["correct"], [k]) for rows, k in ((base, ks[-1]), (checkpoint, 1))
     )
-    gap_P1 = many_P1 - once_P1
-    size_1 = typical_change(gap_P1)
-    ends = percentiles(mean_draws(gap_P1, resamples, -size_1, size_1), setup.level)
-    low_1, high_1 = holding(gap_P1.mean(0), *ends)
+    gap_1, low_1, high_1, _ = mean_change(many_P1 - once_P1, resamples, setup.level)
     moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - setup.level)
     return {
         **crossover_cells(crossing),
-        "efficiency_gap": gap_P1.mean(),
+        "efficiency_gap": gap_1[0],
         "efficiency_gap_low": low_1[0],
         "efficiency_gap_high": high_1[0],
         **setup.intervals,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from boundary_bench.claims.claim import CoursePart, SharePart, ValuePart
 from boundary_bench.claims.spread import Mean, Proportion
 from boundary_bench.core.errors import DataError
-from boundary_bench.core.text import cell
+from boundary_bench.core.text import WRITTEN, cell
 from boundary_bench.tables.reading import Subject, Tables, Untestable, base_of
 from boundary_bench.tables.table import BASE
 
@@ -121,8 +121,7 @@ def _mean(tables: Tables, table: str, row: dict[str, str], column: str, shown: s
     names = (column, f"{stem}low", f"{stem}high", "level")
     estimate, low, high, level = (tables.number(table, row, name) for name in names)
     problems = _count(tables, table, row, "problems")
-    # the tables have six significant digits
-    slack = 1e-5 * max(abs(estimate), abs(low), abs(high))
+    slack = WRITTEN * max(abs(estimate), abs(low), abs(high))
     if not (low - slack <= estimate <= high + slack and 0 < level < 1 and problems >= 1):
         raise DataError(
             f"{tables.folder / table}.csv, row of {shown}: found {column} {estimate} from {low} to {high} at level "

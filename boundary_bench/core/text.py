@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 UNKNOWN = "unknown"
+#: How far a number may be from the cell that holds its six digits, as a share of it.
+WRITTEN = 1e-5
 SCALES = {"T": 1e12, "G": 1e9, "M": 1e6}
+#: Entries of a list that are written out.
+LISTED = 20
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -115,6 +120,25 @@ def aligned(rows: list[list[str]]) -> list[str]:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
         lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return lines
+
+
+def listed(entries: Sequence[str], hint: str = "") -> list[str]:
+    """The first entries of a list, a line each, and how many more there are.
+
+    >>> listed(["a", "b"])
+    ['  a', '  b']
+    """
+    more = [f"  and {len(entries) - LISTED:,} more{hint}"] if len(entries) > LISTED else []
+    return [*(f"  {entry}" for entry in entries[:LISTED]), *more]
+
+
+def plain(line: str) -> str:
+    r"""A line whose control characters are written out: it steers no terminal.
+
+    >>> print(plain("red \x1b[31m"))
+    red \x1b[31m
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def duration(seconds: float | None) -> str:

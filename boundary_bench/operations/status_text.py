@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 
-from boundary_bench.core.text import aligned, duration, number
+from boundary_bench.core.text import aligned, duration, listed, number
 from boundary_bench.operations.status import Ended, Running, StageStatus, Status
 
-#: Most entries of a list that are shown.
-LISTED = 20
 #: Most characters of a line from a log.
 LONGEST = 1000
 
@@ -38,8 +35,7 @@ def _stages(stages: dict[str, StageStatus]) -> list[str]:
 
 
 def _listed(title: str, entries: list[str]) -> list[str]:
-    more = [f"  and {number(len(entries) - LISTED)} more"] if len(entries) > LISTED else []
-    return [title, *(f"  {entry}" for entry in islice(entries, LISTED)), *more] if entries else []
+    return [title, *listed(entries)] if entries else []
 
 
 def _running(found: Running) -> str:

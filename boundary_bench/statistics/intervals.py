@@ -107,6 +107,19 @@ def percentiles(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
     return low_K, high_K
 
 
+def mean_change(
+    change_PK: np.ndarray, resamples: Resamples, level: float, largest: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean change over problems, low_K and high_K of its interval, and the draw_BK behind them.
+
+    Args:
+        largest: change of a problem that there can be, see ``typical_change``.
+    """
+    size_K = typical_change(change_PK, largest)
+    estimate_K, draw_BK = change_PK.mean(0), mean_draws(change_PK, resamples, -size_K, size_K)
+    return estimate_K, *holding(estimate_K, *percentiles(draw_BK, level)), draw_BK
+
+
 def band(draw_BK: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """low_K and high_K of the simultaneous band: a share ``level`` of the drawn curves lies in it at every k at once.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from boundary_bench.tables.table import (
+    CHANGES,
     CHECKPOINT,
     CHECKPOINT_KEYS,
     CROSSOVER,
     DIFFERENCE,
+    FORMS,
     INTERVAL,
     MEAN,
     MEAN_KEYS,
@@ -15,8 +17,12 @@ from boundary_bench.tables.table import (
     SAMPLED,
     SAMPLED_BOTH,
     SETTINGS,
+    WHOLE,
     Table,
 )
+
+#: Verdicts on a course; the last one of no problem that has values.
+COURSES = ("falls, then rises", "rises, then falls", "falls", "rises", "no change seen", "unknown")
 
 COMPARED = (
     Table(
@@ -27,6 +33,7 @@ COMPARED = (
         caption="pass@k of a checkpoint minus that of its base, on the same problems, with paired intervals. change is "
         "the verdict at one k: shrunk, expanded, unchanged within the study's margin, or undecided.",
         described={**CHECKPOINT, **DIFFERENCE, **SAMPLED_BOTH, **SETTINGS},
+        verdicts={"change": CHANGES},
     ),
     Table(
         name="boundary",
@@ -106,6 +113,8 @@ COMPARED = (
             "problems": "problems for which every checkpoint has a value",
             **SETTINGS,
         },
+        forms={**FORMS, "k": f"({WHOLE})?"},
+        verdicts={"course": COURSES},
     ),
 )
 
@@ -132,6 +141,7 @@ REPORTED = (
             **SAMPLED_BOTH,
             **SETTINGS,
         },
+        verdicts={"change": CHANGES},
     ),
     Table(
         name="mean_boundary",

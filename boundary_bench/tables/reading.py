@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.files import read_json
-from boundary_bench.core.text import cell
+from boundary_bench.core.text import cell, plain
+from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.registry import TABLES
-from boundary_bench.tables.table import ALL, BASE, Row
+from boundary_bench.tables.table import ALL, BASE, Row, Table
 
 #: The tables that claims, exports and ``diff`` read, and the columns that name their rows.
 READ = ("differences", "boundary", "coverage", "stages", "summary", "pass_at_k", "cover")
@@ -26,7 +28,7 @@ class Untestable(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """The subject of a verdict: a run at its last evaluated step, on a benchmark."""
+    """A policy on a benchmark; a base model has algorithm "base", no seed and step 0."""
 
     model: str
     algorithm: str
@@ -34,8 +36,15 @@ class Subject:
     step: int
     benchmark: str
 
+    @property
+    def policy(self) -> str:
+        """Name of the policy in files."""
+        run = Run(self.model, self.algorithm, int(self.seed)) if self.seed else None
+        return Policy(self.model, run, self.step).name
+
     def __str__(self) -> str:
-        return f"{self.model} {self.algorithm} seed {self.seed} step {self.step} {self.benchmark}"
+        seed = f" seed {self.seed} step {self.step}" if self.seed else ""
+        return f"{self.model} {self.algorithm}{seed} {self.benchmark}"
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,17 @@ class Tables:
         return int(self.study["analysis"]["resamples"])
 
     def units(self) -> list[Subject]:
-        """Every run and benchmark, in the order of the tables."""
+        """Every run and benchmark at its last evaluated step, in the order of the tables."""
         last: dict[tuple[str, str, str, str], int] = {}
         for model, algorithm, seed, step, benchmark, _, _ in self.rows["differences"]:
             run = (model, algorithm, seed, benchmark)
             last[run] = max(last.get(run, 0), int(step))
         return [Subject(*run[:3], step, run[3]) for run, step in last.items()]
+
+    def by_k(self, table: str) -> dict[tuple[Subject, int], Row]:
+        """The rows of ``pass_at_k`` or ``differences``, all problems together."""
+        rows = self.rows[table].items()
+        return {(Subject(*key[:3], int(key[3]), key[4]), int(key[6])): row for key, row in rows if key[5] == ALL}
 
     def find(self, table: str, unit: Subject, stratum: str = ALL, **further: Any) -> Row:
         """The row of a unit.
@@ -107,12 +121,29 @@ class Tables:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            name = ", ".join(f"{key} {row[key]}" for key in KEYS[table])
             raise DataError(
-                f"{self.folder / table}.csv, row of {name}: {column}: found {row[column]!r}, expected a finite number; "
-                "run the report stage again"
+                f"{self._row(table, row)}: {column}: found {row[column]!r}, expected a finite number; run the report "
+                "stage again"
             )
         return value
+
+    def verdict(self, table: str, row: Row, column: str) -> str:
+        """A cell that holds a verdict.
+
+        Raises:
+            DataError: it holds none of the declared words.
+        """
+        words, found = TABLES[table].verdicts[column], row.get(column)
+        if found not in words:
+            raise DataError(
+                f"{self._row(table, row)}: found {column} {found!r}, expected one of {', '.join(words)}; run the "
+                "report stage again"
+            )
+        return found
+
+    def _row(self, table: str, row: Row) -> str:
+        name = ", ".join(f"{key} {row[key]}" for key in KEYS[table])
+        return f"{self.folder / table}.csv, row of {plain(name)}"
 
 
 def base_of(unit: Subject) -> Subject:
@@ -124,7 +155,8 @@ def read_tables(folder: Path) -> Tables:
     """The tables that claims need, from a folder.
 
     Raises:
-        DataError: a file is missing, torn, lacks the columns that name its rows, or names a row twice.
+        DataError: a file is missing, torn, lacks the columns that name its rows, names a row twice, or by what is no
+            name or number.
     """
     place = folder / "provenance.json"
     study = read_json(place).get("study")
@@ -132,12 +164,9 @@ def read_tables(folder: Path) -> Tables:
         raise DataError(
             f"{place}: found no study with analysis.level, .resamples and benchmarks; run the report stage again"
         )
-    tables = Tables(folder, study, {name: _by_keys(folder / f"{name}.csv", keys) for name, keys in KEYS.items()})
+    tables = Tables(folder, study, {name: _by_keys(folder / f"{name}.csv", TABLES[name]) for name in READ})
     if not tables.rows["differences"]:
         raise DataError(f"{folder / 'differences.csv'}: found no row, expected the checkpoints of a study")
-    for key in tables.rows["differences"]:
-        if not key[3].isdecimal():
-            raise DataError(f"{folder / 'differences.csv'}: found step {key[3]!r}, expected a whole number")
     return tables
 
 
@@ -183,11 +212,16 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _by_keys(path: Path, keys: tuple[str, ...]) -> dict[tuple[str, ...], Row]:
+def _by_keys(path: Path, table: Table) -> dict[tuple[str, ...], Row]:
     found: dict[tuple[str, ...], Row] = {}
-    for place, row in enumerate(read_csv(path, keys), 1):
-        key = tuple(row[name] for name in keys)
+    for place, row in enumerate(read_csv(path, table.keys), 1):
+        for name, form in table.forms.items():
+            if name in table.keys and not re.fullmatch(form, row[name]):
+                raise DataError(
+                    f"{path}: found {name} {row[name]!r}, expected what matches {form}; run the report stage again"
+                )
+        key = tuple(row[name] for name in table.keys)
         if key in found:
-            raise DataError(f"{path}, row {place}: found {'/'.join(key)} twice, expected each row once")
+            raise DataError(f"{path}, row {place}: found {plain('/'.join(key))} twice, expected each row once")
         found[key] = row
     return found

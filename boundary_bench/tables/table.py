@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+
+from boundary_bench.study.blocks import NAME
 
 BASE = "base"
 ALL = "all"
@@ -12,6 +14,11 @@ Row = dict[str, str]
 RUN_KEYS = ("model", "algorithm", "seed")
 CHECKPOINT_KEYS = (*RUN_KEYS, "step", "benchmark", "stratum")
 MEAN_KEYS = ("model", "algorithm", "step", "benchmark", "stratum")
+WHOLE = r"[0-9]{1,18}"
+#: The form of cells that name a row: tables may come from anywhere, names become paths, and all of them are printed.
+FORMS = {"model": NAME, "algorithm": NAME, "seed": f"({WHOLE})?", "step": WHOLE, "benchmark": NAME, "k": WHOLE}
+#: Verdicts on a change at one k.
+CHANGES = ("shrunk", "expanded", "unchanged", "undecided")
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Table:
         described: meaning by column, in order; columns with the same meaning are separated by spaces.
         paper: whether it is also written as LaTeX.
         optional: whether only some studies have it.
+        forms: regular expressions of key columns.
+        verdicts: columns that hold a verdict, and the words for it.
     """
 
     name: str
@@ -37,6 +46,8 @@ class Table:
     described: dict[str, str]
     paper: bool = False
     optional: bool = False
+    forms: dict[str, str] = field(default_factory=lambda: FORMS)
+    verdicts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

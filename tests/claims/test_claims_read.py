@@ -99,6 +99,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
         (folder / "differences.csv").read_text().split("\n")[0]
     ),
     "differences.csv: found step 'x'": lambda folder: edit(folder / "differences.csv", 0, step="x"),
+    "summary.csv: found model '../x', expected what": lambda folder: edit(folder / "summary.csv", 0, model="../x"),
     "differences.csv, row 4: found": lambda folder: edit(folder / "differences.csv", 3, k=1, step=1000),
     "boundary.csv, row 10 is torn": lambda folder: (folder / "boundary.csv").write_text(
         (folder / "boundary.csv").read_text()[:-20]

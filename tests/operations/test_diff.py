@@ -15,10 +15,11 @@ from expected import exact
 from boundary_bench.commands import main
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.operations.diff import Cell, Contrast, State, contrast
-from boundary_bench.operations.diff.numbers import RATE, Place, paired_cells, with_rates
+from boundary_bench.operations.diff.numbers import RATE, paired_cells, with_rates
 from boundary_bench.operations.diff.text import text
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
+from boundary_bench.tables.reading import Subject
 from results import STEP2
 
 
@@ -124,7 +125,7 @@ def studies(rng: np.random.Generator, worse: int, times: int) -> list[list[Cell]
             of_a = rate_P ** rng.uniform(0.6, 1.4)
             both = (counts(rng, design, rates) for rates in (of_a, of_a * (0.4 if j < worse else 1)))
             value_2PK = [sequential_pass_at_k(design, *each, ks) for each in both]
-            cells += paired_cells("pass@k", Place("m", "grpo", "0", j, "b"), ks, *value_2PK, largest=1.0)
+            cells += paired_cells("pass@k", Subject("m", "grpo", "0", j, "b"), ks, *value_2PK, largest=1.0)
         found.append(with_rates(cells))
     return found
 
@@ -152,7 +153,7 @@ def test_a_difference_of_differences_is_as_careful() -> None:
         rate_P = rng.beta(0.6, 0.6, 40)
         pass_4PK = [sequential_pass_at_k(design, *counts(rng, design, rate_P), [1, 8, 32]) for _ in range(4)]
         value_2PK = pass_4PK[0] - pass_4PK[1], pass_4PK[2] - pass_4PK[3]
-        cells = paired_cells("change", Place("m", "grpo", "0", 1, "b"), [1, 8, 32], *value_2PK, largest=2.0)
+        cells = paired_cells("change", Subject("m", "grpo", "0", 1, "b"), [1, 8, 32], *value_2PK, largest=2.0)
         false += any(cell.moved for cell in with_rates(list(cells)))
     assert false <= 200 * RATE
 

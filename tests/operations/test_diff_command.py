@@ -87,6 +87,9 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "found seed '-1'": lambda it: edit(it / "tables" / "differences.csv", 0, seed="-1"),
     "found change 'grown', expected one of": lambda it: edit(it / "tables" / "differences.csv", 0, change="grown"),
     "found course '', expected one of": lambda it: edit(it / "tables" / "stages.csv", 0, course=""),
+    "twice, expected each row once": lambda it: rewrite(
+        it / "tables" / "summary.csv", lambda row: row | {"model": "x", "stratum": f"{HOSTILE}\n::error::", "step": "0"}
+    ),
     "estimate: found 'nan', expected a finite number": lambda it: edit(
         it / "tables" / "pass_at_k.csv", 0, estimate="nan"
     ),

@@ -20,9 +20,9 @@ from workflow import finish, planned, read_until, shipped, snakemake, stage, wri
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.core.locks import holder
-from boundary_bench.core.text import duration
+from boundary_bench.core.text import LISTED, duration
 from boundary_bench.operations.status import Ended, StageStatus, Status, _after_progress, _fault, status
-from boundary_bench.operations.status_text import LISTED, text
+from boundary_bench.operations.status_text import text
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.jobs import jobs
 

@@ -9,6 +9,8 @@ import pytest
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, report_files
+from boundary_bench.statistics.courses import Course
+from boundary_bench.statistics.paired import Change
 from boundary_bench.tables.registry import TABLES, made_by
 from boundary_bench.tables.writing import write_rows
 from results import make_tree, run_stages
@@ -33,6 +35,12 @@ def test_a_declaration_is_whole(table: object) -> None:
     assert set(table.keys) <= set(table.columns)
     assert len(set(table.columns)) == len(table.columns), "no column twice"
     assert all(table.described.values()) and table.caption.endswith(".")
+    assert set(table.verdicts) <= set(table.columns)
+
+
+def test_declared_verdicts_are_those_of_the_statistics() -> None:
+    assert TABLES["differences"].verdicts["change"] == tuple(Change)
+    assert TABLES["stages"].verdicts["course"] == (*Course, "unknown")
 
 
 def test_outputs_come_from_the_registry(tmp_path: Path) -> None:

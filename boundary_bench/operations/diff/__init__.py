@@ -10,21 +10,12 @@ from pathlib import Path
 
 from boundary_bench.operations.diff.numbers import Cell, Numbers, State, numbers
 from boundary_bench.operations.diff.settings import SettingsDiff, settings
-from boundary_bench.operations.diff.sides import Side, locate, read_side
-from boundary_bench.operations.diff.verdicts import ChangedVerdict, Verdicts, verdicts
+from boundary_bench.operations.diff.sides import Side, locate
+from boundary_bench.operations.diff.verdicts import Verdicts, verdicts
+from boundary_bench.tables.reading import read_tables
+from boundary_bench.tables.record import read_record
 
-__all__ = [
-    "Cell",
-    "ChangedVerdict",
-    "Contrast",
-    "Numbers",
-    "SettingsDiff",
-    "Side",
-    "State",
-    "Verdicts",
-    "contrast",
-    "locate",
-]
+__all__ = ["Cell", "Contrast", "State", "contrast", "locate"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +30,7 @@ class Contrast:
 
     def moved(self, what: str = "any") -> bool:
         """Whether one of the ``numbers`` moved beyond chance, one of the ``verdicts`` is another one, or ``any``."""
-        found = {"numbers": bool(self.numbers.moved), "verdicts": bool(self.verdicts.moved)}
-        return any(found.values()) if what == "any" else found[what]
+        return any(getattr(self, kind).moved for kind in ("numbers", "verdicts") if what in (kind, "any"))
 
 
 def contrast(a: Path, b: Path) -> Contrast:
@@ -49,6 +39,6 @@ def contrast(a: Path, b: Path) -> Contrast:
     Raises:
         DataError: a table is missing, damaged or not of the measures beside it, or the two have no cell in common.
     """
-    sides = read_side(a), read_side(b)
-    found = numbers(*sides)
-    return Contrast(*sides, settings(*sides), found, verdicts(*sides, found))
+    of_a, of_b = (Side(folder, read_tables(folder / "tables"), read_record(folder)) for folder in (a, b))
+    found, made = numbers(of_a, of_b), settings(of_a.provenance, of_b.provenance)
+    return Contrast(of_a, of_b, made, found, verdicts(of_a.tables, of_b.tables, found))

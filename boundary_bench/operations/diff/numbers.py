@@ -5,8 +5,7 @@ Axes: P problems, K values of k.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -17,19 +16,18 @@ from scipy.stats import false_discovery_control
 from boundary_bench.claims.spread import Mean
 from boundary_bench.core.errors import DataError
 from boundary_bench.operations.diff.sides import Measured, Side
-from boundary_bench.statistics.intervals import Resamples, holding, mean_draws, percentiles, resample, typical_change
+from boundary_bench.statistics.intervals import mean_change, resample
 from boundary_bench.statistics.paired import equivalence
 from boundary_bench.study.analysis import Analysis
-from boundary_bench.study.policies import Policy, Run
-from boundary_bench.tables.reading import Untestable
-from boundary_bench.tables.table import ALL, BASE
+from boundary_bench.tables.reading import Subject, base_of
 
 #: Both sides are resampled in the same way, whatever their studies say of intervals: the usual one.
 ANALYSIS = Analysis()
 #: Of the numbers said to have moved, the share that have not, on average.
 RATE = round(1 - ANALYSIS.level, 12)
-#: Six digits are written of every number.
-WRITTEN = 1e-5
+#: Table and column of each number.
+COLUMNS = {"pass@k": ("pass_at_k", "estimate"), "change": ("differences", "difference")}
+_resamples = lru_cache(maxsize=1)(resample)
 
 
 class State(StrEnum):
@@ -43,32 +41,6 @@ class State(StrEnum):
     PAIRED = "paired"
     UNPAIRED = "not paired"
     OTHER = "other problems"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Whose numbers they are, on which benchmark; a base model has algorithm "base", no seed and step 0."""
-
-    model: str
-    algorithm: str
-    seed: str
-    step: int
-    benchmark: str
-
-    @property
-    def policy(self) -> str:
-        """Name of the policy in files."""
-        run = Run(self.model, self.algorithm, int(self.seed)) if self.seed else None
-        return Policy(self.model, run, self.step).name
-
-    @property
-    def base(self) -> Place:
-        """The base model on the same benchmark."""
-        return Place(self.model, BASE, "", 0, self.benchmark)
-
-    def __str__(self) -> str:
-        seed = f" seed {self.seed} step {self.step}" if self.seed else ""
-        return f"{self.model} {self.algorithm}{seed} {self.benchmark}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +59,7 @@ class Cell:
     """
 
     what: str
-    place: Place
+    place: Subject
     k: int
     state: State
     a: float
@@ -115,7 +87,7 @@ class PolicyPair:
         weights: whether both have the same.
     """
 
-    place: Place
+    place: Subject
     state: State
     reason: str
     weights: bool
@@ -157,166 +129,108 @@ class Numbers:
 
 def numbers(a: Side, b: Side) -> Numbers:
     """Compare all problems of every benchmark; strata are left to the tables."""
-    of_a, of_b = _places(a), _places(b)
-    shared = {place: sorted(ks & of_b[place]) for place, ks in of_a.items() if place in of_b and ks & of_b[place]}
+    of_a, of_b = (side.tables.by_k("pass_at_k") for side in (a, b))
+    shared: dict[Subject, list[int]] = {}
+    for place, k in of_a:
+        if (place, k) in of_b:
+            shared[place] = sorted([*shared.get(place, []), k])
     if not shared:
         raise DataError(
             f"{a.folder} and {b.folder} have no policy, benchmark and k in common: nothing can be compared; see their "
             "tables/pass_at_k.csv"
         )
-    pairs, cells = [], []
-    bases: dict[Place, _Both] = {}
+    both: dict[Subject, _Both] = {}
+    cells: list[Cell] = []
     # base models first: the change of every checkpoint needs them
-    for place in sorted(shared, key=lambda place: (place.benchmark, place != place.base)):
-        both = _read(a, b, place, shared[place])
-        pairs.append(both.pair)
-        cells += both.cells(a, b, shared[place])
-        if place == place.base:
-            bases[place] = both
-        elif place.base in bases and bases[place.base].pair.state != State.IDENTICAL:
-            ks = [k for k in shared[place] if k in shared[place.base]]
-            cells += _changes(a, b, both, bases[place.base], ks)
-    return Numbers(pairs, with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
-
-
-def _places(side: Side) -> dict[Place, set[int]]:
-    """The values of k of every policy and benchmark."""
-    found: dict[Place, set[int]] = {}
-    for model, algorithm, seed, step, benchmark, stratum, k in side.tables.rows["pass_at_k"]:
-        if stratum == ALL:
-            found.setdefault(Place(model, algorithm, seed, int(step), benchmark), set()).add(int(k))
-    return found
+    for place in sorted(shared, key=lambda place: (place.benchmark, place != base_of(place))):
+        each = both[place] = _read([a, b], place, shared[place])
+        cells += each.cells()
+        base = both.get(base_of(place), each)
+        if base is not each and base.pair.state != State.IDENTICAL:
+            cells += each.changes(base)
+    return Numbers([each.pair for each in both.values()], with_rates(cells), _only(of_a, of_b), _only(of_b, of_a))
 
 
 @dataclass(frozen=True)
 class _Both:
-    """A pair with the counts of both sides, where they are there."""
+    """A policy on a benchmark, with the counts of both sides where they are of the same problems."""
 
+    sides: list[Side]
     pair: PolicyPair
-    a: Measured | None
-    b: Measured | None
+    ks: list[int]
+    counts: tuple[Measured, Measured] | None
 
-    def paired(self) -> tuple[Measured, Measured] | None:
-        """The counts of both, if they are of the same problems."""
-        if self.a is None or self.b is None or self.a.ids != self.b.ids:
-            return None
-        return self.a, self.b
-
-    def cells(self, a: Side, b: Side, ks: list[int]) -> Iterator[Cell]:
+    def cells(self) -> Iterable[Cell]:
         """pass@k at every k."""
-        pair, counts = self.pair, self.paired()
-        if pair.state == State.IDENTICAL:
-            for k in ks:
-                value = _number(a, "pass_at_k", "estimate", pair.place, k)
-                yield Cell("pass@k", pair.place, k, pair.state, value, value, 0.0)
-        elif counts is not None:
-            value_2PK = [each.pass_at_k(ks) for each in counts]
-            yield from paired_cells("pass@k", pair.place, ks, *value_2PK, largest=1.0)
-        elif pair.state == State.UNPAIRED:
-            yield from (_plain(a, b, "pass_at_k", "estimate", pair, k) for k in ks)
+        place, state, ks = self.pair.place, self.pair.state, self.ks
+        if state == State.IDENTICAL:
+            values = [self.sides[0].number(*COLUMNS["pass@k"], place, k) for k in ks]
+            return [Cell("pass@k", place, k, state, x, x, 0.0) for k, x in zip(ks, values, strict=True)]
+        if self.counts:
+            return paired_cells("pass@k", place, ks, *(each.pass_PK for each in self.counts), largest=1.0)
+        return () if state == State.OTHER else self._plain("pass@k", ks)
+
+    def changes(self, base: _Both) -> Iterable[Cell]:
+        """What a checkpoint gained over its base, B minus A: a difference of differences on the same problems."""
+        ks = [k for k in self.ks if k in base.ks]
+        if ks and self.counts and base.counts and self.counts[0].ids == base.counts[0].ids:
+            value_22PK = ([each.pass_PK.compress(np.isin(of.ks, ks), 1) for each in of.counts] for of in (self, base))
+            change_2PK = (policy_PK - base_PK for policy_PK, base_PK in zip(*value_22PK, strict=True))
+            return paired_cells("change", self.pair.place, ks, *change_2PK, largest=2.0)
+        return () if State.OTHER in (self.pair.state, base.pair.state) else self._plain("change", ks)
+
+    def _plain(self, what: str, ks: list[int]) -> Iterator[Cell]:
+        """Differences of two tables, of which no interval can be known."""
+        (a, b), place, (table, column) = self.sides, self.pair.place, COLUMNS[what]
+        for k in ks:
+            of_a, low, high = (a.number(table, name, place, k) for name in (column, "low", "high"))
+            of_b = b.number(table, column, place, k)
+            yield Cell(what, place, k, State.UNPAIRED, of_a, of_b, of_b - of_a, outside=not low <= of_b <= high)
 
 
-def _read(a: Side, b: Side, place: Place, ks: list[int]) -> _Both:
+def _read(sides: list[Side], place: Subject, ks: list[int]) -> _Both:
     """What there is of a policy on a benchmark."""
-    counts = [side.measured(place.policy, place.benchmark) for side in (a, b)]
-    for side, each in zip((a, b), counts, strict=True):
-        if each is not None:
-            _check_agreement(side, place, ks, each)
-    state, reason = _state(a, b, place, ks, *counts)
-    weights = [side.provenance.weights_sha256.get(place.policy) for side in (a, b)]
+    a, b = counts = [side.measured(place, ks) for side in sides]
+    weights = [side.provenance.weights_sha256.get(place.policy) for side in sides]
     same = weights[0] == weights[1] and weights[0] is not None
-    problems = int(_number(a, "pass_at_k", "problems", place, ks[0]))
-    return _Both(PolicyPair(place, state, reason, same, problems), *counts)
+    problems = int(sides[0].number("pass_at_k", "problems", place, ks[0]))
+    pair = PolicyPair(place, *_state(sides, place, ks, counts), same, problems)
+    return _Both(sides, pair, ks, (a, b) if a and b and a.ids == b.ids else None)
 
 
-def _state(
-    a: Side, b: Side, place: Place, ks: list[int], of_a: Measured | None, of_b: Measured | None
-) -> tuple[State, str]:
+def _state(sides: list[Side], place: Subject, ks: list[int], counts: list[Measured | None]) -> tuple[State, str]:
     """What can be said of a policy on a benchmark, and why no more."""
-    if of_a and of_b:
-        if of_a.same_samples(of_b):
-            return State.IDENTICAL, ""
-        if of_a.ids == of_b.ids:
-            return State.PAIRED, ""
-        shared = len(set(of_a.ids) & set(of_b.ids))
-        return State.OTHER, f"other problems: A has {len(of_a.ids)}, B {len(of_b.ids)}, {shared} are the same"
-    sizes = [int(_number(side, "pass_at_k", "problems", place, ks[0])) for side in (a, b)]
-    if sizes[0] != sizes[1]:
-        return State.OTHER, f"other problems: A has {sizes[0]}, B {sizes[1]}"
-    columns = ("estimate", "samples")
-    found = [[_number(side, "pass_at_k", column, place, k) for k in ks for column in columns] for side in (a, b)]
-    if found[0] == found[1]:
+    a, b = counts
+    if a and b and a.ids == b.ids:
+        return State.IDENTICAL if a.same_samples(b) else State.PAIRED, ""
+    if a and b:
+        shared = len(set(a.ids) & set(b.ids))
+        return State.OTHER, f"other problems: A has {len(a.ids)}, B {len(b.ids)}, {shared} are the same"
+    columns = ("problems", "estimate", "samples")
+    of_a, of_b = ([side.number("pass_at_k", name, place, k) for k in ks for name in columns] for side in sides)
+    if of_a == of_b:
         return State.IDENTICAL, ""
-    lacking = " and ".join(name for name, each in (("A", of_a), ("B", of_b)) if each is None)
-    kind = [side.provenance.problems.get(place.benchmark) for side in (a, b)]
+    if of_a[0] != of_b[0]:
+        return State.OTHER, f"other problems: A has {of_a[0]:.0f}, B {of_b[0]:.0f}"
+    lacking = " and ".join(name for name, each in (("A", a), ("B", b)) if each is None)
+    kind = [side.provenance.problems.get(place.benchmark) for side in sides]
     doubt = "" if kind[0] == kind[1] else ", and the settings of the problems differ"
     return State.UNPAIRED, f"a paired interval needs measures/, which {lacking} lacks{doubt}"
 
 
-def _changes(a: Side, b: Side, both: _Both, base: _Both, ks: list[int]) -> Iterator[Cell]:
-    """What a checkpoint gained over its base, B minus A: a difference of differences on the same problems."""
-    pair, of_policy, of_base = both.pair, both.paired(), base.paired()
-    if of_policy and of_base and of_policy[0].ids == of_base[0].ids:
-        change_2PK = [x.pass_at_k(ks) - y.pass_at_k(ks) for x, y in zip(of_policy, of_base, strict=True)]
-        yield from paired_cells("change", pair.place, ks, *change_2PK, largest=2.0)
-    elif State.OTHER not in (pair.state, base.pair.state):
-        yield from (_plain(a, b, "differences", "difference", pair, k) for k in ks)
-
-
 def paired_cells(
-    what: str, place: Place, ks: list[int], a_PK: np.ndarray, b_PK: np.ndarray, largest: float
+    what: str, place: Subject, ks: list[int], a_PK: np.ndarray, b_PK: np.ndarray, largest: float
 ) -> Iterator[Cell]:
     """The paired difference at every k, its interval, and how likely it is where there is none."""
-    difference_PK = b_PK - a_PK
-    size_K, resamples = typical_change(difference_PK, largest), _resamples(len(difference_PK))
-    draw_BK, estimate_K = mean_draws(difference_PK, resamples, -size_K, size_K), difference_PK.mean(0)
-    low_K, high_K = holding(estimate_K, *percentiles(draw_BK, ANALYSIS.level))
-    near_low_K, near_high_K = equivalence(draw_BK, ANALYSIS.level)
-    equal_K = np.maximum(-near_low_K, near_high_K) < ANALYSIS.margin
-    for i, k in enumerate(ks):
-        found = float(estimate_K[i]), float(low_K[i]), float(high_K[i])
-        spread = Mean(*found, ANALYSIS.level, len(difference_PK))
+    problems = len(a_PK)
+    resamples = _resamples(problems, ANALYSIS.resamples, ANALYSIS.seed)
+    *found_3K, draw_BK = mean_change(b_PK - a_PK, resamples, ANALYSIS.level, largest)
+    equal_K = np.abs(equivalence(draw_BK, ANALYSIS.level)).max(0) < ANALYSIS.margin
+    number_K5 = np.stack([a_PK.mean(0), b_PK.mean(0), *found_3K], 1)
+    for k, equal, (a, b, *found) in zip(ks, equal_K.tolist(), number_K5.tolist(), strict=True):
+        spread = Mean(*found, ANALYSIS.level, problems)
         p = min(1.0, 2 * min(spread.chance_not(True, 0), spread.chance_not(False, 0)))
-        ends = float(a_PK[:, i].mean()), float(b_PK[:, i].mean())
-        yield Cell(what, place, k, State.PAIRED, *ends, *found, p, equal=bool(equal_K[i]))
-
-
-@lru_cache(maxsize=1)
-def _resamples(problems: int) -> Resamples:
-    return resample(problems, ANALYSIS.resamples, ANALYSIS.seed)
-
-
-def _plain(a: Side, b: Side, table: str, column: str, pair: PolicyPair, k: int) -> Cell:
-    """A difference of two tables, of which no interval can be known."""
-    of_a, low, high = (_number(a, table, name, pair.place, k) for name in (column, "low", "high"))
-    of_b = _number(b, table, column, pair.place, k)
-    what = "pass@k" if table == "pass_at_k" else "change"
-    outside = not low <= of_b <= high
-    return Cell(what, pair.place, k, State.UNPAIRED, of_a, of_b, of_b - of_a, outside=outside)
-
-
-def _number(side: Side, table: str, column: str, place: Place, k: int) -> float:
-    """A cell of a table."""
-    path = side.folder / "tables" / f"{table}.csv"
-    key = (place.model, place.algorithm, place.seed, str(place.step), place.benchmark, ALL, str(k))
-    row = side.tables.rows[table].get(key)
-    if row is None:
-        raise DataError(f"{path}: found no row of {place}, k {k}, expected one; run the report stage again")
-    try:
-        return side.tables.number(table, row, column)
-    except Untestable:
-        raise DataError(f"{path}, {place}, k {k}: found no {column}; run the report stage again") from None
-
-
-def _check_agreement(side: Side, place: Place, ks: list[int], found: Measured) -> None:
-    """Refuse tables that are older or newer than the measures beside them."""
-    for k, value in zip(ks, found.pass_at_k(ks).mean(0), strict=True):
-        written = _number(side, "pass_at_k", "estimate", place, k)
-        if not math.isclose(written, value, rel_tol=WRITTEN, abs_tol=1e-9):
-            raise DataError(
-                f"{side.folder}: found pass@{k} {written:g} of {place} in tables/pass_at_k.csv and {value:g} by "
-                "measures/, expected the same; run the report stage again"
-            )
+        yield Cell(what, place, k, State.PAIRED, a, b, *found, p, equal=equal)
 
 
 def with_rates(cells: list[Cell]) -> list[Cell]:
@@ -325,17 +239,12 @@ def with_rates(cells: list[Cell]) -> list[Cell]:
     return [cell if cell.p is None else replace(cell, q=next(waiting)) for cell in cells]
 
 
-def _only(of: dict[Place, set[int]], other: dict[Place, set[int]]) -> Only:
+def _only(of: Iterable[tuple[Subject, int]], other: Collection[tuple[Subject, int]]) -> Only:
     """The cells that one side has alone."""
-    cells = [(place, k) for place, ks in of.items() for k in sorted(ks - other.get(place, set()))]
-    names = ("model", "algorithm", "seed", "step", "benchmark", "k")
-    have, lack = (
-        [{*map(str, column)} for column in zip(*((*vars(place).values(), k) for place, k in rows), strict=True)]
-        for rows in (cells, [(place, k) for place, ks in other.items() for k in ks])
-    )
-    values = {name: sorted(x - y, key=_in_order) for name, x, y in zip(names, have, lack, strict=False) if x - y}
-    return Only(len(cells), values)
-
-
-def _in_order(word: str) -> tuple[int, str]:
-    return (int(word) if word.isdecimal() else -1, word)
+    rows = [{**vars(place), "k": k} for place, k in of if (place, k) not in other]
+    there = [{**vars(place), "k": k} for place, k in other]
+    values = {}
+    for name in rows[0] if rows else ():
+        if words := {str(row[name]) for row in rows} - {str(row[name]) for row in there}:
+            values[name] = sorted(words, key=lambda word: (int(word) if word.isdecimal() else -1, word))
+    return Only(len(rows), values)

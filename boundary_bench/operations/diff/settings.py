@@ -6,19 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from boundary_bench.operations.diff.sides import Side
-
-PARTS = ("study", "code", "packages", "machine")
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names of one kind of settings: with the same fingerprint on both sides, with another, or on one side."""
-
-    same: list[str]
-    other: list[str]
-    only_a: list[str]
-    only_b: list[str]
+from boundary_bench.tables.record import Record
 
 
 @dataclass(frozen=True)
@@ -35,30 +23,30 @@ class SettingsDiff:
     """What two results were made with.
 
     Attributes:
-        kinds: of every stage, and of what the literature says.
+        kinds: of every stage, and of what the literature says, the names with the ``same`` fingerprint on both sides,
+            with an ``other`` one, or ``only_a`` and ``only_b``.
         values: those that differ.
     """
 
-    kinds: dict[str, Names]
+    kinds: dict[str, dict[str, list[str]]]
     values: list[ChangedValue]
 
 
-def settings(a: Side, b: Side) -> SettingsDiff:
+def settings(a: Record, b: Record) -> SettingsDiff:
     """Compare what is in ``provenance.json`` of both."""
-    of_a, of_b = a.provenance.fingerprints, b.provenance.fingerprints
+    of_a, of_b = a.fingerprints, b.fingerprints
     kinds = {kind: _names(of_a.get(kind, {}), of_b.get(kind, {})) for kind in {**of_a, **of_b}}
-    parts = (side.provenance.model_dump(include=set(PARTS)) for side in (a, b))
+    parts = (record.model_dump(include={"study", "code", "packages", "machine"}) for record in (a, b))
     return SettingsDiff(kinds, list(_values(*parts)))
 
 
-def _names(a: dict[str, Any], b: dict[str, Any]) -> Names:
-    both = [name for name in a if name in b]
-    return Names(
-        [name for name in both if a[name] == b[name]],
-        [name for name in both if a[name] != b[name]],
-        [name for name in a if name not in b],
-        [name for name in b if name not in a],
-    )
+def _names(a: dict[str, str], b: dict[str, str]) -> dict[str, list[str]]:
+    return {
+        "same": [name for name in a if b.get(name) == a[name]],
+        "other": [name for name in a if name in b and b[name] != a[name]],
+        "only_a": [name for name in a if name not in b],
+        "only_b": [name for name in b if name not in a],
+    }
 
 
 def _values(a: dict[str, Any], b: dict[str, Any]) -> Iterator[ChangedValue]:

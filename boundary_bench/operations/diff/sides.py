@@ -1,11 +1,8 @@
-"""One side of a comparison: a folder of results, its tables, and the counts behind them where they are there.
-
-The tables may come from anywhere. Names in them become paths and are printed, so that they must be names.
-"""
+"""One side of a comparison: a folder of results, its tables, and the counts behind them where they are there."""
 
 from __future__ import annotations
 
-import re
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +11,15 @@ import pyarrow as pa
 
 from boundary_bench.core.errors import DataError, StatisticsError
 from boundary_bench.core.parquet import read_verified
+from boundary_bench.core.text import WRITTEN
 from boundary_bench.plan import make_plan
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.sequential import sequential_pass_at_k
-from boundary_bench.study.blocks import NAME
-from boundary_bench.tables.reading import KEYS, Tables, read_tables
-from boundary_bench.tables.record import PROVENANCE, Record, read_record
+from boundary_bench.tables.reading import Subject, Tables, Untestable
+from boundary_bench.tables.record import PROVENANCE, Record
 
-#: What the cells that name a row look like.
-WORDS = {"model": NAME, "algorithm": NAME, "benchmark": NAME, "seed": r"([0-9]{1,18})?"}
-WORDS |= {"step": r"[0-9]{1,18}", "k": r"[0-9]{1,18}"}
 #: Columns of ``problems.parquet`` that agree in every problem only where the samples are the same.
-SAMPLED = ("n", "correct", "tokens", "entropy", "logprob")
+COUNTS, SUMS = ("n", "correct"), ("tokens", "entropy", "logprob")
 
 
 @dataclass(frozen=True)
@@ -34,27 +28,20 @@ class Measured:
 
     Attributes:
         design: the design they were sampled by.
-        columns: those of ``SAMPLED``.
+        count_P2, sum_P3: the columns of ``COUNTS`` and of ``SUMS``.
+        pass_PK: as ``measure`` estimates it.
     """
 
-    path: Path
     ids: list[str]
     design: Design
-    columns: dict[str, np.ndarray]
-
-    def pass_at_k(self, ks: list[int]) -> np.ndarray:
-        """pass_PK, as ``measure`` estimates it."""
-        try:
-            return sequential_pass_at_k(self.design, self.columns["n"], self.columns["correct"], ks)
-        except StatisticsError as fault:
-            raise DataError(f"{self.path}: {fault}") from None
+    count_P2: np.ndarray
+    sum_P3: np.ndarray
+    pass_PK: np.ndarray
 
     def same_samples(self, other: Measured) -> bool:
-        """Whether both were drawn by one design and have the same counts and sums of log-probabilities."""
-        if (self.ids, self.design) != (other.ids, other.design):
-            return False
-        pairs = ((self.columns[name], other.columns[name]) for name in SAMPLED)
-        return all(np.array_equal(*pair, equal_nan=True) for pair in pairs)
+        """Whether both were drawn by one design and have the same counts and sums."""
+        same = (self.ids, self.design) == (other.ids, other.design) and np.array_equal(self.count_P2, other.count_P2)
+        return same and np.array_equal(self.sum_P3, other.sum_P3, equal_nan=True)
 
 
 @dataclass(frozen=True)
@@ -62,35 +49,57 @@ class Side:
     """The results of one study, as far as they are there: the tables always, the measures perhaps."""
 
     folder: Path
-    provenance: Record
     tables: Tables
+    provenance: Record
 
-    def measured(self, policy: str, benchmark: str) -> Measured | None:
-        """What was measured of a policy; None where the folder holds no measure of it."""
-        path = self.folder / "measures" / policy / benchmark / "problems.parquet"
+    def number(self, table: str, column: str, place: Subject, k: int) -> float:
+        """A number of a policy on all problems of a benchmark."""
+        try:
+            return self.tables.number(table, self.tables.find(table, place, k=k), column)
+        except Untestable as lack:
+            folder = self.tables.folder
+            raise DataError(f"{folder}: expected {lack} at k {k}, found none; run the report stage again") from None
+
+    def measured(self, place: Subject, ks: list[int]) -> Measured | None:
+        """The measures of a policy on a benchmark; None where the folder holds none.
+
+        Raises:
+            DataError: they are damaged, or tables are older or newer than the measures beside them.
+        """
+        path = self.folder / "measures" / place.policy / place.benchmark / "problems.parquet"
         if not path.exists():
             return None
-        table, facts = read_verified(path)
-        try:
-            said = facts["settings"]["design"]
-            design = Design(tuple(map(int, said["rounds"])), said["stop_after"])
-            table = table.sort_by("problem_id")
-            ids, columns = table.column("problem_id").to_pylist(), {name: _column(table, name) for name in SAMPLED}
-        except (KeyError, TypeError, ValueError, pa.ArrowException) as fault:
-            raise DataError(
-                f"{path}: found no design and counts in it ({fault}), expected those of the measure stage; run it again"
-            ) from None
-        if not ids or len(set(ids)) != len(ids):
-            raise DataError(f"{path}: found {len(ids)} problems, {len(set(ids))} of them distinct, expected each once")
-        return Measured(path, ids, design, columns)
+        found = _read(path, ks)
+        for k, value in zip(ks, found.pass_PK.mean(0), strict=True):
+            written = self.number("pass_at_k", "estimate", place, k)
+            if not math.isclose(written, value, rel_tol=WRITTEN, abs_tol=1e-9):
+                raise DataError(
+                    f"{self.folder}: found pass@{k} {written:g} of {place} in tables/pass_at_k.csv and {value:g} by "
+                    "measures/, expected the same; run the report stage again"
+                )
+        return found
 
 
-def _column(table: pa.Table, name: str) -> np.ndarray:
-    column = table.column(name)
-    sound = pa.types.is_integer(column.type) if name in ("n", "correct") else pa.types.is_primitive(column.type)
-    if not sound or (name in ("n", "correct") and column.null_count):
-        raise ValueError(f"{name} holds {column.type}, {column.null_count} of them empty")
-    return column.to_numpy()
+def _read(path: Path, ks: list[int]) -> Measured:
+    table, facts = read_verified(path)
+    try:
+        said = facts["settings"]["design"]
+        design = Design(tuple(map(int, said["rounds"])), said["stop_after"])
+        table = table.sort_by("problem_id")
+        ids = table.column("problem_id").to_pylist()
+        count_P2, sum_P3 = (np.column_stack([table.column(name) for name in names]) for names in (COUNTS, SUMS))
+        if count_P2.dtype.kind not in "iu" or sum_P3.dtype.kind not in "iuf":
+            raise TypeError(f"counts are {count_P2.dtype}, sums {sum_P3.dtype}")
+        pass_PK = sequential_pass_at_k(design, *count_P2.T, ks)
+    except StatisticsError as fault:
+        raise DataError(f"{path}: {fault}") from None
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as fault:
+        raise DataError(
+            f"{path}: found no design and counts in it ({fault}), expected those of the measure stage; run it again"
+        ) from None
+    if not ids or len(set(ids)) != len(ids):
+        raise DataError(f"{path}: found {len(ids)} problems, {len(set(ids))} of them distinct, expected each once")
+    return Measured(ids, design, count_P2, sum_P3, pass_PK)
 
 
 def locate(name: str, results: Path) -> Path:
@@ -109,19 +118,3 @@ def locate(name: str, results: Path) -> Path:
         hint = f"did you mean {near[0]}?" if near else "give a folder of results, a study's name or its file"
         raise DataError(f"found no {PROVENANCE} in {folder}, expected the results of one study; {hint}")
     return make_plan(name, results).root
-
-
-def read_side(folder: Path) -> Side:
-    """Read the tables of a folder of results."""
-    tables, provenance = read_tables(folder / "tables"), read_record(folder)
-    for name, keys in KEYS.items():
-        for key in tables.rows[name]:
-            for column, value in zip(keys, key, strict=True):
-                wanted = WORDS.get(column)
-                without = (name, column, value) == ("stages", "k", "")  # an entropy
-                if wanted and not without and not re.fullmatch(wanted, value):
-                    raise DataError(
-                        f"{folder / 'tables' / name}.csv: found {column} {value!r}, expected what matches {wanted}; "
-                        "run the report stage again"
-                    )
-    return Side(folder, provenance, tables)

@@ -8,28 +8,28 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
-from itertools import groupby, islice
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from boundary_bench.core.text import aligned
+from boundary_bench.core.text import aligned, listed, plain
 from boundary_bench.operations.diff import Contrast
-from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, Only, State
-from boundary_bench.operations.diff.settings import Names, SettingsDiff
+from boundary_bench.operations.diff.numbers import ANALYSIS, RATE, Cell, Numbers, State
+from boundary_bench.operations.diff.settings import SettingsDiff
 from boundary_bench.operations.diff.sides import Side
 from boundary_bench.operations.diff.verdicts import Verdicts
 from boundary_bench.statistics.paired import ROUNDING
 
-#: Entries of a list that are written out; the record has all.
-LISTED = 20
 #: Cells that are shown although they did not move.
 LARGEST = 5
 #: Characters of a value.
 LONGEST = 60
+HINT = "; --json has all"
 
 
 def record(found: Contrast) -> dict[str, Any]:
     """The comparison for JSON: every cell and verdict, and what the exit code says."""
-    numbers, verdicts = found.numbers, found.verdicts
+    numbers = found.numbers
     return {
         "a": str(found.a.folder),
         "b": str(found.b.folder),
@@ -40,70 +40,49 @@ def record(found: Contrast) -> dict[str, Any]:
             "level": ANALYSIS.level,
             "false_discovery_rate": RATE,
             "margin": ANALYSIS.margin,
-            "compared": len(numbers.compared),
-            "equal": len(numbers.equal),
-            "moved": len(numbers.moved),
-            "pairs": [asdict(pair) for pair in numbers.pairs],
+            **{name: len(getattr(numbers, name)) for name in ("compared", "equal", "moved")},
+            **asdict(numbers),
             "cells": [{**asdict(cell), "moved": cell.moved} for cell in numbers.cells],
-            "only_a": asdict(numbers.only_a),
-            "only_b": asdict(numbers.only_b),
         },
-        "verdicts": asdict(verdicts),
+        "verdicts": asdict(found.verdicts),
     }
 
 
 def text(found: Contrast) -> str:
     """The whole comparison; its last line says what moved."""
-    parts = [
-        [_side("A", found.a), _side("B", found.b)],
-        _settings(found.settings),
-        _comparable(found.numbers),
-        _numbers(found.numbers),
-        _verdicts(found.verdicts),
-        [summary(found)],
-    ]
+    sides = [_side("A", found.a), _side("B", found.b)]
+    parts = [sides, _settings(found.settings), _comparable(found.numbers), _numbers(found.numbers)]
+    parts += [_verdicts(found.verdicts), [_summary(found)]]
     return "\n\n".join("\n".join(map(plain, part)) for part in parts if part)
 
 
-def plain(line: str) -> str:
-    r"""A line whose control characters are written out.
-
-    >>> print(plain("red \x1b[31m"))
-    red \x1b[31m
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
-
-
-def summary(found: Contrast) -> str:
-    """How much was compared and what of it moved."""
+def _summary(found: Contrast) -> str:
     numbers, verdicts = found.numbers, found.verdicts
     states = Counter(cell.state for cell in numbers.cells)
-    lines = [
+    unpaired = f"; {states[State.UNPAIRED]:,} not paired, of which nothing is said" if states[State.UNPAIRED] else ""
+    return (
         f"{len(numbers.compared):,} cells compared, {len(numbers.moved):,} moved at FDR {RATE:.0%}, "
-        f"{states[State.IDENTICAL]:,} identical, {len(numbers.equal):,} the same to -+{ANALYSIS.margin}"
-    ]
-    lines += [f"{states[State.UNPAIRED]:,} not paired, of which nothing is said"] if states[State.UNPAIRED] else []
-    lines.append(f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved")
-    return "; ".join(lines)
+        f"{states[State.IDENTICAL]:,} identical, {len(numbers.equal):,} the same to -+{ANALYSIS.margin}{unpaired}; "
+        f"{sum(verdicts.compared.values()):,} verdicts compared, {len(verdicts.moved):,} moved"
+    )
 
 
 def _side(name: str, side: Side) -> str:
     code = side.provenance.code
-    dirty = " with changes" if code.dirty else ""
-    commit = str(code.commit or "unknown")[:12]
-    return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit}{dirty})"
+    commit = str(code.commit or "unknown")[:12] + (" with changes" if code.dirty else "")
+    return f"{name}: {side.folder} (study {side.tables.study.get('study')}, commit {commit})"
 
 
 def _settings(found: SettingsDiff) -> list[str]:
-    lines = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
-    values = [f"  {each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
-    return ["made with, A -> B", *lines, *_first(values)]
+    kinds = [f"  settings of {kind}: {_names(names)}" for kind, names in found.kinds.items()]
+    values = [f"{each.path}: {_value(each.a)} -> {_value(each.b)}" for each in found.values]
+    return ["made with, A -> B", *kinds, *listed(values, HINT)]
 
 
-def _names(names: Names) -> str:
-    words = {"other": names.other, "only in A": names.only_a, "only in B": names.only_b}
-    parts = [f"{len(names.same)} the same"] if names.same else []
-    return "; ".join([*parts, *(f"{word}: {_few(each)}" for word, each in words.items() if each)])
+def _names(names: dict[str, list[str]]) -> str:
+    words = {"other": "other", "only in A": "only_a", "only in B": "only_b"}
+    parts = [f"{len(names['same'])} the same"] if names["same"] else []
+    return "; ".join([*parts, *(f"{word}: {_few(names[key])}" for word, key in words.items() if names[key])])
 
 
 def _few(names: list[str]) -> str:
@@ -116,11 +95,6 @@ def _value(value: Any) -> str:
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
 
 
-def _first(lines: list[str]) -> list[str]:
-    more = [f"  and {len(lines) - LISTED:,} more; --json has all"] if len(lines) > LISTED else []
-    return [*lines[:LISTED], *more]
-
-
 def _comparable(found: Numbers) -> list[str]:
     states, weights = Counter(pair.state for pair in found.pairs), sum(pair.weights for pair in found.pairs)
     lines = [
@@ -129,43 +103,38 @@ def _comparable(found: Numbers) -> list[str]:
     ]
     reasons = Counter((pair.place.benchmark, pair.reason) for pair in found.pairs if pair.reason)
     lines += [f"  not paired: {count:,} on {benchmark}: {reason}" for (benchmark, reason), count in reasons.items()]
-    lines += [_only(name, only) for name, only in (("A", found.only_a), ("B", found.only_b)) if only.cells]
+    for name, only in (("A", found.only_a), ("B", found.only_b)):
+        values = "; ".join(f"{column} {_few(values)}" for column, values in only.values.items())
+        shown = f"{only.cells:,} cells ({values or 'combinations that the other side has not'})"
+        lines += [f"  only in {name}: {shown}"] if only.cells else []
     return ["comparable", *lines]
-
-
-def _only(name: str, only: Only) -> str:
-    values = "; ".join(f"{column} {_few(values)}" for column, values in only.values.items())
-    return f"  only in {name}: {only.cells:,} cells ({values or 'combinations that the other side has not'})"
 
 
 def _numbers(found: Numbers) -> list[str]:
     differing = [cell for cell in found.cells if cell.state != State.IDENTICAL]
+    differing.sort(key=lambda cell: -abs(cell.difference))
     if not differing:
         return []
     rows = [["B minus A of pass@k", "cells", "tested", "same", "moved", "largest", "at"]]
-    cells = sorted(differing, key=lambda cell: (cell.place.benchmark, cell.place.algorithm))
-    for (benchmark, algorithm), group in groupby(cells, lambda cell: (cell.place.benchmark, cell.place.algorithm)):
-        each = list(group)
-        flags = ((cell.q is not None, bool(cell.equal), cell.moved) for cell in each)
-        counts = [len(each), *(sum(column) for column in zip(*flags, strict=True))]
-        largest = max(each, key=lambda cell: abs(cell.difference))
-        cells_of = [*(f"{n:,}" for n in counts), f"{largest.difference:+.3f}", _at(largest)]
-        rows.append([f"  {benchmark} {algorithm}", *cells_of])
-    outside = [cell for cell in found.cells if cell.outside]
-    note = [f"  {len(outside):,} not paired lie outside of A's own interval, which is no test"] if outside else []
-    by_size = sorted(differing, key=lambda cell: -abs(cell.difference))
-    moved = [_cell(cell) for cell in by_size if cell.moved]
-    others = (_cell(cell) for cell in by_size if not cell.moved and abs(cell.difference) > ROUNDING)
+    whose = attrgetter("place.benchmark", "place.algorithm")
+    for names, cells in ((names, list(group)) for names, group in groupby(sorted(differing, key=whose), whose)):
+        flags = [(True, cell.q is not None, bool(cell.equal), cell.moved) for cell in cells]
+        counts = [f"{sum(column):,}" for column in zip(*flags, strict=True)]
+        rows.append([f"  {' '.join(names)}", *counts, f"{cells[0].difference:+.3f}", _at(cells[0])])
+    outside = sum(bool(cell.outside) for cell in differing)
+    note = [f"  {outside:,} not paired lie outside of A's own interval, which is no test"] if outside else []
+    moved = [_cell(cell) for cell in differing if cell.moved]
+    others = [_cell(cell) for cell in differing if not cell.moved and abs(cell.difference) > ROUNDING]
     return [
         *aligned(rows),
         *note,
         *_titled(f"moved, largest first: B minus A [paired interval at {ANALYSIS.level:.0%}]", moved),
-        *_titled("largest of the others", list(islice(others, LARGEST))),
+        *_titled("largest of the others", others[:LARGEST]),
     ]
 
 
-def _titled(title: str, lines: list[str]) -> list[str]:
-    return [title, *_first(lines)] if lines else []
+def _titled(title: str, entries: list[str]) -> list[str]:
+    return [title, *listed(entries, HINT)] if entries else []
 
 
 def _at(cell: Cell) -> str:
@@ -179,22 +148,18 @@ def _what(cell: Cell) -> str:
 
 def _cell(cell: Cell) -> str:
     ends = f"{cell.a:.3f} -> {cell.b:.3f}"
-    line = f"  {cell.place}, {_what(cell)}: {cell.difference:+.3f}"
+    line = f"{cell.place}, {_what(cell)}: {cell.difference:+.3f}"
     if cell.low is not None and cell.high is not None and cell.q is not None:
         return f"{line} [{cell.low:+.3f} to {cell.high:+.3f}], q {cell.q:.2g} ({ends})"
-    where = "outside of" if cell.outside else "in"
-    return f"{line}, not paired ({ends}, {where} A's interval)"
+    return f"{line}, not paired ({ends}, {'outside of' if cell.outside else 'in'} A's interval)"
 
 
 def _verdicts(found: Verdicts) -> list[str]:
-    moved = Counter(move.kind for move in found.moved)
-    rows = [["verdicts", "compared", "moved"]]
-    rows += [[f"  {kind}", f"{count:,}", f"{moved[kind]:,}"] for kind, count in found.compared.items()]
-    lines = aligned(rows)
+    moved: dict[str, list[str]] = {kind: [] for kind in found.compared}
+    for m in found.moved:
+        moved[m.kind].append(f"{m.where}: {m.a} -> {m.b}{f' ({m.note})' if m.note else ''}")
+    rows = [[f"  {kind}", f"{count:,}", f"{len(moved[kind]):,}"] for kind, count in found.compared.items()]
+    lines = aligned([["verdicts", "compared", "moved"], *rows])
     if found.left_out:
         lines.append(f"  {found.left_out:,} courses are not compared: their runs were evaluated at other steps")
-    for kind in found.compared:
-        listed = [move for move in found.moved if move.kind == kind]
-        entries = [f"  {m.where}: {m.a} -> {m.b}{f' ({m.note})' if m.note else ''}" for m in listed]
-        lines += _titled(f"moved: {kind}", entries)
-    return lines
+    return [*lines, *(line for kind, entries in moved.items() for line in _titled(f"moved: {kind}", entries))]

@@ -10,18 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from boundary_bench.claims.claim import load_claims
-from boundary_bench.claims.verdicts import Ledger, judge
-from boundary_bench.core.errors import DataError
-from boundary_bench.operations.diff.numbers import Cell, Numbers, Place, State
-from boundary_bench.operations.diff.sides import Side
-from boundary_bench.statistics.courses import Course
-from boundary_bench.statistics.paired import Change
-from boundary_bench.tables.reading import KEYS, Tables
+from boundary_bench.claims.verdicts import judge
+from boundary_bench.operations.diff.numbers import Cell, Numbers, State
+from boundary_bench.tables.reading import Tables
 from boundary_bench.tables.table import ALL
-
-#: What a verdict can be, by table and column.
-CHANGES = frozenset(map(str, Change))
-COURSES = frozenset([*map(str, Course), "unknown"])
 
 
 @dataclass(frozen=True)
@@ -53,77 +45,56 @@ class Verdicts:
     left_out: int
 
 
-def verdicts(a: Side, b: Side, numbers: Numbers) -> Verdicts:
+def verdicts(a: Tables, b: Tables, numbers: Numbers) -> Verdicts:
     """Compare the verdicts on everything that both sides have, all problems of a benchmark together."""
-    of_a, of_b, left_out = _shared(a.tables, b.tables)
-    claims = load_claims()
-    kinds = {
-        "change": list(_changes(of_a, of_b, numbers)),
-        "course": [move for _, move in _of_table("course", "stages", of_a, of_b, COURSES)],
-        **_of_claims(judge(claims, of_a), judge(claims, of_b)),
-    }
+    *both, left_out = _shared(a, b)
+    kinds = {"change": list(_changes(*both, numbers)), "course": list(_courses(*both)), **_claims(*both)}
     moved = [move for moves in kinds.values() for move in moves if move.a != move.b]
     return Verdicts({kind: len(moves) for kind, moves in kinds.items()}, moved, left_out)
 
 
 def _shared(a: Tables, b: Tables) -> tuple[Tables, Tables, int]:
     """The rows that both have; of ``stages`` only those of runs that both evaluated at the same steps."""
-    steps = [_steps(each) for each in (a, b)]
     keys = {name: rows.keys() & b.rows[name].keys() for name, rows in a.rows.items()}
-    same = {key for key in keys["stages"] if steps[0].get(key[:4]) == steps[1].get(key[:4])}
-    left_out = sum(key[4] == ALL for key in keys["stages"] - same)
-    keys["stages"] = same
-    return _chosen(a, keys), _chosen(b, keys), left_out
-
-
-def _chosen(tables: Tables, keys: dict[str, set[tuple[str, ...]]]) -> Tables:
-    """Some rows of every table, in its order."""
-    chosen = {name: {key: row for key, row in rows.items() if key in keys[name]} for name, rows in tables.rows.items()}
-    return replace(tables, rows=chosen)
+    steps_of_a, steps_of_b = ({(*key[:3], key[4], key[3]) for key in each.rows["differences"]} for each in (a, b))
+    other_steps = {step[:4] for step in steps_of_a ^ steps_of_b}
+    left_out = {key for key in keys["stages"] if key[:4] in other_steps}
+    keys["stages"] -= left_out
+    of_a, of_b = (
+        {name: {key: row for key, row in rows.items() if key in keys[name]} for name, rows in each.rows.items()}
+        for each in (a, b)
+    )
+    return replace(a, rows=of_a), replace(b, rows=of_b), sum(key[4] == ALL for key in left_out)
 
 
 def _changes(a: Tables, b: Tables, numbers: Numbers) -> Iterator[ChangedVerdict]:
     """The verdict on every change, with what became of its number."""
     cells = {(cell.place, cell.k): cell for cell in numbers.cells}  # of two, the later one is the change
-    for key, move in _of_table("change", "differences", a, b, CHANGES):
-        yield replace(move, note=_note(cells.get((_place(key), int(key[6])))))
+    others = b.by_k("differences")
+    for (place, k), row in a.by_k("differences").items():
+        pair = (each.verdict("differences", of, "change") for each, of in ((a, row), (b, others[place, k])))
+        yield ChangedVerdict("change", f"{place}, k {k}", *pair, _note(cells.get((place, k))))
 
 
-def _steps(tables: Tables) -> dict[tuple[str, ...], set[str]]:
-    """The evaluated steps of every run on every benchmark."""
-    found: dict[tuple[str, ...], set[str]] = {}
-    for model, algorithm, seed, step, benchmark, *_ in tables.rows["differences"]:
-        found.setdefault((model, algorithm, seed, benchmark), set()).add(step)
-    return found
+def _courses(a: Tables, b: Tables) -> Iterator[ChangedVerdict]:
+    """The verdict on every course."""
+    for key, row in a.rows["stages"].items():
+        model, algorithm, seed, benchmark, stratum, measure, k = key
+        if stratum == ALL:
+            pair = (each.verdict("stages", of, "course") for each, of in ((a, row), (b, b.rows["stages"][key])))
+            where = f"{model} {algorithm} seed {seed} {benchmark}, {measure.replace('@k', f'@{k}')}"
+            yield ChangedVerdict("course", where, *pair)
 
 
-def _of_table(
-    column: str, table: str, a: Tables, b: Tables, known: frozenset[str]
-) -> Iterator[tuple[tuple[str, ...], ChangedVerdict]]:
-    """The verdicts in a column of a table, by the keys of their rows."""
-    stratum = KEYS[table].index("stratum")
-    for key, row in a.rows[table].items():
-        if key[stratum] != ALL:
-            continue
-        pair = [each.get(column) for each in (row, b.rows[table][key])]
-        for tables, found in zip((a, b), pair, strict=True):
-            if found not in known:
-                raise DataError(
-                    f"{tables.folder / table}.csv, row of {'/'.join(key)}: found {column} {found!r}, expected one of "
-                    f"{', '.join(sorted(known))}; run the report stage again"
-                )
-        yield key, ChangedVerdict(column, _where(table, key), str(pair[0]), str(pair[1]))
-
-
-def _where(table: str, key: tuple[str, ...]) -> str:
-    if table == "differences":
-        return f"{_place(key)}, k {key[6]}"
-    model, algorithm, seed, benchmark, _, measure, k = key
-    return f"{model} {algorithm} seed {seed} {benchmark}, {measure.replace('@k', f'@{k}')}"
-
-
-def _place(key: tuple[str, ...]) -> Place:
-    return Place(key[0], key[1], key[2], int(key[3]), key[4])
+def _claims(a: Tables, b: Tables) -> dict[str, list[ChangedVerdict]]:
+    """The verdicts of the study on every claim, and of every run and benchmark that both judge."""
+    claims, whole, single = load_claims(), [], []
+    for of_a, of_b in zip(judge(claims, a).claims, judge(claims, b).claims, strict=True):
+        name, others = of_a.claim.id, {finding.unit: finding.verdict for finding in of_b.findings}
+        whole.append(ChangedVerdict("claim", name, of_a.verdict, of_b.verdict))
+        both = [finding for finding in of_a.findings if finding.unit in others]
+        single += [ChangedVerdict("claim of a run", f"{name}: {f.unit}", f.verdict, others[f.unit]) for f in both]
+    return {"claim": whole, "claim of a run": single}
 
 
 def _note(cell: Cell | None) -> str:
@@ -135,19 +106,3 @@ def _note(cell: Cell | None) -> str:
     if cell.q is None:
         return f"number {cell.difference:+.3f}, not paired"
     return f"number {cell.difference:+.3f}, {'moved' if cell.moved else 'not beyond chance'}, q {cell.q:.2g}"
-
-
-def _of_claims(a: Ledger, b: Ledger) -> dict[str, list[ChangedVerdict]]:
-    """The verdicts of the study on every claim, and of every run and benchmark that both judge."""
-    whole, single = [], []
-    for of_a, of_b in zip(a.claims, b.claims, strict=True):
-        whole.append(ChangedVerdict("claim", of_a.claim.id, str(of_a.verdict), str(of_b.verdict)))
-        others = {finding.unit: finding for finding in of_b.findings}
-        single += [
-            ChangedVerdict(
-                "claim of a run", f"{of_a.claim.id}: {finding.unit}", str(finding.verdict), str(other.verdict)
-            )
-            for finding in of_a.findings
-            if (other := others.get(finding.unit))
-        ]
-    return {"claim": whole, "claim of a run": single}
