@@ -13,6 +13,7 @@ from boundary_bench.benchmarks.columns import OWN, Columns
 from boundary_bench.benchmarks.notations import responses
 from boundary_bench.benchmarks.rows import without_network
 from boundary_bench.core.errors import DataError
+from boundary_bench.core.text import plain
 from boundary_bench.grading import Grade, JudgeAll, Verdict, grade_many
 from boundary_bench.records import SUFFIXES
 
@@ -183,5 +184,5 @@ def _passes(candidate: Candidate, judge: JudgeAll, say: Callable[[str], None]) -
     say(f"{head}{len(problems):>9}  {'  '.join(cells)}".rstrip())
     for name, found in faults.items():
         for line in found[:SHOWN]:
-            say(f"  {name}: {line if line.isprintable() else line.encode('unicode_escape').decode()}")
+            say(f"  {name}: {plain(line)}")
     return not any(faults.values())

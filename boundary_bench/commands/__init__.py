@@ -17,6 +17,7 @@ from boundary_bench import __version__
 from boundary_bench.commands import arguments, stages, tools
 from boundary_bench.commands.tools import RESULTS, Results, Study
 from boundary_bench.core.errors import EXIT_RUN_AGAIN, EXIT_USER_ERROR, BoundaryBenchError, Interrupted, StudyError
+from boundary_bench.core.text import plain
 from boundary_bench.plan import make_plan
 from boundary_bench.plan.stages import STAGES, identity
 
@@ -86,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"boundary-bench: {stop}", file=sys.stderr)
         return EXIT_RUN_AGAIN
     except BoundaryBenchError as fault:
-        print(f"boundary-bench: {fault}", file=sys.stderr)
+        # an error may quote what a file says
+        print("boundary-bench:", "\n".join(map(plain, str(fault).split("\n"))), file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boundary_bench.core.text import plain
 from boundary_bench.grading import Grade, Grader, JudgeAll, Nothing, grade_all
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.normal import normal
@@ -45,4 +46,4 @@ def _grade(grader: Grader, reference: str, response: str, judge: JudgeAll) -> st
 
 def _line(name: str, text: str) -> str:
     """A name and a text, with control characters escaped so that they cannot steer a terminal."""
-    return f"{name:<{WIDTH}}{text.encode('unicode_escape').decode() if not text.isprintable() else text}"
+    return f"{name:<{WIDTH}}{plain(text)}"

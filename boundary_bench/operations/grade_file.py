@@ -19,6 +19,7 @@ from boundary_bench.benchmarks.answers import reference, written
 from boundary_bench.benchmarks.base import NoReference
 from boundary_bench.benchmarks.columns import ANSWERS, QUESTIONS
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
+from boundary_bench.core.text import plain
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.records import Record, read
 from boundary_bench.records.paths import find, places
@@ -209,7 +210,7 @@ def _json_line(response: Response, grade: Grade) -> str:
 def _line(response: Response, grade: Grade) -> str:
     """A grade as one line without control characters."""
     answer = "" if grade.answer is None else f"{grade.answer!r:.{LONGEST_ANSWER}}"
-    reason = grade.reason if grade.reason.isprintable() else grade.reason.encode("unicode_escape").decode()
+    reason = plain(grade.reason)
     return f"{response.row:>6}  {grade.verdict:<10}  {answer:<{LONGEST_ANSWER}}  {reason}"
 
 

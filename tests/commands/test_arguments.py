@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import pytest
 
 from boundary_bench.commands import arguments, main, parser, stages, tools
+from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.plan import make_plan
 from boundary_bench.plan.stages import STAGES
 
@@ -132,3 +133,12 @@ def test_a_shell_completes_commands_and_options(shell: str, tmp_path: Path, caps
 def test_a_plan_has_every_stage() -> None:
     plan = make_plan("smoke")
     assert all(list(stage.each(plan)) or name == "probe" for name, stage in STAGES.items())
+
+
+def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b[2J\u202e"
+    (tmp_path / "study.yaml").write_text("study: x\n")
+    assert main(["status", str(tmp_path / f"{name}.yaml")]) == EXIT_USER_ERROR
+    assert main(["claims", str(tmp_path / "study.yaml"), "--results", name]) == EXIT_USER_ERROR
+    said = capsys.readouterr().err
+    assert "\\x1b[2J" in said and not {"\x1b", "\u202e"} & set(said)
