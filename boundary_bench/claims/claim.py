@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import DataError, did_you_mean
 from boundary_bench.core.text import cell
+from boundary_bench.core.yaml_files import read_yaml
 from boundary_bench.study.blocks import Block, Name
-from boundary_bench.study.file import StrictLoader
 from boundary_bench.tables.reading import KEYS
 from boundary_bench.tables.registry import TABLES
 from boundary_bench.tables.table import CHECKPOINT_KEYS
@@ -187,14 +186,7 @@ def load_claims(path: Path = SHIPPED) -> list[Claim]:
         DataError: the file is missing, is no list, has a wrong key or value, or an id twice; every fault is listed
             with its claim and key.
     """
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
-    except FileNotFoundError:
-        raise DataError(f"no file of claims at {path}") from None
-    except RecursionError:
-        raise DataError(f"{path} is not readable as YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as fault:
-        raise DataError(f"{path} is not readable as YAML: {fault}") from None
+    found = read_yaml(path, f"no file of claims at {path}", DataError)
     if not isinstance(found, list) or not found:
         raise DataError(f"{path}: found {type(found).__name__}, expected a list of claims, each with its id")
     try:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import DataError
+from boundary_bench.core.yaml_files import read_yaml
 from boundary_bench.study.blocks import Block
-from boundary_bench.study.file import StrictLoader
 from boundary_bench.tables.table import BASE
 
 
@@ -87,14 +86,10 @@ def load_published(path: Path = LITERATURE["published"]) -> list[PublishedEntry]
     Raises:
         DataError: the file is missing, is no list, or has a wrong key or value; every fault is listed with its place.
     """
+    found = read_yaml(path, f"no file of published numbers at {path}", DataError)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
         return TypeAdapter(list[PublishedEntry]).validate_python(found)
-    except FileNotFoundError:
-        raise DataError(f"no file of published numbers at {path}") from None
     except ValidationError as fault:
         lines = (f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in fault.errors(include_url=False))
         message = f"{path} has {fault.error_count()} fault(s), by entry, counted from 0:"
         raise DataError("\n".join([message, *lines])) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise DataError(f"{path} is not readable as YAML: {fault}") from None

@@ -133,12 +133,14 @@ def listed(entries: Sequence[str], hint: str = "") -> list[str]:
 
 
 def plain(line: str) -> str:
-    r"""A line whose control characters are written out: it steers no terminal.
+    r"""A line with its control characters, but for tabs, written out: it steers no terminal.
 
     >>> print(plain("red \x1b[31m"))
     red \x1b[31m
     """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    return "".join(
+        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode() for each in line
+    )
 
 
 def duration(seconds: float | None) -> str:

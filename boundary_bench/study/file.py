@@ -6,29 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.core.yaml_files import read_yaml
 from boundary_bench.study.blocks import KIND, NAME
 from boundary_bench.study.study import Study
 
 SHIPPED = Path(__file__).resolve().parents[2] / "workflows" / "studies"
-
-
-class StrictLoader(yaml.SafeLoader):
-    """A YAML loader that refuses duplicate keys; the standard loader silently keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"{key.value!r} is written twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def find_study(name: str) -> Path:
@@ -60,14 +45,7 @@ def load_study(path: Path) -> Study:
         StudyError: the file is missing, is no YAML mapping, or has a wrong key or value; the message lists every
             fault with what was found and what to write instead.
     """
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
-    except FileNotFoundError:
-        raise StudyError(f"no study file at {path}; shipped ones are in workflows/studies/") from None
-    except RecursionError:
-        raise StudyError(f"{path} is not readable as YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as fault:
-        raise StudyError(f"{path} is not readable as YAML: {fault}") from None
+    found = read_yaml(path, f"no study file at {path}; shipped ones are in workflows/studies/", StudyError)
     if not isinstance(found, dict):
         raise StudyError(f"{path}: found {type(found).__name__}, expected a mapping that starts with 'study: NAME'")
     try:
