@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.templates import Prompting, prompting
 from boundary_bench.core import provenance
 from boundary_bench.core.locks import lease
-from boundary_bench.grading.judging import Judge
 from boundary_bench.machine import gpus
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import STAGES, settings
+
+if TYPE_CHECKING:
+    from boundary_bench.grading.judging import Judge
 
 Log = Callable[[str], None]
 Stopped = Callable[[], bool]
@@ -125,6 +127,8 @@ def workplace(
         count: number of GPUs to hold on this machine.
         model: the base model, which determines the prompt template.
     """
+    from boundary_bench.grading.judging import Judge
+
     plan, log = task.plan, task.log
     held = lease(task.store, log, *shard)
     with held, gpus.hold(count, log, task.stopped), Judge(plan.judgements) as judge:
