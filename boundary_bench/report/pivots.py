@@ -137,7 +137,10 @@ def _differences(title: str, rows: list[Row]) -> Pivot:
     """The differences, each with its verdict where there is one."""
     shrunk, expanded, difference = MARKS[Change.SHRUNK], MARKS[Change.EXPANDED], _ranged("difference")
     legend = f"{shrunk} shrunk, {expanded} expanded (by the band over all k), = unchanged within {rows[0]['margin']}"
-    marked: Cell = lambda row: f"{difference(row)} {MARKS[Change(row['change'])]}".rstrip()  # noqa: E731
+
+    def marked(row: Row) -> str:
+        return f"{difference(row)} {MARKS[Change(row['change'])]}".rstrip()
+
     return _over(f"{title} {legend}", rows, "k", marked)
 
 
