@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -73,14 +74,12 @@ def code_version() -> dict[str, Any]:
     file = Path(__file__).resolve()
     root = str(file.parent)
     commit = committed = changes = None
-    try:
+    with suppress(FileNotFoundError):  # no git
         # in an environment inside another project, that project's commit does not contain this code
         if git("ls-files", "--error-unmatch", str(file)) is not None:
             commit = git("rev-parse", "HEAD")
             committed = git("show", "--no-patch", "--format=%ct", "HEAD")
             changes = git("status", "--porcelain", "--untracked-files=no")
-    except FileNotFoundError:
-        pass  # no git
     return {
         "commit": commit,
         "committed": None if committed is None else int(committed),
@@ -91,13 +90,11 @@ def code_version() -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and operating system, in words a reader can compare."""
     model = platform.processor() or platform.machine()
-    try:
+    with suppress(OSError):  # not Linux: platform's answer stays
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    except OSError:
-        pass  # not Linux: platform's answer stays
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cpu": model,
