@@ -51,6 +51,7 @@ class Place:
         # the same study with an algorithm more, whose runs may come to nothing
         write_study(folder / "more.yaml", {**study, "algorithms": [*study["algorithms"], "grpo-n"]})
         self.folder, self.root = folder, folder / "results" / STUDY
+        self.stores = self.root / "store" / "train"
 
     def workflow(self, *arguments: str) -> str:
         done = snakemake(self.folder, *arguments, "--config", "study=study.yaml")
@@ -61,16 +62,16 @@ class Place:
         return self.root / "checkpoints" / run.name / f"step{step}" / "manifest.json"
 
     def store(self, run: Run) -> Path:
-        return next((self.root / "store" / "runs").glob(f"{run.name}--*"))
+        return next(self.stores.glob(f"{run.name}--*"))
 
     def steps(self, run: Run) -> list[dict[str, float]]:
         """The step log, as far as it is written."""
-        files = list((self.root / "store" / "runs").glob(f"{run.name}--*/steps.jsonl"))
+        files = list(self.stores.glob(f"{run.name}--*/steps.jsonl"))
         return [json.loads(line) for line in files[0].read_text().splitlines()] if files else []
 
     def logs(self, run: Run) -> list[Path]:
         """The output of OpenRLHF, one file a start."""
-        return list((self.root / "store" / "runs").glob(f"{run.name}--*/openrlhf/*.log"))
+        return list(self.stores.glob(f"{run.name}--*/openrlhf/*.log"))
 
     def train(self, run: Run, step: int, *more: str) -> subprocess.Popen[str]:
         words = [TRAIN, "-m", "boundary_bench", "train", "more.yaml", "--run", run.name, "--step", str(step), *more]
@@ -221,7 +222,7 @@ def test_a_disk_that_fills_up_costs_no_saved_step(place: Place, tmp_path: Path) 
     try:
         shutil.copytree(place.root / "problems", disk / STUDY / "problems")
         shutil.copytree(place.root / "models", disk / STUDY / "models")
-        shutil.copytree(place.root / "store" / "models", disk / STUDY / "store" / "models")
+        shutil.copytree(place.root / "store" / "pretrain", disk / STUDY / "store" / "pretrain")
         process = place.train(GRPO_N, 3, "--results", str(disk))
         eventually(lambda: list(disk.glob("*/store/train/*/openrlhf/*.log")), process)
         free = shutil.disk_usage(disk).free
