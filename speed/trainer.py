@@ -30,7 +30,9 @@ from transformers.utils import logging
 from boundary_bench.algorithms import resolve
 from boundary_bench.benchmarks.countdown import COUNTDOWN, CountdownOptions
 from boundary_bench.grading import Verdict, grade_all
-from boundary_bench.models.folder import end_tokens, load_tokenizer, read_manifest
+from boundary_bench.models.config import end_tokens
+from boundary_bench.models.folder import read_manifest
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.study.study import Training
 from boundary_bench.training import reference, rollouts
 

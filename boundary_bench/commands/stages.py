@@ -8,18 +8,23 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
-from boundary_bench.commands.workplace import logger, stop_signal, task_of, workplace
+from boundary_bench.commands.workplace import Task, logger, stop_signal, task_of, workplace
 from boundary_bench.core.errors import StudyError, did_you_mean
-from boundary_bench.core.files import append_line, write_json, write_text
+from boundary_bench.core.files import append_line, read_json, write_json, write_text
 from boundary_bench.core.locks import lease
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import identity, intervals, settings
 from boundary_bench.tables.table import ALL
 from boundary_bench.tables.writing import write_csv, write_rows
+
+if TYPE_CHECKING:
+    from boundary_bench.samples.store import SampleStore
+    from boundary_bench.sampling.engine import Engine
+    from boundary_bench.study.sampling import Sampling
 
 
 def prepare(plan: Plan, benchmark: str) -> None:
@@ -49,18 +54,30 @@ def overlap(plan: Plan, benchmark: str) -> None:
 
 def pretrain(plan: Plan, model: str) -> None:
     """Make a base model, or adopt one that exists, and write its manifest."""
-    from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer, write_manifest
+    from boundary_bench.models.config import end_tokens
+    from boundary_bench.models.folder import load_model, strays, write_manifest
+    from boundary_bench.models.tokenizer import load_tokenizer
+    from boundary_bench.sampling import load_engine
+    from boundary_bench.sampling.proof import prove
     from boundary_bench.training.base_models import obtain
 
-    stopped, log = stop_signal(), logger(f"pretrain {model}")
+    stopped, log, sampling = stop_signal(), logger(f"pretrain {model}"), plan.study.sampling
     made_with = settings(plan, "pretrain", model)
     store = plan.store("pretrain", model, identity=made_with)
     with lease(store, log):
         folder = obtain(plan.study.models[model], store, log, stopped)
-        load_model(folder, "cpu", "auto")
-        end_tokens(folder)
-        load_tokenizer(folder)
-        write_manifest(plan.model(model), folder, 0, made_with, model=model)
+        for name in strays(folder):
+            log(f"{name} is no part of this model and left out")
+        facts: dict[str, Any] = {"model": model}
+        if sampling.engine == "torch" and sampling.device == "cpu":
+            proof = prove(load_engine(folder, sampling, log), folder, sampling)
+            log(str(proof))
+            facts["proof"] = proof.record()
+        else:  # where it will sample is elsewhere: its first job proves it
+            load_model(folder, "cpu", "auto")
+            end_tokens(folder)
+            load_tokenizer(folder)
+        write_manifest(plan.model(model), folder, 0, made_with, **facts)
     log(f"-> {folder}")
 
 
@@ -120,10 +137,25 @@ def sample(
         facts = task.facts(sampling.engine, at.put)
         tell = campaign.Tell(task.log, lambda record: append_line(said, json.dumps(record)))
         engine = load_engine(task.folder, sampling, task.log)
+        proof = {} if chosen.run else _proof(task, sampling, engine, store)
         files = campaign.run(drawn, engine, store, facts, tell, task.stopped)
         place = os.path.relpath(store.folder, target.parent)
-        found = {"folder": place, "files": files, "design": plan.design_settings, **facts}
+        found = {"folder": place, "files": files, "design": plan.design_settings, **facts, **proof}
         write_json(target, {**found, "settings": task.settings})
+
+
+def _proof(task: Task, sampling: Sampling, engine: Engine, store: SampleStore) -> dict[str, Any]:
+    """The proof of an engine on a base model: from its adoption, or made before the first sample and kept."""
+    from boundary_bench.sampling.proof import prove
+
+    file, adopted = store.folder / "proof.json", task.manifest.get("proof")
+    if adopted and adopted["engine"] == sampling.engine:
+        return {"proof": adopted}
+    if not file.exists() and not store.blocks():
+        proof = prove(engine, task.folder, sampling)
+        task.log(str(proof))
+        write_json(file, proof.record())
+    return {"proof": read_json(file)} if file.exists() else {}
 
 
 def measure(plan: Plan, policy: str, benchmark: str) -> None:

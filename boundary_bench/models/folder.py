@@ -6,21 +6,19 @@ safetensors only: a pickle is never opened. transformers is imported only to loa
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from tokenizers import Tokenizer
 
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import ModelError
 from boundary_bench.core.files import read_json, write_json
+from boundary_bench.models.config import read_config
 
 #: The file in a checkpoint's folder with the provenance of its training (code, packages, machine).
 RECORD = "boundary_bench.json"
@@ -28,8 +26,10 @@ RECORD = "boundary_bench.json"
 SMALL = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 #: Keys of a config that depend on its writer, not on the model.
 UNSAID = ("transformers_version", "_name_or_path")
-#: An attention kernel from a hub repository, in the text of a config.
-KERNEL = re.compile(r'"_?attn_implementation": (?:\{[^}]*)?"[^"]*/')
+#: Types of weights that are computed with as they are; float64 is what some small models are saved in.
+PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+#: The file that says which shard holds which tensor.
+INDEX = "model.safetensors.index.json"
 
 
 def check_device(device: str) -> None:
@@ -42,79 +42,102 @@ def check_device(device: str) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder.
+    """The safetensors files of a model folder that transformers reads: model.safetensors, or the shards of the index.
 
     Raises:
-        ModelError: the folder or its config.json is missing, there are no safetensors, or the model needs code.
+        ModelError: the folder or its config.json is missing, there are no safetensors, the model is of a kind that is
+            refused (``read_config``), or the index names what is not there.
     """
-    if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}; expected config.json, tokenizer.json and *.safetensors there")
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} has no config.json; expected a folder in Hugging Face format")
-    _check_code(folder)
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+    read_config(folder)
+    present = {file.name: file for file in sorted(folder.glob("*.safetensors"))}
+    if not present:
         pickles = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
         found = f"found only {', '.join(sorted(pickles))}, which can run code when opened" if pickles else "found none"
         raise ModelError(
             f"{folder}: expected *.safetensors, {found}; convert with "
             "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., safe_serialization=True)"
         )
-    return files
-
-
-def _check_code(folder: Path) -> None:
-    """Refuse a model that needs code from its folder or from a repository: such code is never run.
-
-    ``auto_map`` is ignored if transformers has a class of its own for the model_type.
-    """
-    config = read_json(folder / "config.json")
-    named, kind = config.get("auto_map"), str(config.get("model_type"))
-    if named:
-        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
-
-        named = kind not in KNOWN and f"auto_map {json.dumps(named)}"
-    if not named and KERNEL.search(json.dumps(config)):
-        named = "attn_implementation, a kernel of the hub"
-    if named:
+    whole, index = present.get("model.safetensors"), folder / INDEX
+    if whole and index.exists():
         raise ModelError(
-            f"{folder} needs code that it brings or names, which is never run: config.json has model_type {kind!r} and "
-            f"{named}; expected a model that transformers knows by itself: take another one, or a version of "
-            "transformers that knows this one; an entry that is not needed can be dropped from a copy of the folder"
+            f"{folder} holds two models: model.safetensors, which transformers reads, and {INDEX}, which vLLM reads; "
+            "delete the one that is not meant"
         )
+    if whole:
+        return [whole]
+    named = _named_by(index) if index.is_file() else []
+    if not named:
+        raise ModelError(
+            f"{folder}: found {', '.join(list(present)[:4])} and no {INDEX}, so that transformers reads none of it; "
+            "expected model.safetensors, or shards with their index: copy the index too"
+        )
+    if lost := [name for name in named if name not in present]:
+        raise ModelError(f"{folder} lacks {', '.join(lost[:3])}, which {INDEX} names; copy this model again")
+    return [present[name] for name in named]
+
+
+def _named_by(index: Path) -> list[str]:
+    """The shards that an index names."""
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise ModelError(f"{index} has no weight_map from tensors to files; copy this model again")
+    return sorted(set(places.values()))
+
+
+def strays(folder: Path) -> list[str]:
+    """The safetensors files of a folder that belong to no part of its model, such as shards of an earlier save."""
+    return sorted({file.name for file in folder.glob("*.safetensors")} - {file.name for file in weight_files(folder)})
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The config and the state dict of a model folder, with every tensor complete and finite.
 
     Raises:
-        ModelError: a file is missing or torn, or a tensor holds NaN or infinity.
+        ModelError: a file is missing or torn, or a tensor holds NaN or infinity, is quantised, or in two files.
     """
     weights = dict(_sound_tensors(folder))
-    return read_json(folder / "config.json"), weights
+    return read_config(folder), weights
 
 
 def check_weights(folder: Path) -> dict[str, Any]:
     """The config of a model folder, its tensors checked as in ``load_weights``, but one at a time in memory."""
     for _ in _sound_tensors(folder):
         pass
-    return read_json(folder / "config.json")
+    return read_config(folder)
 
 
 def _sound_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    seen: dict[str, str] = {}
     for file in weight_files(folder):
         try:
             with safe_open(file, "pt") as opened:
                 for name in opened.keys():  # noqa: SIM118, an opened file is no mapping
+                    if name in seen:
+                        raise ModelError(
+                            f"{folder}: tensor {name} is in {seen[name]} and in {file.name}; expected it once: save or "
+                            "copy this model again"
+                        )
+                    seen[name] = file.name
                     tensor = opened.get_tensor(name)
-                    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                        raise ModelError(f"{folder}: tensor {name} holds NaN or infinity; this checkpoint is no model")
+                    _check_tensor(folder, name, tensor)
                     yield name, tensor
         except (SafetensorError, OSError) as fault:
             size = file.stat().st_size
             raise ModelError(
                 f"{file} is damaged ({fault}; {size} bytes); copy or train this checkpoint again"
             ) from None
+
+
+def _check_tensor(folder: Path, name: str, tensor: torch.Tensor) -> None:
+    if tensor.dtype in PLAIN:
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"{folder}: tensor {name} holds NaN or infinity; this checkpoint is no model")
+    elif tensor.is_floating_point() or (tensor.dtype != torch.bool and tensor.ndim in (2, 3)):
+        # old files hold integers that are no weights: positions (one axis), attention masks (four)
+        raise ModelError(
+            f"{folder} is quantised: tensor {name} is {str(tensor.dtype).removeprefix('torch.')}; expected weights in "
+            "bfloat16, float16 or float32: take the unquantised model, or save a dequantised copy"
+        )
 
 
 def parameters(folder: Path) -> int:
@@ -151,72 +174,22 @@ def load_model(folder: Path, device: str, dtype: torch.dtype | Literal["auto"] =
         model, found = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
-    except (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, OSError) as fault:
-        raise ModelError(f"{folder} cannot be loaded as a causal language model: {fault}") from None
+    except Exception as fault:  # a config can make the code of a model fail in any way
+        raise ModelError(
+            f"{folder} cannot be loaded as a causal language model: {type(fault).__name__}: {fault}"
+        ) from None
     if found["missing_keys"]:
         raise ModelError(
             f"{folder} lacks the weights {', '.join(sorted(found['missing_keys'])[:3])}; this checkpoint is "
             "incomplete: save or copy it again"
         )
+    if found["unexpected_keys"]:
+        raise ModelError(
+            f"{folder} holds {len(found['unexpected_keys'])} weights that its config.json has no place for, such as "
+            f"{', '.join(sorted(found['unexpected_keys'])[:3])}; they would be left out: correct config.json (number "
+            "of layers, model_type), or drop them from a copy of the folder"
+        )
     return model.to(device).eval()
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The fast tokenizer of a model folder.
-
-    Raises:
-        ModelError: tokenizer.json is missing or unreadable.
-    """
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise ModelError(f"{folder} has no tokenizer.json; save the tokenizer beside the model (save_pretrained)")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as fault:  # the tokenizers library raises bare Exception
-        raise ModelError(f"{file} is not a tokenizer: {fault}") from None
-
-
-def end_tokens(folder: Path) -> tuple[int, ...]:
-    """The ids of the EOS tokens, ascending: from generation_config.json if it names any, else from config.json.
-
-    Raises:
-        ModelError: neither file names one, or an id is outside the vocabulary.
-    """
-    config, file = read_json(folder / "config.json"), folder / "generation_config.json"
-    found = read_json(file).get("eos_token_id") if file.is_file() else None
-    found = config.get("eos_token_id") if found is None else found
-    named = found if isinstance(found, list) else [found]
-    if found is None or not named:
-        raise ModelError(f"{folder}: config.json names no eos_token_id, so no response could end; add it")
-    size = config.get("vocab_size") or math.inf
-    if outside := [token for token in named if not isinstance(token, int) or not 0 <= token < size]:
-        raise ModelError(
-            f"{folder} names the end tokens {named}, of which {outside} are not in the model's vocabulary (ids 0 to "
-            f"{size - 1}, by vocab_size in config.json); correct eos_token_id in generation_config.json, or in "
-            "config.json where that one names none"
-        )
-    return tuple(sorted(set(named)))
-
-
-def check_context(context: int | None, prompts: dict[str, list[int]], max_tokens: int, setting: str) -> None:
-    """Check that the longest prompt and its response fit the context.
-
-    Args:
-        context: most tokens of a prompt and its response together; None: no limit.
-        prompts: token ids by problem id.
-
-    Raises:
-        ModelError: they do not fit; the message names the problem.
-    """
-    name = max(prompts, key=lambda name: len(prompts[name]))
-    longest = len(prompts[name])
-    if context and longest + max_tokens > context:
-        lower = f"lower {setting} to {context - longest} or less, or " if longest < context else ""
-        raise ModelError(
-            f"the context of {context} tokens (the model's, or a smaller max_model_len) cannot hold the longest prompt "
-            f"(problem {name}, {longest} tokens) and {setting}: {max_tokens}; {lower}leave long questions out: "
-            "options: {longest: CHARACTERS}, for sets of the hub and their files"
-        )
 
 
 def weights_sha256(folder: Path) -> str:

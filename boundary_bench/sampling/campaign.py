@@ -23,7 +23,7 @@ from boundary_bench.core.errors import DataError, EngineError, Interrupted
 from boundary_bench.core.parquet import write_table
 from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import JudgeAll, judge_here
-from boundary_bench.models.folder import check_context
+from boundary_bench.models.config import check_context
 from boundary_bench.samples.grades import NOT_DRAWN, add_verdicts, progress_of, sample_rows
 from boundary_bench.samples.store import SAMPLES, SampleStore, read_stored
 from boundary_bench.sampling.block import BlockGrading, SampleBlock

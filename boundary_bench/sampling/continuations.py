@@ -93,7 +93,7 @@ def ask(
         EngineError: the engine does not start, or broke down.
         Interrupted: ``stopped`` returned True; nothing of this fraction is kept.
     """
-    from boundary_bench.models.folder import check_context
+    from boundary_bench.models.config import check_context
 
     if not parts:
         return [], []

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import ModelError, TrainingError
-from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
+from boundary_bench.models.config import end_tokens
+from boundary_bench.models.folder import load_model
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import step_log
 from boundary_bench.training.rollouts import Rollouts, TrainingJob, decoder_of, masses, roll_out
 from boundary_bench.training.segment import GENTLER, Segment

@@ -14,7 +14,8 @@ from torch import nn
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import Interrupted, TrainingError
 from boundary_bench.core.files import atomic, write_json
-from boundary_bench.models.folder import RECORD, check_context
+from boundary_bench.models.config import check_context, context_of
+from boundary_bench.models.folder import RECORD
 from boundary_bench.training import state, step_log
 from boundary_bench.training.rollouts import TrainingJob
 
@@ -51,9 +52,7 @@ class Segment:
     def prompts(self, tokenizer: Any, config: dict[str, Any]) -> dict[str, list[int]]:
         """The token ids of every problem's prompt, by problem id; refuses prompts that do not fit the context."""
         prompts = {problem.id: self.job.prompting.ids(tokenizer, problem.prompt) for problem in self.job.problems}
-        check_context(
-            config.get("max_position_embeddings"), prompts, self.job.training.max_tokens, "training.max_tokens"
-        )
+        check_context(context_of(config), prompts, self.job.training.max_tokens, "training.max_tokens")
         return prompts
 
     def check_reached(self, step: int) -> None:

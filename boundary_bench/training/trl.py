@@ -46,7 +46,9 @@ from trl import GRPOConfig, GRPOTrainer
 from boundary_bench.algorithms.translate import words
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import TrainingError
-from boundary_bench.models.folder import end_tokens, load_model, load_tokenizer
+from boundary_bench.models.config import end_tokens
+from boundary_bench.models.folder import load_model
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
 from boundary_bench.training.rollouts import TrainingJob, masses, prompts_of_step

@@ -81,7 +81,7 @@ def test_the_date_is_identity_of_prompts_that_may_hold_it_alone(monkeypatch: pyt
 def test_prompts_are_encoded_with_one_beginning_token(tmp_path: Path) -> None:
     from tokenizers import processors
 
-    from boundary_bench.models.folder import load_tokenizer
+    from boundary_bench.models.tokenizer import load_tokenizer
 
     begin = ("</s>", 1)
     chat = "</s>{% for message in messages %}{{ message['content'][:3] }}{% endfor %}"

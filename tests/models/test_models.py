@@ -166,7 +166,7 @@ def test_a_sound_folder_is_adopted_with_a_manifest(folder: Path, smoke: dict[str
 def test_end_tokens_are_those_of_the_generation_config_or_else_of_the_config(
     folder: Path, config: Any, generation: dict[str, Any] | None, expected: tuple[int, ...]
 ) -> None:
-    from boundary_bench.models.folder import end_tokens
+    from boundary_bench.models.config import end_tokens
 
     change_config(eos_token_id=config)(folder)
     if generation is not None:
@@ -276,6 +276,7 @@ def test_a_folder_is_checked_in_the_type_that_it_is_written_in(
     loaded, load = [], models.load_model
     monkeypatch.setattr(models, "load_model", lambda *given: loaded.append(load(*given)))
     smoke["models"] = {"given": {"path": str(folder)}}
+    smoke["sampling"] = {"device": "cuda"}
     path = write(tmp_path, smoke)
     assert main(["pretrain", str(path), "--results", str(tmp_path / "results"), "--model", "given"]) == 0
     assert [model.dtype for model in loaded] == [torch.bfloat16]
@@ -295,7 +296,7 @@ def test_weights_that_are_not_those_of_the_manifest_are_refused(folder: Path, tm
 
 
 def test_a_context_that_is_too_short_names_the_longest_prompt_and_what_would_fit() -> None:
-    from boundary_bench.models.folder import check_context
+    from boundary_bench.models.config import check_context
 
     prompts = {"a": [1] * 3, "b": [1] * 30, "c": [1] * 12}
     check_context(40, prompts, 10, "sampling.max_tokens")

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from training import quiet, same_weights, steps
 
 from boundary_bench.core.errors import Interrupted, ModelError, TrainingError
-from boundary_bench.models.folder import end_tokens, load_weights
+from boundary_bench.models.config import end_tokens
+from boundary_bench.models.folder import load_weights
 from boundary_bench.training import load_trainer, state
 from boundary_bench.training.rollouts import TrainingJob
 

@@ -15,7 +15,8 @@ from training import job, quiet, same_weights, steps
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.core.errors import ModelError
 from boundary_bench.grading import Grader, Ruling, Verdict
-from boundary_bench.models.folder import load_tokenizer, load_weights
+from boundary_bench.models.folder import load_weights
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import state
 from boundary_bench.training.reference import train
 

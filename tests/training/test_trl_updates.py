@@ -22,7 +22,8 @@ from boundary_bench.algorithms.part import LossInputs
 from boundary_bench.benchmarks import KINDS
 from boundary_bench.core import randomness
 from boundary_bench.grading import Grader, Ruling, Verdict
-from boundary_bench.models.folder import load_model, load_tokenizer, load_weights
+from boundary_bench.models.folder import load_model, load_weights
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import trl
 from boundary_bench.training.rollouts import TrainingJob, prompts_of_step
 from boundary_bench.training.trl import train

@@ -14,7 +14,7 @@ from training import END, grpo, job, problems
 
 from boundary_bench.algorithms import ALGORITHMS
 from boundary_bench.algorithms.part import LossInputs
-from boundary_bench.models.folder import load_tokenizer
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import reference
 from boundary_bench.training.reference import response_logprobs
 from boundary_bench.training.rollouts import prompts_of_step, roll_out

@@ -9,6 +9,7 @@ Axes: R rows (distinct prefixes), T positions, V vocabulary, D head width.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,9 +22,14 @@ from boundary_bench.core.errors import ModelError
 
 
 class Decoder(Protocol):
-    """A causal language model that extends a set of prefixes."""
+    """A causal language model that extends a set of prefixes.
+
+    Attributes:
+        pads: whether prompts of unequal length can be read together, with padding.
+    """
 
     device: torch.device
+    pads: bool
 
     def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[Any, Tensor]:
         """Read left-padded prompts; ``keep_RT`` is False on padding.
@@ -85,21 +91,46 @@ class Layer:
     down: Tensor
 
 
+#: Values of a config without which ``LlamaDecoder`` would have to know the defaults of transformers.
+NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
+
+
 def supports(config: Mapping[str, Any]) -> bool:
-    """Whether ``LlamaDecoder`` computes exactly the model of this Hugging Face config."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    """Whether ``LlamaDecoder`` computes exactly the model of this Hugging Face config.
+
+    Whatever is said twice, left out, or unusual is for transformers to read: the answer is no.
+    """
     return (
         config.get("model_type") in ("llama", "qwen2")
-        and rope.get("rope_type", rope.get("type", "default")) == "default"
+        and all(config.get(name) is not None for name in NEEDED)
+        and theta_of(config) is not None
         and config.get("hidden_act", "silu") == "silu"
         and not config.get("use_sliding_window", False)
+        and set(config.get("layer_types") or ()) <= {"full_attention"}
         and not config.get("mlp_bias", False)
         and not (config["model_type"] == "llama" and config.get("attention_bias", False))
     )
 
 
+def theta_of(config: Mapping[str, Any]) -> float | None:
+    """The base of plain rotary embeddings (Su et al. 2021); None where the config says more, or says it twice.
+
+    >>> theta_of({"rope_theta": 10000.0}), theta_of({"rope_theta": 10000.0, "rope_scaling": {"type": "yarn"}})
+    (10000.0, None)
+    """
+    rope = config.get("rope_parameters")
+    nested = isinstance(rope, Mapping)
+    said = [config.get("rope_theta"), rope.get("rope_theta") if nested else None]
+    bases = {theta for theta in said if theta is not None}
+    plain = not nested or (set(rope) <= {"rope_theta", "rope_type"} and rope.get("rope_type", "default") == "default")
+    more = config.get("rope_scaling") or config.get("partial_rotary_factor", 1.0) != 1.0
+    return bases.pop() if plain and not more and len(bases) == 1 and (nested or rope is None) else None
+
+
 class LlamaDecoder:
     """Llama and Qwen2 in float32 from their named weights (Touvron et al. 2023)."""
+
+    pads = True
 
     def __init__(self, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """
@@ -116,10 +147,8 @@ class LlamaDecoder:
         self.head = weights.get("lm_head.weight", self.embedding).detach() * _get(weights, "model.norm.weight")
         self.device = self.embedding.device
         self.layers = [self._layer(weights, f"model.layers.{i}.") for i in range(config["num_hidden_layers"])]
-        rope = config.get("rope_parameters") or {}
-        theta = rope.get("rope_theta", config.get("rope_theta", 10000.0))
         powers = torch.arange(0, self.width, 2, device=self.device).float() / self.width
-        self.frequency = 1.0 / theta**powers
+        self.frequency = 1.0 / theta_of(config) ** powers
 
     @torch.inference_mode()
     def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[KeyValueCache, Tensor]:
@@ -242,12 +271,34 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, prompt_keys: Tensor, pr
     return torch.baddbmm(mixed.reshape(-1, heads, width), weight[..., split:].flatten(0, 1), values.flatten(0, 1))
 
 
+#: Names of the cache in forward passes: of transformers 5.24, and of earlier ones.
+CACHES = ("cache", "past_key_values", "cache_params")
+
+
 class HubDecoder:
-    """Any Hugging Face causal LM, through its own forward pass and its own dynamic cache."""
+    """Any Hugging Face causal LM, through its own forward pass and its own dynamic cache.
+
+    Raises:
+        ModelError: the forward pass takes no cache of transformers.
+    """
 
     def __init__(self, model: Any) -> None:
-        self.model = model
-        self.device = model.device
+        from transformers import DynamicCache
+        from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+        self.model, self.device = model, model.device
+        taken = inspect.signature(model.forward).parameters
+        self.cache = next((name for name in CACHES if name in taken), None)
+        if self.cache is None:
+            raise ModelError(
+                f"a model of type {model.config.model_type} keeps its state in no cache that transformers shares "
+                "between models, so that the torch engine cannot decode it; expected one with a DynamicCache"
+            )
+        self.more = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
+        self.placed = "position_ids" in taken
+        layers = DynamicCache(config=model.config).layers
+        # a recurrence reads padding too
+        self.pads = not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers)
 
     @torch.inference_mode()
     def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[dict[str, Any], Tensor]:
@@ -261,7 +312,7 @@ class HubDecoder:
     @torch.inference_mode()
     def extend(self, cache: dict[str, Any], parent_R: Tensor, token_R: Tensor) -> Tensor:
         """See ``Decoder.extend``."""
-        cache["past"].batch_select_indices(parent_R)
+        cache["past"].reorder_cache(parent_R)
         cache["keep"], cache["position"] = cache["keep"][parent_R], cache["position"][parent_R]
         cache["keep"] = F.pad(cache["keep"], (0, 1), value=True)
         logits = self._forward(cache, token_R[:, None], cache["position"][:, None])
@@ -269,12 +320,13 @@ class HubDecoder:
         return logits
 
     def _forward(self, cache: dict[str, Any], ids_RT: Tensor, position_RT: Tensor) -> Tensor:
+        placed = {"position_ids": position_RT} if self.placed else {}
         done = self.model(
             input_ids=ids_RT,
             attention_mask=cache["keep"].long(),
-            position_ids=position_RT,
-            past_key_values=cache["past"],
             use_cache=True,
-            logits_to_keep=1,
+            **{self.cache: cache["past"]},
+            **placed,
+            **self.more,
         )
         return done.logits[:, -1].float()

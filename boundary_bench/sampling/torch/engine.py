@@ -18,7 +18,9 @@ from torch import Tensor
 
 from boundary_bench.core.errors import ModelError
 from boundary_bench.core.randomness import uniforms
-from boundary_bench.models.folder import check_device, end_tokens, load_model, load_tokenizer, load_weights
+from boundary_bench.models.config import context_of, end_tokens
+from boundary_bench.models.folder import check_device, load_model, load_weights
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.sampling.drawing import distribution, draw
 from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
 from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
@@ -64,7 +66,7 @@ def load_engine(folder: Path, device: str) -> TorchEngine:
             raise ModelError(f"{folder}: {fault}") from None
     else:
         decoder = HubDecoder(load_model(folder, device))
-    return TorchEngine(decoder, tokenizer, ends, config.get("max_position_embeddings"))
+    return TorchEngine(decoder, tokenizer, ends, context_of(config))
 
 
 def sample(
@@ -83,7 +85,7 @@ def sample(
             the boundary between two tokens.
         share_prefixes: False computes a row for every sample (the plain loop), for comparison.
     """
-    each = max(1, decoding.batch // max(1, seed_PN.shape[1]))
+    each = max(1, decoding.batch // max(1, seed_PN.shape[1])) if decoder.pads else 1
     for first in range(0, len(prompts), each):
         chosen = slice(first, first + each)
         yield _sample_group(decoder, prompts[chosen], seed_PN[chosen], decoding, share_prefixes, first)
@@ -105,7 +107,7 @@ def _sample_group(
     entropy_ST = torch.zeros(count, limit, device=device)
     prompt_S = torch.arange(len(prompts), device=device).repeat_interleave(seed_PN.shape[1])
     live_S = torch.arange(count, device=device)
-    row_S, end_E = prompt_S, torch.tensor(decoding.ends, device=device)
+    row_S, end_E = prompt_S, torch.tensor(decoding.ends, dtype=torch.long, device=device)
     cache, logits_RV = decoder.prefill(*_left_pad(prompts, device), limit, count)
     for t in range(limit):
         if torch.isnan(logits_RV).any():

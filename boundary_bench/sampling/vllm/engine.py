@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from boundary_bench.core.errors import EngineError, ModelError
-from boundary_bench.models.folder import check_weights, end_tokens, load_tokenizer
+from boundary_bench.models.config import context_of, end_tokens
+from boundary_bench.models.folder import check_weights
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
 from boundary_bench.study.sampling import Sampling
 
@@ -56,7 +58,7 @@ def load_engine(folder: Path, sampling: Sampling, log: Callable[[str], None] = l
         raise EngineError(f"engine: vllm, but this Python ({sys.executable}) has no vLLM; {remedy}")
     config = check_weights(folder)
     tokenizer, ends = load_tokenizer(folder), end_tokens(folder)
-    limits = [sampling.vllm.max_model_len, config.get("max_position_embeddings")]
+    limits = [sampling.vllm.max_model_len, context_of(config)]
     context = min((limit for limit in limits if limit), default=None)
     # files of at most one full batch: while the successor of one is decided, others keep the batch full
     file_samples = min(sampling.batch, sampling.vllm.max_num_seqs)

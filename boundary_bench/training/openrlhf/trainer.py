@@ -19,7 +19,8 @@ from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.core.errors import Interrupted, ModelError, TrainingError
 from boundary_bench.core.files import read_json
 from boundary_bench.grading.judging import Judge
-from boundary_bench.models.folder import end_tokens, load_tokenizer
+from boundary_bench.models.config import end_tokens
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.study.training import Training
 from boundary_bench.training import checkpoint, step_log
 from boundary_bench.training.openrlhf import cluster, command, inputs, run, states
