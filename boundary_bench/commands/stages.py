@@ -58,7 +58,7 @@ def pretrain(plan: Plan, model: str) -> None:
     from boundary_bench.models.folder import load_model, strays, write_manifest
     from boundary_bench.models.tokenizer import load_tokenizer
     from boundary_bench.sampling import load_engine
-    from boundary_bench.sampling.proof import prove
+    from boundary_bench.sampling.proof import equal_templates, prove
     from boundary_bench.training.base_models import obtain
 
     stopped, log, sampling = stop_signal(), logger(f"pretrain {model}"), plan.study.sampling
@@ -69,6 +69,8 @@ def pretrain(plan: Plan, model: str) -> None:
         for name in strays(folder):
             log(f"{name} is no part of this model and left out")
         facts: dict[str, Any] = {"model": model}
+        if plan.study.models[model].pretrain is None:
+            facts["templates"] = equal_templates(folder, load_tokenizer(folder))
         if sampling.engine == "torch" and sampling.device == "cpu":
             proof = prove(load_engine(folder, sampling, log), folder, sampling)
             log(str(proof))
@@ -76,7 +78,6 @@ def pretrain(plan: Plan, model: str) -> None:
         else:  # where it will sample is elsewhere: its first job proves it
             load_model(folder, "cpu", "auto")
             end_tokens(folder)
-            load_tokenizer(folder)
         write_manifest(plan.model(model), folder, 0, made_with, **facts)
     log(f"-> {folder}")
 

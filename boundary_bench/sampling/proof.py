@@ -1,7 +1,8 @@
 """The proof at adoption: an engine draws from the distribution that transformers computes, or the model is refused.
 
 A few tokens are drawn by the engine that will be used, and their log-probabilities compared with a plain forward pass
-of transformers over each whole sequence, without a cache and without padding.
+of transformers over each whole sequence, without a cache and without padding. The token ids of the prompt templates are
+compared with those of ``AutoTokenizer``.
 
 Axes: G prompts, N responses of a prompt, T tokens of a response, V vocabulary.
 """
@@ -56,7 +57,6 @@ class Proof:
         tokens: tokens compared.
         longest: tokens of the longest prompt.
         windows: windows and chunks of the attention by name, None where no prompt that fits reaches beyond.
-        templates: prompt templates with the token ids of ``AutoTokenizer``; None if transformers cannot load it.
         transformers: its version.
     """
 
@@ -67,7 +67,6 @@ class Proof:
     tokens: int
     longest: int
     windows: dict[str, int | None]
-    templates: list[str] | None
     transformers: str
 
     def record(self) -> dict[str, Any]:
@@ -91,12 +90,11 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
     """The proof of an engine on the model in a folder.
 
     Raises:
-        ModelError: a log-probability differs, a template has other token ids, or the engine cannot decode the model.
+        ModelError: a log-probability differs, or the engine cannot decode the model.
     """
     import transformers
 
     config = read_config(folder)
-    templates = equal_templates(folder, engine.tokenizer)
     lengths, windows = prompt_lengths(config, engine.context, EFFORT[sampling.device] / parameters(folder))
     decoder = type(getattr(engine, "decoder", engine)).__name__
     drawn = list(_draw(engine, folder, lengths))
@@ -120,7 +118,6 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
         sum(each.logprob_NT.numel() for each in drawn),
         max(each.start for each in drawn),
         windows,
-        templates,
         transformers.__version__,
     )
 
@@ -177,19 +174,23 @@ def _draw(engine: Engine, folder: Path, groups: Sequence[Sequence[int]]) -> Iter
 
 
 def _largest(drawn: Sequence[Drawn], model: Any) -> float:
-    return max(float((each.logprob_NT - plain_logprobs(model, each)).abs().max()) for each in drawn)
+    found = [plain_logprobs(model, each.ids_NT.to(model.device), each.start).cpu() for each in drawn]
+    return max(float((each.logprob_NT - own).abs().max()) for each, own in zip(drawn, found, strict=True))
 
 
-@torch.inference_mode()
-def plain_logprobs(model: Any, drawn: Drawn) -> Tensor:
-    """Log-probabilities (N, T) of the response's tokens, in one forward pass over whole sequences without a cache."""
-    ids_NT = drawn.ids_NT.to(model.device)
-    size = ids_NT.shape[1] - drawn.start
+@torch.no_grad()
+def plain_logprobs(model: Any, ids_NT: Tensor, start: int, temperature: float = 1.0) -> Tensor:
+    """Log-probabilities of the tokens from ``start`` on, in one forward pass without padding and without a cache.
+
+    Args:
+        ids_NT: whole sequences of one length.
+    """
+    size = ids_NT.shape[1] - start
     asked = {"use_cache": False, "logits_to_keep": size + 1}
     taken = inspect.signature(model.forward).parameters
     logits_NTV = model(input_ids=ids_NT, **{name: value for name, value in asked.items() if name in taken}).logits
-    full_NTV = torch.log_softmax(logits_NTV[:, -size - 1 : -1].float(), -1)
-    return full_NTV.gather(2, ids_NT[:, drawn.start :, None])[..., 0].cpu()
+    full_NTV = torch.log_softmax(logits_NTV[:, -size - 1 : -1].float() / temperature, -1)
+    return full_NTV.gather(2, ids_NT[:, start:, None])[..., 0]
 
 
 def equal_templates(folder: Path, tokenizer: Any) -> list[str] | None:

@@ -23,9 +23,10 @@ from boundary_bench.core.errors import ModelError, TrainingError
 from boundary_bench.models.config import end_tokens
 from boundary_bench.models.folder import load_model
 from boundary_bench.models.tokenizer import load_tokenizer
+from boundary_bench.sampling.proof import LIMITS
 from boundary_bench.training import step_log
 from boundary_bench.training.rollouts import Rollouts, TrainingJob, decoder_of, masses, roll_out
-from boundary_bench.training.segment import GENTLER, Segment
+from boundary_bench.training.segment import GENTLER, Segment, check_difference
 
 #: Tokens in one forward and backward pass, padding included: they fit a CPU core's cache, and fill a GPU.
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
@@ -66,12 +67,13 @@ def micro_batches(chosen: Tensor, rollouts: Rollouts) -> Iterator[Tensor]:
 
 @dataclass
 class Updates:
-    """Sums over a step's optimizer updates."""
+    """Sums over a step's optimizer updates; ``largest`` difference of a log-probability before the first of them."""
 
     clipped: float = 0.0
     counted: float = 0.0
     norms: float = 0.0
     made: int = 0
+    largest: float = 0.0
 
 
 def update(
@@ -129,11 +131,16 @@ def _one_update(
                 reference_nT = response_logprobs(reference, rollouts, chosen, settings.temperature)[0]
         entropy_nT = -(full_nTV.exp() * full_nTV).sum(-1) if algorithm.entropy.active else None
         old_nT, mask_nT = rollouts.old_logprob_NT[chosen, :width], rollouts.mask_NT[chosen, :width]
+        if not sums.made:
+            sums.largest = max(sums.largest, float((logprob_nT.detach() - old_nT).abs()[mask_nT].max()))
         given = LossInputs(logprob_nT, old_nT, advantage_N[chosen], mask_nT, reference_nT, entropy_nT)
         loss = algorithm.loss(given, denominator)
         loss.value.backward()
         sums.clipped += float(loss.clipped)
         sums.counted += float(loss.counted)
+    if not sums.made:
+        # at a temperature below 1 the rounding of logits counts for more
+        check_difference(step, sums.largest, LIMITS["float32"] / min(settings.temperature, 1.0))
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
     if not math.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)

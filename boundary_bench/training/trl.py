@@ -49,10 +49,11 @@ from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.config import end_tokens
 from boundary_bench.models.folder import load_model
 from boundary_bench.models.tokenizer import load_tokenizer
+from boundary_bench.sampling.proof import LIMITS, plain_logprobs
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
 from boundary_bench.training.rollouts import TrainingJob, masses, prompts_of_step
-from boundary_bench.training.segment import GENTLER, Segment
+from boundary_bench.training.segment import GENTLER, Segment, check_difference
 
 #: The overridden methods are private, so another version may call them differently.
 VERSION = "1.16.0"
@@ -173,6 +174,16 @@ class Sums:
     updates: int = 0
     begun: float = 0.0
     rolled: float = 0.0
+    tested: Tested | None = None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The response of a step's first micro-batch with the most padding before it, and TRL's log-probabilities."""
+
+    ids_T: Tensor
+    start: int
+    logprob_T: Tensor
 
 
 class Trainer(GRPOTrainer):
@@ -256,9 +267,16 @@ class Trainer(GRPOTrainer):
         total = torch.tensor(denominator * all_of_them / each, device=inputs["completion_ids"].device)
         return {**inputs, "num_items_in_batch": total}
 
+    def _get_per_token_logps_and_entropies(self, *given: Any, **named: Any) -> Any:
+        found = super()._get_per_token_logps_and_entropies(*given, **named)
+        self.logprob_NT = found[0].detach()
+        return found
+
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         loss = super()._compute_loss(model, inputs)
         sums, mask_NT = self.sums, inputs["completion_mask"]
+        if sums.tested is None:
+            sums.tested = self._tested(inputs)
         entropy, clipped = (self._metrics["train"][name].pop() for name in ("entropy", "clip_ratio/region_mean"))
         weight_N = mask_NT.sum(1) if self.job.algorithm.surrogate.ratio == "token" else torch.ones_like(mask_NT[:, 0])
         counts_N = torch.ones_like(weight_N) if self.beta > 0 else inputs["advantages"] != 0
@@ -268,6 +286,20 @@ class Trainer(GRPOTrainer):
             sums.entropy += entropy * float(mask_NT.sum())
             sums.tokens += float(mask_NT.sum())
         return loss
+
+    def _tested(self, inputs: dict[str, Any]) -> Tested:
+        given_NT, mask_NT = inputs["prompt_mask"].bool(), inputs["completion_mask"].bool()
+        row = int(given_NT.sum(1).argmin())
+        prompt_T, response_T = inputs["prompt_ids"][row][given_NT[row]], inputs["completion_ids"][row][mask_NT[row]]
+        return Tested(torch.cat([prompt_T, response_T]), len(prompt_T), self.logprob_NT[row][mask_NT[row]])
+
+    def check(self) -> None:
+        """Compare TRL's log-probabilities before a step's first update with a forward pass without padding."""
+        tested, settings = self.sums.tested, self.job.training
+        assert tested is not None, "a loss was computed"
+        own_NT = plain_logprobs(self.model, tested.ids_T[None], tested.start, settings.temperature)
+        limit = LIMITS[settings.trl.dtype] / min(settings.temperature, 1.0)
+        check_difference(self.step, float((own_NT[0] - tested.logprob_T).abs().max()), limit)
 
 
 class Steps(TrainerCallback):
@@ -279,6 +311,8 @@ class Steps(TrainerCallback):
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Clip the gradient; if all advantages are 0, remove it, so that AdamW does nothing."""
         trainer, sums = self.trainer, self.trainer.sums
+        if not trainer.state.global_step % trainer.per_step:
+            trainer.check()
         norm = float(nn.utils.clip_grad_norm_(trainer.model.parameters(), self.segment.job.training.max_grad_norm))
         if not math.isfinite(norm):
             raise TrainingError(

@@ -25,6 +25,7 @@ from boundary_bench.grading import TRUNCATED, Grade, Verdict
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.judging import Judge
 from boundary_bench.training.openrlhf import agent, command, inputs
+from boundary_bench.training.pretrain import character_tokenizer
 from boundary_bench.training.rewards import of_group
 
 pytestmark = pytest.mark.openrlhf
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.openrlhf
 def executor(folder: Path, name: str = "grpo", **changes: Any) -> agent.Executor:
     """The executor that OpenRLHF makes of the agent's file."""
     job = replace(trained_with(rollouts=4, **changes), algorithm=ALGORITHMS[name])
+    folder.mkdir(exist_ok=True)
+    character_tokenizer().save(str(folder / "tokenizer.json"))
     start = command.Start(folder, folder, 7, 20, 0, 2)
     inputs.write(job, start, {problem.id: [1, 2] for problem in job.problems}, (1,), folder / "judgements")
     found: dict[str, Any] = {}

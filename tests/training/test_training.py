@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from training import job, quiet, same_weights, steps
 
 from boundary_bench.benchmarks import KINDS
-from boundary_bench.core.errors import ModelError
+from boundary_bench.core.errors import ModelError, TrainingError
 from boundary_bench.grading import Grader, Ruling, Verdict
 from boundary_bench.models.folder import load_weights
 from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.training import state
 from boundary_bench.training.reference import train
+from boundary_bench.training.rollouts import decoder_of
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,29 @@ def test_a_state_of_another_model_is_refused(
         shutil.copytree(undisturbed[0] / "state", store / "state")
         with pytest.raises(ModelError, match="trainer state"):
             train(job(), base, store, 8, quiet)
+
+
+def test_samples_of_another_policy_end_the_run_with_its_steps_kept(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a decoder loses a model's state, or weights do not reach the sampler."""
+    chosen = job(state_every=1)
+    train(chosen, tiny_model, tmp_path, 2, quiet)
+
+    def sharper(model: Any) -> Any:
+        decoder = decoder_of(model)
+        decoder.head = decoder.head * 1.1
+        return decoder
+
+    monkeypatch.setattr("boundary_bench.training.reference.decoder_of", sharper)
+    with pytest.raises(TrainingError, match=r"step 3: before .* by 0\.\d+ nats .*, expected 0\.01"):
+        train(chosen, tiny_model, tmp_path, 4, quiet)
+    assert state.saved_steps(tmp_path) == [1, 2]
+    monkeypatch.undo()
+    assert [row["step"] for row in steps(tmp_path)] == [1, 2]
+    train(chosen, tiny_model, tmp_path, 4, quiet)
+    whole = train(chosen, tiny_model, tmp_path / "whole", 4, quiet)
+    assert same_weights(tmp_path / "step-000004", whole)
 
 
 def test_a_base_with_a_tensor_missing_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from boundary_bench.benchmarks import kind_of
 from boundary_bench.core.files import read_json
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, grade_many
 from boundary_bench.grading.judging import Judge
+from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.study.training import Training
 from boundary_bench.training.rewards import of_group
 
@@ -59,6 +60,7 @@ class Executor(AgentExecutorBase):
         self.algorithm = Algorithm.model_validate(facts["algorithm"])
         self.seed, self.ids, self.ends = facts["seed"], facts["ids"], facts["ends"]
         self.references = facts["references"]
+        self.tokenizer = load_tokenizer(Path(facts["base"]))
         grader = kind_of(self.training.benchmark, "training.benchmark").grader
         self.grading = Grading(grader, Judge(Path(facts["judgements"])))
         self.groups: dict[tuple[int, int], Group] = defaultdict(Group)
@@ -88,8 +90,8 @@ class Executor(AgentExecutorBase):
         drawn = list(answer.token_ids)
         logprobs = [each[token].logprob for token, each in zip(drawn, answer.logprobs, strict=True)]
         ended = answer.finish_reason != "length"
-        # some tokenizers tidy blanks up; the sampling engines do not
-        text = hf_tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        # not OpenRLHF's tokenizer, which may be of a class that its model type implies, and may tidy blanks up
+        text = self.tokenizer.decode(drawn, skip_special_tokens=True)
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
         facts = await self.facts(place, grade)
         return {

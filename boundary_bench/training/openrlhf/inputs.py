@@ -27,6 +27,7 @@ def write(job: TrainingJob, start: Start, ids: dict[str, list[int]], ends: tuple
             "training": job.training.model_dump(mode="json"),
             "algorithm": job.algorithm.model_dump(mode="json"),
             "seed": job.seed,
+            "base": str(start.base),
             "judgements": str(judgements.absolute()),
             "ids": ids,
             "ends": list(ends),
