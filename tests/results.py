@@ -61,6 +61,8 @@ def write_weights(plan: Plan, policy: Policy) -> None:
     run, step = policy.run, policy.step
     job = ("train", run.name, step) if run else ("pretrain", policy.model)
     said = {"weights_sha256": f"{step:064x}", "content": fingerprint({"weights": policy.name}), **made_from(plan, *job)}
+    proof = {"engine": "torch", "decoder": "LlamaDecoder", "largest": 3e-06, "limit": 0.01, "tokens": 64, "longest": 12}
+    said |= {} if run else {"proof": {**proof, "windows": {"sliding_window": None}, "transformers": "5.24.0"}}
     write_json(plan.weights(policy), {**said, "settings": settings(plan, *job)})
 
 

@@ -188,7 +188,7 @@ GRADERS = {
         MATH,
         Grader("boxed", 2, extract.mathematics, boxed),
         Grader("exact", 1, extract.exact, exact),
-        Grader("choice", 2, letters.choice, letter),
+        Grader("choice", 3, letters.choice, letter),
         Grader("numeric", 2, extract.numeric, numeric),
     )
 }

@@ -54,6 +54,8 @@ AT_THE_END = re.compile(r"[^()]*\(([A-J])\)[\s.]*")
 
 def choice(response: str) -> str | Nothing:
     """The letter that a response chooses, in upper case."""
+    # a token that is no text divides words, as a blank does
+    response = response.replace("\N{REPLACEMENT CHARACTER}", " ")
     at_once = AT_ONCE.match(response)
     response = own(response, at_once and at_once.end())
     contents = [_plain(box.content[:LONGEST_LINE]) for box in boxes(response)]

@@ -1,12 +1,16 @@
-"""Tokenizers of model folders, read as transformers reads them."""
+"""Tokenizers of model folders, read as transformers reads them, and the text of a response."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from boundary_bench.core.errors import ModelError
+
+#: Stands in a text for a token that is none: Unicode's replacement character, as for bytes that are no character.
+MARK = "\N{REPLACEMENT CHARACTER}"
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -28,3 +32,28 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def shown(tokenizer: Tokenizer, rows: Sequence[Sequence[int]]) -> list[str]:
+    """The text of token sequences, with ``MARK`` where a special token stood or one that the tokenizer does not know.
+
+    Left out, they would join what they divide: ``4<pad>2`` would read 42. The EOS token that ends a response is no part
+    of its text; the caller leaves it away.
+    """
+    special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+    used = set().union(*rows)
+    hidden = {token for token in used if token in special or tokenizer.id_to_token(token) is None}
+    if not hidden:
+        return tokenizer.decode_batch(rows, skip_special_tokens=True)
+    pieces: list[list[int]] = []
+    last = []
+    for row in rows:
+        pieces.append([])
+        for token in row:
+            if token in hidden:
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        last.append(len(pieces))
+    texts = tokenizer.decode_batch(pieces, skip_special_tokens=True)
+    return [MARK.join(texts[first:stop]) for first, stop in zip([0, *last], last, strict=False)]

@@ -268,7 +268,7 @@ STAGES = {
         ),
         Stage(
             name="sample",
-            version=3,
+            version=4,
             names=("{policy}", "{benchmark}", "{shard}-of-{shards}"),
             each=lambda plan: ((*pair, shard) for pair in _pairs(plan) for shard in plan.shards),
             outputs=lambda plan, policy, benchmark, shard: [plan.shard(policy, benchmark, shard)],
@@ -319,7 +319,7 @@ STAGES = {
         ),
         Stage(
             name="report",
-            version=5,
+            version=6,
             names=(),
             each=lambda plan: [()],
             outputs=report_files,

@@ -325,4 +325,13 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "problems": tables.contents,
         "weights_sha256": tables.weights,
         "samples_sha256": tables.samples,
+        "proofs": {name: _proof(plan, name) for name in plan.study.models},
     }
+
+
+def _proof(plan: Plan, model: str) -> dict[str, Any] | None:
+    """The proof of the sampling engine on a base model, from its adoption or from its first samples."""
+    base = next(policy for policy in plan.policies if policy.run is None and policy.model == model)
+    told = [plan.model(model), *(path for name in plan.study.benchmarks for path in plan.samples(base, name))]
+    proofs = (read_json(path).get("proof") for path in told)
+    return next((proof for proof in proofs if proof and proof["engine"] == plan.study.sampling.engine), None)

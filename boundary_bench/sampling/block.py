@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Tokenizer
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.grading import Grader, JudgeAll, grade_many
+from boundary_bench.models.tokenizer import shown
 from boundary_bench.sampling.engine import Responses
 from boundary_bench.sampling.stops import cut
 
@@ -54,7 +55,7 @@ class SampleBlock:
         """Whether every sample is graded."""
         return self.verdicts.total() == self.size
 
-    def take(self, grading: BlockGrading, tokenizer: Any, responses: Responses) -> None:
+    def take(self, grading: BlockGrading, tokenizer: Tokenizer, responses: Responses) -> None:
         """Grade responses and keep them."""
         table, verdicts = graded(grading, self.problems, tokenizer, responses, self.index_B)
         self.tables[int(responses.prompt_S[0])] = table
@@ -66,12 +67,12 @@ class SampleBlock:
 
 
 def graded(
-    grading: BlockGrading, problems: Sequence[Problem], tokenizer: Any, responses: Responses, index_B: np.ndarray
+    grading: BlockGrading, problems: Sequence[Problem], tokenizer: Tokenizer, responses: Responses, index_B: np.ndarray
 ) -> tuple[pa.Table, list[str]]:
     """Graded responses as rows of the store; equal token sequences are decoded once."""
     response = texts(tokenizer, responses)
     if grading.stop:
-        responses, response = cut(responses, response, grading.stop, tokenizer.decode)
+        responses, response = cut(responses, response, grading.stop, tokenizer)
     references = [problems[place].reference for place in responses.prompt_S]
     grades = grade_many(grading.grader, references, response, responses.finished_S.tolist(), grading.judge)
     verdicts = [str(grade.verdict) for grade in grades]
@@ -92,12 +93,13 @@ def graded(
     return table, verdicts
 
 
-def texts(tokenizer: Any, responses: Responses) -> list[str]:
-    """The responses as text, without special tokens."""
-    keys = [row[:n].tobytes() for row, n in zip(responses.token_ST, responses.length_S, strict=True)]
+def texts(tokenizer: Tokenizer, responses: Responses) -> list[str]:
+    """The responses as text; see ``shown``."""
+    ends = zip(responses.token_ST, responses.length_S - responses.finished_S, strict=True)
+    keys = [row[:n].tobytes() for row, n in ends]
     distinct = dict.fromkeys(keys)
     rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct]
-    text_of = dict(zip(distinct, tokenizer.decode_batch(rows, skip_special_tokens=True), strict=True))
+    text_of = dict(zip(distinct, shown(tokenizer, rows), strict=True))
     return [text_of[key] for key in keys]
 
 

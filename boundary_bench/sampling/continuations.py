@@ -11,6 +11,7 @@ import numpy as np
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import Interrupted
+from boundary_bench.sampling.block import texts
 from boundary_bench.sampling.engine import Decoding, Engine, Work
 from boundary_bench.sampling.stops import cut
 from boundary_bench.study.sampling import Sampling
@@ -114,10 +115,9 @@ def ask(
             if finished is None:
                 continue
             _, found = finished
-            rows = [row[:n].tolist() for row, n in zip(found.token_ST, found.length_S, strict=True)]
-            texts = engine.tokenizer.decode_batch(rows, skip_special_tokens=True)
+            said = texts(engine.tokenizer, found)
             if special:
-                found, texts = cut(found, texts, special, engine.tokenizer.decode)
-            for place, text, ended in zip(found.prompt_S, texts, found.finished_S, strict=True):
+                found, said = cut(found, said, special, engine.tokenizer)
+            for place, text, ended in zip(found.prompt_S, said, found.finished_S, strict=True):
                 text_P[place], finished_P[place] = text, bool(ended)
     return text_P, finished_P

@@ -7,16 +7,18 @@ Axes: S samples, T tokens (padded).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from tokenizers import Tokenizer
 
+from boundary_bench.models.tokenizer import shown
 from boundary_bench.sampling.engine import Responses
 
 
 def cut(
-    responses: Responses, texts: Sequence[str], stop: Sequence[str], decode: Callable[[list[int], bool], str]
+    responses: Responses, texts: Sequence[str], stop: Sequence[str], tokenizer: Tokenizer
 ) -> tuple[Responses, list[str]]:
     """Responses and their texts, cut at the first stop string; a response that contains one counts as finished.
 
@@ -24,13 +26,25 @@ def cut(
     text ends before the string.
 
     Args:
-        texts: the responses without special tokens.
-        decode: (token ids, whether special tokens are left out) -> text; a stop string may be a special token.
+        texts: the responses as ``shown``; a stop string may also be a special token.
     """
 
     def holds(tokens: list[int]) -> bool:
-        said = decode(tokens, False)
+        said = tokenizer.decode(tokens, skip_special_tokens=False)
         return any(string in said for string in stop)
+
+    def before(tokens: list[int]) -> str:
+        """The text before the first string."""
+        (said,) = shown(tokenizer, [tokens])
+        if ends := [place for string in stop if (place := said.find(string)) >= 0]:
+            return said[: min(ends)]
+        # the string has a special token, which is no part of the text
+        whole = tokenizer.decode(tokens, skip_special_tokens=False)
+        place = min(place for string in stop if (place := whole.find(string)) >= 0)
+        kept = len(tokens) - 1
+        while len(tokenizer.decode(tokens[:kept], skip_special_tokens=False)) > place:
+            kept -= 1
+        return shown(tokenizer, [tokens[:kept]])[0]
 
     length_S, finished_S, found = responses.length_S.copy(), responses.finished_S.copy(), list(texts)
     for row, length in enumerate(responses.length_S.tolist()):
@@ -40,9 +54,7 @@ def cut(
         while low < high:  # the fewest tokens with one of the strings in their text
             middle = (low + high) // 2
             low, high = (low, middle) if holds(tokens[:middle]) else (middle + 1, high)
-        said = decode(tokens[:low], True)
-        ends = [place for string in stop if (place := said.find(string)) >= 0]
-        length_S[row], finished_S[row], found[row] = low, True, said[: min(ends, default=len(said))]
+        length_S[row], finished_S[row], found[row] = low, True, before(tokens[:low])
     kept_ST = np.arange(responses.token_ST.shape[1])[None] < length_S[:, None]
     zeroed = {
         name: np.where(kept_ST, getattr(responses, name), 0).astype(getattr(responses, name).dtype)

@@ -112,14 +112,14 @@ class Backend:
 BACKENDS = {
     "reference": Backend(
         train="boundary_bench.training.reference:train",
-        version=1,
+        version=2,
         tries="import boundary_bench.training.reference",
         checkpoint_bytes=4,
         state_bytes=12,
     ),
     "openrlhf": Backend(
         train="boundary_bench.training.openrlhf.trainer:train",
-        version=2,
+        version=3,
         tries="import torch, ray, vllm, deepspeed; "
         "from boundary_bench.training.openrlhf.trainer import check_versions; check_versions({device!r})",
         checkpoint_bytes=2,
@@ -130,7 +130,7 @@ BACKENDS = {
     ),
     "trl": Backend(
         train="boundary_bench.training.trl:train",
-        version=3,
+        version=4,
         tries="from boundary_bench.training.trl import check_version; check_version()",
         checkpoint_bytes=4,
         state_bytes=12,

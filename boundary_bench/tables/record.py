@@ -35,6 +35,7 @@ class Record(BaseModel):
         problems: content hash of every problem set.
         weights_sha256: by policy.
         samples_sha256: by policy, benchmark and sample file.
+        proofs: by base model, what its engine was compared on with transformers; None if it was not.
     """
 
     study: dict[str, Any]
@@ -46,6 +47,7 @@ class Record(BaseModel):
     problems: dict[str, str]
     weights_sha256: dict[str, str]
     samples_sha256: dict[str, dict[str, dict[str, str]]]
+    proofs: dict[str, dict[str, Any] | None]
 
 
 def read_record(root: Path) -> Record:

@@ -17,6 +17,7 @@ from boundary_bench.benchmarks.base import Kind, Problem
 from boundary_bench.benchmarks.templates import RAW, Prompting
 from boundary_bench.core import randomness
 from boundary_bench.grading import JudgeAll, judge_here
+from boundary_bench.sampling.block import texts
 from boundary_bench.sampling.engine import Decoding, Responses
 from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
 from boundary_bench.sampling.torch.engine import sample
@@ -75,11 +76,8 @@ def roll_out(job: TrainingJob, decoder: Decoder, tokenizer: Tokenizer, ends: tup
     )
     decoding = Decoding(settings.temperature, 1.0, settings.max_tokens, ends)
     drawn = join(list(sample(decoder, prompts, seed_PG, decoding)))
-    texts = tokenizer.decode_batch(
-        [row[:n].tolist() for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
-        skip_special_tokens=True,
-    )
-    reward_N = rewards(settings, job.seed, step, problems, job.kind.grader, texts, drawn.finished_S, job.judge)
+    said = texts(tokenizer, drawn)
+    reward_N = rewards(settings, job.seed, step, problems, job.kind.grader, said, drawn.finished_S, job.judge)
     return _pack(drawn, prompts, torch.tensor(reward_N), decoder.device)
 
 

@@ -48,7 +48,7 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.config import end_tokens
 from boundary_bench.models.folder import load_model
-from boundary_bench.models.tokenizer import load_tokenizer
+from boundary_bench.models.tokenizer import load_tokenizer, shown
 from boundary_bench.sampling.proof import LIMITS, plain_logprobs
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
@@ -230,8 +230,9 @@ class Trainer(GRPOTrainer):
 
     def _reward(self, completion_ids: list[list[int]], **_: Any) -> list[float]:
         finished = [ids[-1] in self.ends for ids in completion_ids]
-        texts = self.fast.decode_batch(completion_ids, skip_special_tokens=True)
+        rows = [ids[: len(ids) - ended] for ids, ended in zip(completion_ids, finished, strict=True)]
         problems, job = prompts_of_step(self.job, self.step), self.job
+        texts = shown(self.fast, rows)
         paid = rewards(job.training, job.seed, self.step, problems, job.kind.grader, texts, finished, job.judge)
         self.reward_N = torch.tensor(paid)
         self.sums.facts = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models
 
 from boundary_bench.benchmarks.countdown import COUNTDOWN
 from boundary_bench.grading import Verdict
+from boundary_bench.models.tokenizer import MARK
 from boundary_bench.sampling.block import BlockGrading, graded
 from boundary_bench.sampling.engine import Responses
 from boundary_bench.sampling.stops import cut
@@ -19,8 +19,19 @@ PIECES = ["a", "b", "\n", "ab", "\n\n", "b\n", "<|im_end|>"]
 SPECIAL = 6
 
 
-def decode(tokens: list[int], plain: bool = True) -> str:
-    return "".join(PIECES[token] for token in tokens if not (plain and token == SPECIAL))
+def tokenizer_of(pieces: list[str], *special: str) -> Tokenizer:
+    """A tokenizer whose texts are its tokens, one after the other."""
+    found = Tokenizer(models.WordLevel({piece: token for token, piece in enumerate(pieces)}, unk_token=pieces[0]))
+    found.decoder = decoders.Fuse()
+    found.add_special_tokens(list(special))
+    return found
+
+
+TOKENIZER = tokenizer_of(PIECES, PIECES[SPECIAL])
+
+
+def decode(tokens: list[int]) -> str:
+    return "".join(MARK if token == SPECIAL else PIECES[token] for token in tokens)
 
 
 def responses(rows: list[list[int]], finished: list[bool]) -> Responses:
@@ -38,7 +49,7 @@ def test_a_response_keeps_the_tokens_up_to_its_string_and_the_text_before_it() -
         drawn,
         [decode(row[:n].tolist()) for row, n in zip(drawn.token_ST, drawn.length_S, strict=True)],
         ["\n\n"],
-        decode,
+        TOKENIZER,
     )
     assert texts == ["ab", "ab", "ab", ""]
     assert found.length_S.tolist() == [4, 3, 2, 1] and found.finished_S.tolist() == [True, True, False, True]
@@ -51,8 +62,14 @@ def test_a_special_token_is_a_stop_string_too_and_stands_in_no_text() -> None:
     """A base model ends a turn by a token that is not its end token, and goes on with the next one."""
     drawn = responses([[0, SPECIAL, 1, SPECIAL], [0, 1, 0, 0]], [False, False])
     texts = [decode(row.tolist()) for row in drawn.token_ST]
-    found, texts = cut(drawn, texts, ["<|im_end|>"], decode)
+    found, texts = cut(drawn, texts, ["<|im_end|>"], TOKENIZER)
     assert texts == ["a", "abaa"] and found.finished_S.tolist() == [True, False] and found.length_S.tolist() == [2, 4]
+
+
+def test_a_string_may_go_on_after_a_special_token() -> None:
+    drawn = responses([[0, SPECIAL, 1, SPECIAL, 2, 0]], [False])
+    found, texts = cut(drawn, ["never read"], ["<|im_end|>\n"], TOKENIZER)
+    assert texts == [f"a{MARK}b"] and found.length_S.tolist() == [5] and found.finished_S.tolist() == [True]
 
 
 @given(
@@ -60,7 +77,7 @@ def test_a_special_token_is_a_stop_string_too_and_stands_in_no_text() -> None:
     st.sampled_from([["\n"], ["\n\n", "ba"], ["b\nb"]]),
 )
 def test_the_shortest_beginning_with_a_string_is_kept(rows: list[list[int]], stop: list[str]) -> None:
-    found, texts = cut(responses(rows, [False] * len(rows)), [decode(row) for row in rows], stop, decode)
+    found, texts = cut(responses(rows, [False] * len(rows)), [decode(row) for row in rows], stop, TOKENIZER)
     for row, length, finished, text in zip(rows, found.length_S, found.finished_S, texts, strict=True):
         beginnings = [n for n in range(1, len(row) + 1) if any(string in decode(row[:n]) for string in stop)]
         assert (length, finished) == ((beginnings[0], True) if beginnings else (len(row), False))
@@ -71,16 +88,9 @@ def test_the_shortest_beginning_with_a_string_is_kept(rows: list[list[int]], sto
 def test_a_response_that_is_cut_at_a_string_has_ended(stop: tuple[str, ...], verdict: str) -> None:
     """The answer stands before the string, and what follows does not matter."""
 
-    class Tokenizer:
-        def decode(self, tokens: list[int], skip_special_tokens: bool = True) -> str:
-            return "".join(map(chr, tokens))
-
-        def decode_batch(self, rows: list[list[int]], skip_special_tokens: bool) -> list[str]:
-            return [self.decode(row) for row in rows]
-
     problem = COUNTDOWN.generate("test", 0, COUNTDOWN.options)[0]
     drawn = responses([list(map(ord, problem.solution + "\nand so on"))], [False])
     grading = BlockGrading(COUNTDOWN.grader, lambda grader, pairs: [grader.judge(*pair) for pair in pairs], stop)
-    table, verdicts = graded(grading, [problem], Tokenizer(), replace(drawn), np.zeros(1, int))
+    table, verdicts = graded(grading, [problem], tokenizer_of([*map(chr, range(128))]), drawn, np.zeros(1, int))
     assert verdicts == [verdict] == [str(Verdict(verdict))]
     assert len(table.column("tokens")[0]) == len(problem.solution) + (1 if stop else len("\nand so on"))

@@ -21,7 +21,7 @@ from boundary_bench.benchmarks import kind_of
 from boundary_bench.core.files import read_json
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, grade_many
 from boundary_bench.grading.judging import Judge
-from boundary_bench.models.tokenizer import load_tokenizer
+from boundary_bench.models.tokenizer import load_tokenizer, shown
 from boundary_bench.study.training import Training
 from boundary_bench.training.rewards import of_group
 
@@ -91,7 +91,7 @@ class Executor(AgentExecutorBase):
         logprobs = [each[token].logprob for token, each in zip(drawn, answer.logprobs, strict=True)]
         ended = answer.finish_reason != "length"
         # not OpenRLHF's tokenizer, which may be of a class that its model type implies, and may tidy blanks up
-        text = self.tokenizer.decode(drawn, skip_special_tokens=True)
+        (text,) = shown(self.tokenizer, [drawn[:-1] if ended else drawn])
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
         facts = await self.facts(place, grade)
         return {
