@@ -16,6 +16,8 @@ from boundary_bench.core.provenance import file_sha256, fingerprint
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 QUESTION = "{question}"
+#: Of the chat templates of Qwen and SmolLM, Llama, Gemma, Phi, and DeepSeek.
+ENDS_OF_TURNS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<｜end▁of▁sentence｜>")
 #: The date for chat templates that use today's, as Llama's do; Llama's own default.
 TODAY = date(2024, 7, 26)
 
@@ -26,15 +28,17 @@ class Template:
 
     Attributes:
         chat: whether the text is a user's message, from which the tokenizer's own chat template makes the prompt.
+        stop: strings with which a response begins another question, for benchmarks that ask for ``stop: template``.
     """
 
     name: str
     text: str
     chat: bool = False
+    stop: tuple[str, ...] = ()
 
     @property
     def settings(self) -> list[str]:
-        """The name and the hash of all other fields, on which samples depend."""
+        """The name and the hash of the prompt, on which samples depend."""
         return [self.name, fingerprint([self.text, self.chat and str(TODAY)])]
 
 
@@ -42,13 +46,14 @@ TEMPLATES = {
     template.name: template
     for template in (
         Template("raw", QUESTION),
-        Template("simple", f"Question:\n{QUESTION}\nAnswer:\nLet's think step by step.\n"),
+        Template("simple", f"Question:\n{QUESTION}\nAnswer:\nLet's think step by step.\n", stop=("\nQuestion:",)),
         Template(
             "qwen-boxed",
             "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
             f"<|im_start|>user\n{QUESTION}\n{INSTRUCTION}<|im_end|>\n<|im_start|>assistant\n",
+            stop=("<|im_end|>", "<|im_start|>"),
         ),
-        Template("chat", f"{QUESTION}\n{INSTRUCTION}", chat=True),
+        Template("chat", f"{QUESTION}\n{INSTRUCTION}", chat=True, stop=ENDS_OF_TURNS),
     )
 }
 

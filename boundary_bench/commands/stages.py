@@ -134,7 +134,8 @@ def sample(
     with workplace(task, sampling.gpus, chosen.model, benchmark, (shard, shards)) as at:
         store.claim(task.identity)
         whose = policy, benchmark
-        drawn = campaign.Campaign(task.kind, task.problems, sampling, plan.design, whose, shard, at.put, at.judge)
+        stop = (*task.kind.stop(), *plan.stop(chosen.model, benchmark))
+        drawn = campaign.Campaign(task.kind, task.problems, sampling, plan.design, whose, shard, at.put, at.judge, stop)
         facts = task.facts(sampling.engine, at.put)
         tell = campaign.Tell(task.log, lambda record: append_line(said, json.dumps(record)))
         engine = load_engine(task.folder, sampling, task.log)

@@ -21,7 +21,9 @@ NEXT_QUESTION = re.compile(
     r"\n[ \t]{0,4}(?:#{1,6} ?|\*\*)?(?:(?:question|problem|exercise|example|q)(?: ?#?\d{1,4})?\s?(?:[.:：]|\*\*|\n)"
     r"|(?:human|user|instruction)\s?[:：])"
     r"|<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|user|assistant)\|>|</s>|\[/?INST\]"
-    r"|<(?:start|end)_of_turn>|<｜[A-Za-z▁ ]{1,40}｜>",
+    r"|<(?:start|end)_of_turn>|<｜[A-Za-z▁ ]{1,40}｜>"
+    # the user's turn after a special token, which is a mark in the text
+    r"|\N{REPLACEMENT CHARACTER}\s?(?:user|human)\b",
     re.IGNORECASE,
 )
 ANSWERED = re.compile(r"(?<=<)answer>|\banswers?(?: (?:is|are)\b|\W{0,4}[:：=])", re.IGNORECASE)

@@ -174,7 +174,7 @@ def _exactly(value: Value | None) -> Value | None:
 
 MATH = Grader(
     "math",
-    2,
+    3,
     extract.mathematics,
     mathematics,
     isolated=True,
@@ -186,10 +186,10 @@ GRADERS = {
     grader.name: grader
     for grader in (
         MATH,
-        Grader("boxed", 2, extract.mathematics, boxed),
+        Grader("boxed", 3, extract.mathematics, boxed),
         Grader("exact", 1, extract.exact, exact),
         Grader("choice", 3, letters.choice, letter),
-        Grader("numeric", 2, extract.numeric, numeric),
+        Grader("numeric", 3, extract.numeric, numeric),
     )
 }
 """``math`` is the field's standard; ``boxed``, which knows no algebra, is its second opinion."""

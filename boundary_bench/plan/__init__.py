@@ -75,6 +75,11 @@ class Plan(Layout):
         chosen = self.study.models[model].template
         return template_of(chosen, f"models.{model}.template") if chosen else self.problem_sets[benchmark].template
 
+    def stop(self, model: str, benchmark: str) -> tuple[str, ...]:
+        """The strings that end a response to a benchmark, beside those of its kind."""
+        said = self.study.benchmarks[benchmark].stop
+        return self.template(model, benchmark).stop if said == "template" else tuple(said)
+
     def graders(self, benchmark: str) -> list[Grader]:
         """The graders of a benchmark's samples: first the kind's own, which grades while sampling, then further ones.
 

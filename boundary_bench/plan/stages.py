@@ -158,7 +158,8 @@ def _training(plan: Plan, name: str) -> dict[str, Any]:
 def _samples(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
     """The settings of a single response. The number of samples belongs to the design: a new one keeps stored files."""
     drawing = plan.study.sampling.drawing()
-    return {"sampling": drawing, **_kind(plan, benchmark), **_template(plan, model, benchmark)}
+    stop = {"stop": found} if (found := plan.stop(model, benchmark)) else {}
+    return {"sampling": drawing, **_kind(plan, benchmark), **_template(plan, model, benchmark), **stop}
 
 
 def _continuations(plan: Plan, benchmark: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Campaign:
         prompting: how questions become prompts.
         judge: runs the grader; a benchmark with an isolated grader needs a ``grading.judging.Judge``.
         shard: number of this job among the ``sampling.shards``, from 1. The first of s draws problems 0, s, 2s, ...
+        stop: strings that end a response.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Campaign:
     shard: int = 1
     prompting: Prompting = RAW
     judge: JudgeAll = judge_here
+    stop: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class _Job:
         self, campaign: Campaign, engine: Engine, store: SampleStore, facts: dict[str, Any], tell: Tell
     ) -> None:
         self.campaign, self.engine, self.store, self.facts, self.tell = campaign, engine, store, facts, tell
-        self.grading = BlockGrading(campaign.kind.grader, campaign.judge, campaign.kind.stop())
+        self.grading = BlockGrading(campaign.kind.grader, campaign.judge, campaign.stop)
         self.ids = [problem.id for problem in campaign.problems]
         self.prompts = [campaign.prompting.ids(engine.tokenizer, problem.prompt) for problem in campaign.problems]
         by_id, limit = dict(zip(self.ids, self.prompts, strict=True)), campaign.sampling.max_tokens

@@ -58,6 +58,9 @@ class Benchmark(Block):
         description="where a row has the kind's columns: {question: problem, answer: reward_model.gt}, or verl",
     )
     template: Name | None = Field(None, description="prompt template; by default the kind's")
+    stop: list[Annotated[str, Field(min_length=1)]] | Literal["template"] = Field(
+        [], description="strings that end a response, beside the kind's own; template: those of the prompt template"
+    )
     graders: list[Name] = Field([], description="further graders of the same responses, beside the kind's")
 
 

@@ -23,7 +23,7 @@ def test_the_way_of_an_answer_to_its_grade(capsys: pytest.CaptureFixture[str]) -
     assert said["as numbers"] == "4.5e+33   against   4.5e+33"
     assert said["as a string"] == "4.5*10^{33}   against   4.5*10^{33}"
     assert said["grade"] == "correct: equal text"
-    assert [said[name].split(":")[0] for name in ("boxed 2", "exact 1", "choice 3", "numeric 2")] == [
+    assert [said[name].split(":")[0] for name in ("boxed 3", "exact 1", "choice 3", "numeric 3")] == [
         "correct", "wrong", "unparsable", "correct",
     ]  # fmt: skip
 

@@ -389,3 +389,13 @@ def test_a_letter_beside_a_mark_is_the_choice(text: str) -> None:
 
     (grade,) = grade_many(GRADERS["choice"], ["B"], [text.replace("{}", MARK)], [True], judge_here)
     assert grade.verdict == "correct", grade
+
+
+def test_the_users_turn_after_a_special_token_is_another_question() -> None:
+    from boundary_bench.grading import grade_many, judge_here
+    from boundary_bench.grading.graders import GRADERS
+    from boundary_bench.models.tokenizer import MARK
+
+    texts = [f"#### 42{MARK}\n{MARK}user\nAnd 3 + 4?{MARK}\n{MARK}assistant\n#### 7", f"#### 7{MARK}final{MARK}#### 42"]
+    grades = grade_many(GRADERS["numeric"], ["42"] * 2, texts, [True] * 2, judge_here)
+    assert [str(grade.verdict) for grade in grades] == ["correct"] * 2, grades
