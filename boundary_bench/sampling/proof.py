@@ -8,7 +8,6 @@ Axes: G prompts, N responses of a prompt, T tokens of a response, V vocabulary.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import BoundaryBenchError, ModelError
 from boundary_bench.models.config import read_config, windows_of
 from boundary_bench.models.folder import load_model, parameters
+from boundary_bench.models.forward import plain_logits
 from boundary_bench.sampling.engine import Decoding, Engine, Work
 from boundary_bench.study.sampling import Sampling
 
@@ -104,8 +104,16 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
     del engine
     # vLLM has taken the memory of the GPU
     dtype, device = ("float32", sampling.device) if sampling.engine == "torch" else (sampling.vllm.dtype, "cpu")
-    largest, limit = _largest(drawn, load_model(folder, device, getattr(torch, dtype))), LIMITS[dtype]
+    model, limit = load_model(folder, device, getattr(torch, dtype)), LIMITS[dtype]
+    largest = _largest(drawn, model)
     if not largest <= limit:
+        if not (ahead := _ahead(drawn, model)) <= limit:
+            raise ModelError(
+                f"{folder}: in a plain forward pass of transformers the log-probability of a token differs by "
+                f"{ahead:.3g} nats with the tokens that follow it, expected {limit:g} at most: this model does not "
+                "read from left to right, so that it has no samples. Choose another model; one that was trained as a "
+                "decoder and can be an encoder too needs is_decoder: true in config.json"
+            )
         raise ModelError(
             f"{folder}: the engine {sampling.engine} ({decoder}) and a plain forward pass of transformers differ by "
             f"{largest:.3g} nats in the log-probability of a token, expected {limit:g} at most: it would sample "
@@ -180,15 +188,21 @@ def _largest(drawn: Sequence[Drawn], model: Any) -> float:
     return max(float((each.logprob_NT - plain_logprobs(model, each)).abs().max()) for each in drawn)
 
 
+def _ahead(drawn: Sequence[Drawn], model: Any) -> float:
+    """How much the log-probability of a response's first token depends on the others."""
+    return max(
+        float((plain_logprobs(model, each) - plain_logprobs(model, first))[:, 0].abs().max())
+        for each in drawn
+        for first in [Drawn(each.start, each.ids_NT[:, : each.start + 1], each.logprob_NT[:, :1])]
+    )
+
+
 @torch.inference_mode()
 def plain_logprobs(model: Any, drawn: Drawn) -> Tensor:
     """Log-probabilities (N, T) of the response's tokens, in one forward pass over whole sequences without a cache."""
     ids_NT = drawn.ids_NT.to(model.device)
     size = ids_NT.shape[1] - drawn.start
-    asked = {"use_cache": False, "logits_to_keep": size + 1}
-    taken = inspect.signature(model.forward).parameters
-    logits_NTV = model(input_ids=ids_NT, **{name: value for name, value in asked.items() if name in taken}).logits
-    full_NTV = torch.log_softmax(logits_NTV[:, -size - 1 : -1].float(), -1)
+    full_NTV = torch.log_softmax(plain_logits(model, ids_NT, size + 1)[:, :-1].float(), -1)
     return full_NTV.gather(2, ids_NT[:, drawn.start :, None])[..., 0].cpu()
 
 
