@@ -26,8 +26,8 @@ CONTEXT = (
     "max_seq_length",
     "model_max_length",
 )
-#: Names of the lengths at which attention or a recurrence changes.
-WINDOW = re.compile(r"window(_size)?$|chunk_size$")
+#: Names of the lengths at which attention or a recurrence changes: windows, chunks, positions selected by an indexer.
+WINDOW = re.compile(r"window(_size)?$|chunk_size$|index_topk$")
 #: Names of a rotary embedding whose factors depend on the length of the whole sequence (Phi-3).
 BY_LENGTH = ("longrope", "su")
 

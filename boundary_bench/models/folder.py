@@ -28,6 +28,8 @@ SMALL = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_c
 UNSAID = ("transformers_version", "_name_or_path")
 #: Types of weights that are computed with as they are; float64 is what some small models are saved in.
 PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+#: Types of tensors that are never weights: masks, and tables of indices such as the experts of a token.
+TABLES = (torch.bool, torch.int64)
 #: The file that says which shard holds which tensor.
 INDEX = "model.safetensors.index.json"
 
@@ -132,7 +134,7 @@ def _check_tensor(folder: Path, name: str, tensor: torch.Tensor) -> None:
     if tensor.dtype in PLAIN:
         if not torch.isfinite(tensor).all():
             raise ModelError(f"{folder}: tensor {name} holds NaN or infinity; this checkpoint is no model")
-    elif tensor.is_floating_point() or (tensor.dtype != torch.bool and tensor.ndim in (2, 3)):
+    elif tensor.is_floating_point() or (tensor.dtype not in TABLES and tensor.ndim in (2, 3)):
         # old files hold integers that are no weights: positions (one axis), attention masks (four)
         raise ModelError(
             f"{folder} is quantised: tensor {name} is {str(tensor.dtype).removeprefix('torch.')}; expected weights in "

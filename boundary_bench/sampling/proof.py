@@ -9,7 +9,6 @@ Axes: G prompts, N responses of a prompt, T tokens of a response, V vocabulary.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import BoundaryBenchError, ModelError
 from boundary_bench.models.config import read_config, windows_of
 from boundary_bench.models.folder import load_model, parameters
+from boundary_bench.models.forward import plain_logprobs
 from boundary_bench.sampling.engine import Decoding, Engine, Work
 from boundary_bench.study.sampling import Sampling
 
@@ -102,8 +102,16 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
     del engine
     # vLLM has taken the memory of the GPU
     dtype, device = ("float32", sampling.device) if sampling.engine == "torch" else (sampling.vllm.dtype, "cpu")
-    largest, limit = _largest(drawn, load_model(folder, device, getattr(torch, dtype))), LIMITS[dtype]
+    model, limit = load_model(folder, device, getattr(torch, dtype)), LIMITS[dtype]
+    largest = _largest(drawn, model)
     if not largest <= limit:
+        if not (ahead := _ahead(drawn, model)) <= limit:
+            raise ModelError(
+                f"{folder}: in a plain forward pass of transformers the log-probability of a token differs by "
+                f"{ahead:.3g} nats with the tokens that follow it, expected {limit:g} at most: this model does not "
+                "read from left to right, so that it has no samples. Choose another model; one that was trained as a "
+                "decoder and can be an encoder too needs is_decoder: true in config.json"
+            )
         raise ModelError(
             f"{folder}: the engine {sampling.engine} ({decoder}) and a plain forward pass of transformers differ by "
             f"{largest:.3g} nats in the log-probability of a token, expected {limit:g} at most: it would sample "
@@ -178,19 +186,14 @@ def _largest(drawn: Sequence[Drawn], model: Any) -> float:
     return max(float((each.logprob_NT - own).abs().max()) for each, own in zip(drawn, found, strict=True))
 
 
-@torch.no_grad()
-def plain_logprobs(model: Any, ids_NT: Tensor, start: int, temperature: float = 1.0) -> Tensor:
-    """Log-probabilities of the tokens from ``start`` on, in one forward pass without padding and without a cache.
-
-    Args:
-        ids_NT: whole sequences of one length.
-    """
-    size = ids_NT.shape[1] - start
-    asked = {"use_cache": False, "logits_to_keep": size + 1}
-    taken = inspect.signature(model.forward).parameters
-    logits_NTV = model(input_ids=ids_NT, **{name: value for name, value in asked.items() if name in taken}).logits
-    full_NTV = torch.log_softmax(logits_NTV[:, -size - 1 : -1].float() / temperature, -1)
-    return full_NTV.gather(2, ids_NT[:, start:, None])[..., 0]
+def _ahead(drawn: Sequence[Drawn], model: Any) -> float:
+    """How much the log-probability of a response's first token depends on the others."""
+    return max(
+        float((whole_N1 - plain_logprobs(model, ids_NT[:, : each.start + 1], each.start)).abs().max())
+        for each in drawn
+        for ids_NT in [each.ids_NT.to(model.device)]
+        for whole_N1 in [plain_logprobs(model, ids_NT, each.start)[:, :1]]
+    )
 
 
 def equal_templates(folder: Path, tokenizer: Any) -> list[str] | None:

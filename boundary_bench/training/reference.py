@@ -22,6 +22,7 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import ModelError, TrainingError
 from boundary_bench.models.config import end_tokens
 from boundary_bench.models.folder import load_model
+from boundary_bench.models.forward import plain_logits
 from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.sampling.proof import LIMITS
 from boundary_bench.training import step_log
@@ -46,8 +47,7 @@ def response_logprobs(
     start_n, length_n = rollouts.start_N[chosen], rollouts.length_N[chosen]
     first, last = int(start_n.min()) - 1, int((start_n + length_n).max()) - 1
     ids = rollouts.ids[chosen, : last + 1]
-    keep = torch.arange(first, last, device=ids.device)
-    logits = model(input_ids=ids[:, :-1], use_cache=False, logits_to_keep=keep).logits
+    logits = plain_logits(model, ids[:, :-1], last - first)
     place = (start_n[:, None] - 1 - first + torch.arange(int(length_n.max()), device=ids.device)).clamp_max(
         last - first - 1
     )

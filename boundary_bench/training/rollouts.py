@@ -19,8 +19,9 @@ from boundary_bench.core import randomness
 from boundary_bench.grading import JudgeAll, judge_here
 from boundary_bench.sampling.block import texts
 from boundary_bench.sampling.engine import Decoding, Responses
-from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.sampling.torch.decoder import Decoder, LlamaDecoder, supports
 from boundary_bench.sampling.torch.engine import sample
+from boundary_bench.sampling.torch.hub import hub_decoder
 from boundary_bench.study.training import Training
 from boundary_bench.training.rewards import rewards
 
@@ -119,4 +120,4 @@ def _pack(drawn: Responses, prompts: list[list[int]], reward_N: Tensor, device: 
 def decoder_of(model: nn.Module) -> Decoder:
     """The fastest decoder that computes this model exactly, with its current weights."""
     config = model.config.to_dict()
-    return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else HubDecoder(model)
+    return LlamaDecoder(config, dict(model.named_parameters())) if supports(config) else hub_decoder(model)

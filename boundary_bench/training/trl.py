@@ -48,8 +48,9 @@ from boundary_bench.core import randomness
 from boundary_bench.core.errors import TrainingError
 from boundary_bench.models.config import end_tokens
 from boundary_bench.models.folder import load_model
+from boundary_bench.models.forward import plain_logprobs
 from boundary_bench.models.tokenizer import load_tokenizer, shown
-from boundary_bench.sampling.proof import LIMITS, plain_logprobs
+from boundary_bench.sampling.proof import LIMITS
 from boundary_bench.training import step_log
 from boundary_bench.training.rewards import rewards
 from boundary_bench.training.rollouts import TrainingJob, masses, prompts_of_step

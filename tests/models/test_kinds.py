@@ -17,7 +17,7 @@ from workflow import shipped, write_study
 from boundary_bench.commands import main
 from boundary_bench.core.errors import EXIT_USER_ERROR
 from boundary_bench.core.parquet import read_verified
-from boundary_bench.sampling.proof import plain_logprobs
+from boundary_bench.models.forward import plain_logprobs
 from boundary_bench.training.pretrain import END, PAD, character_tokenizer, save
 
 Change = Callable[[Path], object]
@@ -135,6 +135,7 @@ MENDED: dict[str, tuple[str, dict[str, Any], Change]] = {
         lambda folder: None,
     ),
     "a state-space model": ("Mamba", {"state_size": 8, "time_step_rank": 8}, lambda folder: None),
+    "a state that no cache holds": ("Rwkv", {"attention_hidden_size": 32}, lambda folder: None),
     "bfloat16": ("Llama", {"dtype": "bfloat16"}, weights(lambda w: w.update({k: v.bfloat16() for k, v in w.items()}))),
 }  # fmt: skip
 
@@ -190,7 +191,6 @@ REFUSED: dict[str, tuple[str, dict[str, Any], Change, list[str]]] = {
         "Llama", {}, config_says(is_encoder_decoder=True), ["encoder with a decoder", "continues its prompt"],
     ),
     "a file of its own": ("Llama", {}, config_says(transformers_weights="x.safetensors"), ["x.safetensors", "index"]),
-    "a state that is never passed": ("Rwkv", {"attention_hidden_size": 32}, lambda folder: None, ["rwkv", "no cache"]),
     "longrope across its original length": (
         "Phi3",
         {"original_max_position_embeddings": 12, "rope_parameters": {**LONGROPE, "rope_theta": 1e4}},

@@ -282,51 +282,45 @@ class HubDecoder:
         ModelError: the forward pass takes no cache of transformers.
     """
 
-    def __init__(self, model: Any) -> None:
-        from transformers import DynamicCache
-        from transformers.cache_utils import LinearAttentionCacheLayerMixin
-
-        self.model, self.device = model, model.device
+    def __init__(self, model: Any, pads: bool = True) -> None:
+        """
+        Args:
+            pads: whether prompts of unequal length are read together; a recurrence may read padding too.
+        """
+        self.model, self.device, self.pads = model, model.device, pads
         taken = inspect.signature(model.forward).parameters
         self.cache = next((name for name in CACHES if name in taken), None)
         if self.cache is None:
             raise ModelError(
                 f"a model of type {model.config.model_type} keeps its state in no cache that transformers shares "
-                "between models, so that the torch engine cannot decode it; expected one with a DynamicCache"
+                "between models; expected one with a DynamicCache"
             )
         self.more = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
         self.placed = "position_ids" in taken
-        layers = DynamicCache(config=model.config).layers
-        # a recurrence reads padding too
-        self.pads = not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers)
 
     @torch.inference_mode()
     def prefill(self, ids_RT: Tensor, keep_RT: Tensor, room: int, rows: int) -> tuple[dict[str, Any], Tensor]:
         """See ``Decoder.prefill``."""
         from transformers import DynamicCache
 
-        cache = {"keep": keep_RT, "position": keep_RT.sum(1), "past": DynamicCache(config=self.model.config)}
-        position_RT = (keep_RT.cumsum(1) - 1).clamp_min(0)
-        return cache, self._forward(cache, ids_RT, position_RT)
+        cache = {"past": DynamicCache(config=self.model.config), "keep": keep_RT, "position": keep_RT.sum(1)}
+        if keep_RT.all():  # a recurrence applies a mask to the new token alone, and takes no longer one
+            cache["keep"] = None
+        return cache, self._forward(cache, ids_RT, (keep_RT.cumsum(1) - 1).clamp_min(0))
 
     @torch.inference_mode()
     def extend(self, cache: dict[str, Any], parent_R: Tensor, token_R: Tensor) -> Tensor:
         """See ``Decoder.extend``."""
         cache["past"].reorder_cache(parent_R)
-        cache["keep"], cache["position"] = cache["keep"][parent_R], cache["position"][parent_R]
-        cache["keep"] = F.pad(cache["keep"], (0, 1), value=True)
-        logits = self._forward(cache, token_R[:, None], cache["position"][:, None])
-        cache["position"] = cache["position"] + 1
-        return logits
+        position_R, keep_RT = cache["position"][parent_R], cache["keep"]
+        cache["keep"] = None if keep_RT is None else F.pad(keep_RT[parent_R], (0, 1), value=True)
+        cache["position"] = position_R + 1
+        return self._forward(cache, token_R[:, None], position_R[:, None])
 
     def _forward(self, cache: dict[str, Any], ids_RT: Tensor, position_RT: Tensor) -> Tensor:
+        padded = {} if cache["keep"] is None else {"attention_mask": cache["keep"].long()}
         placed = {"position_ids": position_RT} if self.placed else {}
         done = self.model(
-            input_ids=ids_RT,
-            attention_mask=cache["keep"].long(),
-            use_cache=True,
-            **{self.cache: cache["past"]},
-            **placed,
-            **self.more,
+            input_ids=ids_RT, use_cache=True, **{self.cache: cache["past"]}, **padded, **placed, **self.more
         )
         return done.logits[:, -1].float()

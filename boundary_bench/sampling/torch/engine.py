@@ -23,7 +23,8 @@ from boundary_bench.models.folder import check_device, load_model, load_weights
 from boundary_bench.models.tokenizer import load_tokenizer
 from boundary_bench.sampling.drawing import distribution, draw
 from boundary_bench.sampling.engine import NO_NUMBERS, Decoding, Responses, Work
-from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder, LlamaDecoder, supports
+from boundary_bench.sampling.torch.decoder import Decoder, LlamaDecoder, supports
+from boundary_bench.sampling.torch.hub import hub_decoder
 from boundary_bench.study.sampling import Sampling
 
 
@@ -65,7 +66,7 @@ def load_engine(folder: Path, device: str) -> TorchEngine:
         except ModelError as fault:
             raise ModelError(f"{folder}: {fault}") from None
     else:
-        decoder = HubDecoder(load_model(folder, device))
+        decoder = hub_decoder(load_model(folder, device))
     return TorchEngine(decoder, tokenizer, ends, context_of(config))
 
 
