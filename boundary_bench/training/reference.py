@@ -140,7 +140,8 @@ def _one_update(
         sums.counted += float(loss.counted)
     if not sums.made:
         # at a temperature below 1 the rounding of logits counts for more
-        check_difference(step, sums.largest, LIMITS["float32"] / min(settings.temperature, 1.0))
+        limit = LIMITS["float32"] / min(settings.temperature, 1.0)
+        check_difference(step, sums.largest, limit, "when it was sampled")
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
     if not math.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)

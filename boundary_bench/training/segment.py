@@ -102,14 +102,15 @@ class Segment:
         return self.folder
 
 
-def check_difference(step: int, largest: float, limit: float) -> None:
+def check_difference(step: int, largest: float, limit: float, other: str) -> None:
     """Refuse to update by samples of another policy than the trainer's.
 
     Before the first update of a step the importance ratio of every token is 1, up to rounding: what was sampled and
     what is trained are one policy.
 
     Args:
-        largest: largest difference (nats) between a token's log-probability when it was sampled and now.
+        largest: largest difference (nats) of a token's log-probability.
+        other: what it differs from.
 
     Raises:
         TrainingError: it exceeds ``limit``.
@@ -117,9 +118,9 @@ def check_difference(step: int, largest: float, limit: float) -> None:
     if not largest <= limit:
         raise TrainingError(
             f"step {step}: before its first update, the log-probability of a token differs by {largest:.3g} nats from "
-            f"when it was sampled, expected {limit:g} at most: sampler and trainer compute different policies. The "
-            "checkpoints before this step are kept; train this model with another backend (training.backend), or "
-            "choose another model"
+            f"{other}, expected {limit:g} at most: sampler and trainer compute different policies. The checkpoints "
+            "before this step are kept; train this model with another backend (training.backend), or choose another "
+            "model"
         )
 
 

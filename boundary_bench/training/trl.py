@@ -16,6 +16,7 @@ Differences from the reference trainer:
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import math
 import os
@@ -162,6 +163,14 @@ def arguments(job: TrainingJob, steps: int, ends: tuple[int, ...], context: int,
     )
 
 
+def _placed(_model: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positions counted from the first token of a prompt; TRL leaves them out, so that padding before it counts."""
+    if named.get("attention_mask") is not None and named.get("position_ids") is None:
+        position_NT = (named["attention_mask"].cumsum(1) - 1).clamp_min(0)
+        named = {**named, "position_ids": position_NT[:, -named["input_ids"].shape[1] :]}
+    return given, named
+
+
 @dataclass
 class Sums:
     """Sums over one rollout step."""
@@ -214,6 +223,8 @@ class Trainer(GRPOTrainer):
             processing_class=tokenizer,
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)),
         )
+        if "position_ids" in inspect.signature(model.forward).parameters:
+            model.register_forward_pre_hook(_placed, with_kwargs=True)
 
     @property
     def step(self) -> int:
@@ -301,7 +312,8 @@ class Trainer(GRPOTrainer):
         assert tested is not None, "a loss was computed"
         own_NT = plain_logprobs(self.model, tested.ids_T[None], tested.start, settings.temperature)
         limit = LIMITS[settings.trl.dtype] / min(settings.temperature, 1.0)
-        check_difference(self.step, float((own_NT[0] - tested.logprob_T).abs().max()), limit)
+        largest = float((own_NT[0] - tested.logprob_T).abs().max())
+        check_difference(self.step, largest, limit, "a forward pass without padding")
 
 
 class Steps(TrainerCallback):
