@@ -62,6 +62,8 @@ def hub_decoder(model: Any) -> Decoder:
             decoder = HubDecoder(model, pads)
             if _agrees(decoder, whole):
                 return decoder
+        except torch.OutOfMemoryError:
+            raise
         except Exception:  # the code of a model can fail in any way; the plain forward pass says which is a fault
             continue
     return whole
