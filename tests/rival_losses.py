@@ -200,6 +200,7 @@ def made(args: Any, reward_N: Tensor, batch: Batch, own: bool = False) -> list[E
             kl=torch.zeros_like(batch.old_NT[rows]),
         )
         experience.index = rows.tolist()
+        experience.info["surprisal"] = -(batch.old_NT[rows] * mask_nT).sum(1)
         experiences.append(experience)
     return OWN_ADVANTAGES(maker, experiences) if own else maker.compute_advantages_and_returns(experiences)
 

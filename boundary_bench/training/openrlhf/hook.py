@@ -63,7 +63,11 @@ def in_file_order(module: ModuleType) -> None:
 
 
 def as_given(module: ModuleType) -> None:
-    """Use the reward of a response as its advantage: nothing is subtracted or divided."""
+    """Use the reward of a response as its advantage: nothing is subtracted or divided; compare its log-probability.
+
+    OpenRLHF compares vLLM with the trainer for the token ratio alone. Where vLLM reports the log-probabilities that it
+    draws from, at temperature 1, the agent's sum is compared for every ratio.
+    """
     original = module.RemoteExperienceMaker.compute_advantages_and_returns
 
     def compute_advantages_and_returns(self: Any, experiences: Any) -> Any:
@@ -71,9 +75,15 @@ def as_given(module: ModuleType) -> None:
         # the estimator selects means and deviations; the sum of returns over tokens is fixed before
         kept, chosen.estimator = chosen.estimator, None
         try:
-            return original(self, experiences)
+            found = original(self, experiences)
         finally:
             chosen.estimator = kept
+        if self.strategy.args.rollout.temperature == 1.0:
+            for experience in found:
+                mask_NT, own_NT = experience.action_mask, experience.action_log_probs.float()
+                sampled_N = -experience.info["surprisal"].to(own_NT)
+                experience.info["vllm_kl"] = (sampled_N - (own_NT * mask_NT).sum(1)) / mask_NT.sum(1).clamp(min=1)
+        return found
 
     module.RemoteExperienceMaker.compute_advantages_and_returns = compute_advantages_and_returns
 
