@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
-from boundary_bench.commands.workplace import Task, logger, stop_signal, task_of, workplace
+from boundary_bench.commands.workplace import Log, Task, logger, stop_signal, task_of, workplace
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.core.files import append_line, read_json, write_json, write_text
 from boundary_bench.core.locks import lease
@@ -54,32 +55,41 @@ def overlap(plan: Plan, benchmark: str) -> None:
 
 def pretrain(plan: Plan, model: str) -> None:
     """Make a base model, or adopt one that exists, and write its manifest."""
-    from boundary_bench.models.config import end_tokens
-    from boundary_bench.models.folder import load_model, strays, write_manifest
-    from boundary_bench.models.tokenizer import load_tokenizer
-    from boundary_bench.sampling import load_engine
-    from boundary_bench.sampling.proof import equal_templates, prove
+    from boundary_bench.models.folder import write_manifest
     from boundary_bench.training.base_models import obtain
 
-    stopped, log, sampling = stop_signal(), logger(f"pretrain {model}"), plan.study.sampling
+    stopped, log = stop_signal(), logger(f"pretrain {model}")
     made_with = settings(plan, "pretrain", model)
     store = plan.store("pretrain", model, identity=made_with)
     with lease(store, log):
         folder = obtain(plan.study.models[model], store, log, stopped)
-        for name in strays(folder):
-            log(f"{name} is no part of this model and left out")
-        facts: dict[str, Any] = {"model": model}
-        if plan.study.models[model].pretrain is None:
-            facts["templates"] = equal_templates(folder, load_tokenizer(folder))
-        if sampling.engine == "torch" and sampling.device == "cpu":
-            proof = prove(load_engine(folder, sampling, log), folder, sampling)
-            log(str(proof))
-            facts["proof"] = proof.record()
-        else:  # where it will sample is elsewhere: its first job proves it
-            load_model(folder, "cpu", "auto")
-            end_tokens(folder)
-        write_manifest(plan.model(model), folder, 0, made_with, **facts)
+        write_manifest(plan.model(model), folder, 0, made_with, model=model, **_adopted(plan, model, folder, log))
     log(f"-> {folder}")
+
+
+def _adopted(plan: Plan, model: str, folder: Path, log: Log) -> dict[str, Any]:
+    """The facts of a base model that can be sampled and trained; a ModelError if it cannot."""
+    from boundary_bench.models.config import end_tokens
+    from boundary_bench.models.folder import load_model, strays
+    from boundary_bench.models.tokenizer import load_tokenizer
+    from boundary_bench.sampling import load_engine
+    from boundary_bench.sampling.proof import equal_templates, prove
+
+    sampling, facts = plan.study.sampling, dict[str, Any]()
+    for name in strays(folder):
+        log(f"{name} is no part of this model and left out")
+    words = load_tokenizer(folder)
+    if set(words.encode("1").ids[-1:]) & set(end_tokens(folder)):
+        log("every prompt ends with an EOS token, as in transformers; add_eos_token: false in a copy drops it")
+    if plan.study.models[model].pretrain is None:
+        facts["templates"] = equal_templates(folder, words)
+    if sampling.engine == "torch" and sampling.device == "cpu":
+        proof = prove(load_engine(folder, sampling, log), folder, sampling)
+        log(str(proof))
+        facts["proof"] = proof.record()
+    else:  # it samples elsewhere, and its first job proves it
+        load_model(folder, "cpu", "auto")
+    return facts
 
 
 def train(plan: Plan, run: str, step: int) -> None:

@@ -60,14 +60,14 @@ def weight_files(folder: Path) -> list[Path]:
             "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., safe_serialization=True)"
         )
     whole, index = present.get("model.safetensors"), folder / INDEX
-    if whole and index.exists():
+    named = _named_by(index) if index.is_file() else []
+    if whole and named not in ([], [whole.name]):
         raise ModelError(
             f"{folder} holds two models: model.safetensors, which transformers reads, and {INDEX}, which vLLM reads; "
             "delete the one that is not meant"
         )
     if whole:
         return [whole]
-    named = _named_by(index) if index.is_file() else []
     if not named:
         raise ModelError(
             f"{folder}: found {', '.join(list(present)[:4])} and no {INDEX}, so that transformers reads none of it; "

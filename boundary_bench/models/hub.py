@@ -7,7 +7,7 @@ from pathlib import Path
 from boundary_bench.core.errors import ModelError
 
 #: The files of a hub repository that make up a model.
-FILES = ["*.json", "*.safetensors", "tokenizer.model"]
+FILES = ["*.json", "*.safetensors", "tokenizer.model", "chat_template.jinja"]
 
 
 def cached(name: str, revision: str) -> Path:

@@ -115,6 +115,13 @@ MENDED: dict[str, tuple[str, dict[str, Any], Change]] = {
     "saved after a call with padding": ("Llama", {}, called_with_padding),
     "shards": ("Llama", {}, in_shards),
     "stale shards": ("Llama", {}, stale_shards),
+    "an index of one file": (
+        "Llama",
+        {},
+        lambda folder: (folder / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"model.norm.weight": "model.safetensors"}})
+        ),
+    ),
     "another safetensors file": ("Llama", {}, lambda folder: save_file({"a": torch.ones(1)}, folder / "a.safetensors")),
     "rope_scaling beside rope_parameters": ("Llama", {}, config_says(rope_scaling=YARN)),
     "rope_theta said twice": ("Llama", {}, config_says(rope_theta=77.0)),
