@@ -12,6 +12,7 @@ import yaml
 from boundary_bench.analysis.means import Boundaries
 from boundary_bench.claims.published import PublishedEntry, load_published
 from boundary_bench.core.errors import DataError
+from boundary_bench.grading.graders import MATH
 from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import identity
 from boundary_bench.report import beside
@@ -55,7 +56,7 @@ SETTINGS: dict[str, Any] = {
     "top_p": 0.95,
     "max_tokens": 4096,
     "template": "qwen-boxed",
-    "grader": "math 2",
+    "grader": f"math {MATH.version}",
 }
 
 
