@@ -34,13 +34,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def shown(tokenizer: Tokenizer, rows: Sequence[Sequence[int]]) -> list[str]:
-    """The text of token sequences, with ``MARK`` where a special token stood or one that the tokenizer does not know.
+def shown(tokenizer: Tokenizer, rows: Sequence[Sequence[int]], ended: Sequence[bool]) -> list[str]:
+    """The text of responses, with ``MARK`` where a special token stood or one that the tokenizer does not know.
 
-    Left out, they would join what they divide: ``4<pad>2`` would read 42. The EOS token that ends a response is no part
-    of its text; the caller leaves it away.
+    Left out, they would join what they divide: ``4<pad>2`` would read 42.
+
+    Args:
+        ended: whether each response ends with an EOS token, which stands in its text only if it is an ordinary one.
     """
     special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+    rows = [row[:-1] if end and row[-1] in special else row for row, end in zip(rows, ended, strict=True)]
     used = set().union(*rows)
     hidden = {token for token in used if token in special or tokenizer.id_to_token(token) is None}
     if not hidden:

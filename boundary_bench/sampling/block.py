@@ -95,11 +95,10 @@ def graded(
 
 def texts(tokenizer: Tokenizer, responses: Responses) -> list[str]:
     """The responses as text; see ``shown``."""
-    ends = zip(responses.token_ST, responses.length_S - responses.finished_S, strict=True)
-    keys = [row[:n].tobytes() for row, n in ends]
-    distinct = dict.fromkeys(keys)
-    rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in distinct]
-    text_of = dict(zip(distinct, shown(tokenizer, rows), strict=True))
+    keys = [row[:n].tobytes() for row, n in zip(responses.token_ST, responses.length_S, strict=True)]
+    ended = dict(zip(keys, responses.finished_S.tolist(), strict=True))
+    rows = [np.frombuffer(key, responses.token_ST.dtype).tolist() for key in ended]
+    text_of = dict(zip(ended, shown(tokenizer, rows, list(ended.values())), strict=True))
     return [text_of[key] for key in keys]
 
 

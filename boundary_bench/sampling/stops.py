@@ -35,7 +35,7 @@ def cut(
 
     def before(tokens: list[int]) -> str:
         """The text before the first string."""
-        (said,) = shown(tokenizer, [tokens])
+        (said,) = shown(tokenizer, [tokens], [False])
         if ends := [place for string in stop if (place := said.find(string)) >= 0]:
             return said[: min(ends)]
         # the string has a special token, which is no part of the text
@@ -44,7 +44,7 @@ def cut(
         kept = len(tokens) - 1
         while len(tokenizer.decode(tokens[:kept], skip_special_tokens=False)) > place:
             kept -= 1
-        return shown(tokenizer, [tokens[:kept]])[0]
+        return shown(tokenizer, [tokens[:kept]], [False])[0]
 
     length_S, finished_S, found = responses.length_S.copy(), responses.finished_S.copy(), list(texts)
     for row, length in enumerate(responses.length_S.tolist()):

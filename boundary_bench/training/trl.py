@@ -242,9 +242,8 @@ class Trainer(GRPOTrainer):
 
     def _reward(self, completion_ids: list[list[int]], **_: Any) -> list[float]:
         finished = [ids[-1] in self.ends for ids in completion_ids]
-        rows = [ids[: len(ids) - ended] for ids, ended in zip(completion_ids, finished, strict=True)]
         problems, job = prompts_of_step(self.job, self.step), self.job
-        texts = shown(self.fast, rows)
+        texts = shown(self.fast, completion_ids, finished)
         paid = rewards(job.training, job.seed, self.step, problems, job.kind.grader, texts, finished, job.judge)
         self.reward_N = torch.tensor(paid)
         self.sums.facts = {

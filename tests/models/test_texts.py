@@ -21,12 +21,16 @@ def test_a_token_that_is_no_text_leaves_a_mark(words: Any) -> None:
     from boundary_bench.models.tokenizer import MARK, shown
 
     four, two = words.encode("42").ids
-    assert shown(words, [[four, 0, two], [four, two], [], [0], [four, 31_000, 1, two, 0]]) == [
+    rows = [[four, 0, two], [four, two], [], [0], [four, 31_000, 1, two, 0], [four, 1], [four, two], [1]]
+    assert shown(words, rows, [False] * 5 + [True] * 3) == [
         f"4{MARK}2",
         "42",
         "",
         MARK,
         f"4{MARK}{MARK}2{MARK}",
+        "4",
+        "42",
+        "",
     ]
 
 

@@ -91,7 +91,7 @@ class Executor(AgentExecutorBase):
         logprobs = [each[token].logprob for token, each in zip(drawn, answer.logprobs, strict=True)]
         ended = answer.finish_reason != "length"
         # not OpenRLHF's tokenizer, which may be of a class that its model type implies, and may tidy blanks up
-        (text,) = shown(self.tokenizer, [drawn[:-1] if ended else drawn])
+        (text,) = shown(self.tokenizer, [drawn], [ended])
         grade = await self.grading.grade((self.references[place["problem"]], text, ended))
         facts = await self.facts(place, grade)
         return {
