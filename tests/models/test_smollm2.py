@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -100,18 +101,24 @@ def test_log_probabilities_are_those_of_the_truncated_distribution(smollm2: Path
         ids = torch.cat([torch.tensor(prompt), response])
         with torch.no_grad():
             logits = model(input_ids=ids[None]).logits[0, len(prompt) - 1 : -1].double() / 0.9
-        ordered, order = logits.softmax(-1).sort(descending=True)
-        # a token is in the nucleus while the mass before it is below 0.95
-        ordered[ordered.cumsum(-1) - ordered >= 0.95] = 0.0
-        nucleus = torch.zeros_like(ordered).scatter(1, order, ordered / ordered.sum(-1, keepdim=True))
-        expected = nucleus.gather(1, response[:, None])[:, 0].log()
-        assert torch.isfinite(expected).all(), "every token is in the nucleus"
-        assert (expected - torch.from_numpy(drawn.logprob_ST[row, :length])).abs().max() < 1e-4
+        drawn_T, found_T = response[:, None], torch.from_numpy(drawn.logprob_ST[row, :length])
+        # the last token of a nucleus may be in or out by the rounding of the mass before it
+        near = [nucleus(logits, mass).gather(1, drawn_T)[:, 0].log() for mass in (0.95 - 1e-5, 0.95, 0.95 + 1e-5)]
+        assert torch.stack([(expected - found_T).abs() for expected in near]).amin(0).max() < 1e-4
+
+
+def nucleus(logits_TV: torch.Tensor, mass: float) -> torch.Tensor:
+    """The probabilities of the most likely tokens, as long as the mass before them is below ``mass``, renormalised."""
+    ordered, order = logits_TV.softmax(-1).sort(descending=True)
+    ordered[ordered.cumsum(-1) - ordered >= mass] = 0.0
+    return torch.zeros_like(ordered).scatter(1, order, ordered / ordered.sum(-1, keepdim=True))
 
 
 def test_a_step_at_learning_rate_zero_changes_no_bit(smollm2: Path, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"prompts": 1, "rollouts": 4, "updates_per_rollout": 1, "max_tokens": 8, "lr": 0.0}
+    settings: dict[str, Any] = {"prompts": 1, "rollouts": 4, "updates_per_rollout": 1, "max_tokens": 8}
     chosen = job(**settings, reward={"random": 0.5}, weight_decay=0.0)
+    # a study may not ask for it
+    chosen = replace(chosen, training=chosen.training.model_copy(update={"lr": 0.0}))
     folder = train(chosen, smollm2, tmp_path / "store", 1, quiet)
     assert steps(tmp_path / "store")[0]["updates"] == 1 and steps(tmp_path / "store")[0]["gradient_norm"] > 0
     load_model(smollm2, "cpu").save_pretrained(tmp_path / "float32")
