@@ -83,6 +83,8 @@ def _adopted(plan: Plan, model: str, folder: Path, log: Log) -> dict[str, Any]:
         log("every prompt ends with an EOS token, as in transformers; add_eos_token: false in a copy drops it")
     if plan.study.models[model].pretrain is None:
         facts["templates"] = equal_templates(folder, words)
+        if facts["templates"] is None:
+            log("AutoTokenizer cannot load this tokenizer, so that the token ids of prompts were not compared with its")
     if sampling.engine == "torch" and sampling.device == "cpu":
         proof = prove(load_engine(folder, sampling, log), folder, sampling)
         log(str(proof))
