@@ -55,6 +55,7 @@ class Tables:
         contents: content hash of each set of problems.
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
+        proofs: what ``sampling.proof`` found of the engine on each base model.
         boundaries: means over the training seeds, for the figures and the tables of means.
     """
 
@@ -63,6 +64,7 @@ class Tables:
     contents: dict[str, str]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
+    proofs: dict[str, dict[str, Any] | None]
     boundaries: Boundaries
 
     def whole(self, table: str, benchmark: str | None = None) -> list[Row]:
@@ -78,7 +80,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, has other settings, or has other policies, benchmarks, problems, strata, k or
             columns than the study.
     """
-    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {})
+    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {})
     tables.rows["problems"] += [_prepared(plan, name) for name in plan.problem_sets]
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
@@ -94,6 +96,7 @@ def collect(plan: Plan) -> Tables:
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
+    tables.proofs.update((name, _proof(plan, name)) for name in plan.study.models)
     for policy, benchmark in plan.probes:
         made_with = _probed(plan, policy, benchmark)
         _add(plan, tables, ("probe", policy.name, benchmark), [policy], [ALL], made_with)
@@ -325,7 +328,7 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "problems": tables.contents,
         "weights_sha256": tables.weights,
         "samples_sha256": tables.samples,
-        "proofs": {name: _proof(plan, name) for name in plan.study.models},
+        "proofs": tables.proofs,
     }
 
 
