@@ -10,13 +10,15 @@ Axes: G prompts, N responses of a prompt, T tokens of a response, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from boundary_bench.benchmarks.templates import TEMPLATES, Prompting, apply
 from boundary_bench.core import randomness
@@ -82,8 +84,8 @@ class Drawn:
     """Responses to one prompt: ``ids_NT`` with the prompt in front, the log-probabilities of the response's tokens."""
 
     start: int
-    ids_NT: Tensor
-    logprob_NT: Tensor
+    ids_NT: np.ndarray
+    logprob_NT: np.ndarray
 
 
 def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
@@ -101,11 +103,12 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
     # its memory is free for the model of transformers, where the caller keeps no reference
     del engine
     dtype = sampling.vllm.dtype if sampling.engine == "vllm" else "float32"
-    # on the CPU, since the engine has taken the memory of a GPU
-    model, limit = load_model(folder, "cpu", getattr(torch, dtype)), LIMITS[dtype]
-    largest = _largest(drawn, model)
+    limit = LIMITS[dtype]
+    # vLLM changes classes of transformers where it runs
+    compared = _compared_elsewhere if sampling.engine == "vllm" else _compared
+    largest, ahead = compared(folder, dtype, drawn)
     if not largest <= limit:
-        if not (ahead := _ahead(drawn, model)) <= limit:
+        if not ahead <= limit:
             raise ModelError(
                 f"{folder}: in a plain forward pass of transformers the log-probability of a token differs by "
                 f"{ahead:.3g} nats with the tokens that follow it, expected {limit:g} at most: this model does not "
@@ -123,7 +126,7 @@ def prove(engine: Engine, folder: Path, sampling: Sampling) -> Proof:
         decoder,
         float(f"{largest:.2g}"),
         limit,
-        sum(each.logprob_NT.numel() for each in drawn),
+        sum(each.logprob_NT.size for each in drawn),
         max(each.start for each in drawn),
         windows,
         transformers.__version__,
@@ -175,24 +178,39 @@ def _draw(engine: Engine, folder: Path, groups: Sequence[Sequence[int]]) -> Iter
         for responses in finished:
             for place in np.unique(responses.prompt_S):
                 mine = responses.prompt_S == place
-                prompt_NT = torch.tensor(prompts[place]).expand(count, -1)
-                token_NT = torch.from_numpy(responses.token_ST[mine]).long()
-                logprob_NT = torch.from_numpy(responses.logprob_ST[mine])
-                yield Drawn(len(prompts[place]), torch.cat([prompt_NT, token_NT], 1), logprob_NT)
+                prompt_NT = np.tile(prompts[place], (count, 1))
+                ids_NT = np.concatenate([prompt_NT, responses.token_ST[mine]], 1)
+                yield Drawn(len(prompts[place]), ids_NT, responses.logprob_ST[mine])
 
 
-def _largest(drawn: Sequence[Drawn], model: Any) -> float:
-    found = [plain_logprobs(model, each.ids_NT, each.start) for each in drawn]
-    return max(float((each.logprob_NT - own).abs().max()) for each, own in zip(drawn, found, strict=True))
+def _compared(folder: Path, dtype: str, drawn: Sequence[Drawn]) -> tuple[float, float]:
+    """The largest difference of a token's log-probability from a plain forward pass of transformers.
+
+    And how much the log-probability of a response's first token depends on those after it. On the CPU, since the engine
+    has taken the memory of a GPU.
+    """
+    model = load_model(folder, "cpu", getattr(torch, dtype))
+    largest = ahead = 0.0
+    for each in drawn:
+        ids_NT = torch.from_numpy(each.ids_NT)
+        whole_NT = plain_logprobs(model, ids_NT, each.start)
+        first_N1 = plain_logprobs(model, ids_NT[:, : each.start + 1], each.start)
+        # NaN stays, unlike in Python's max
+        largest = float(np.maximum(largest, np.abs(each.logprob_NT - whole_NT.numpy()).max()))
+        ahead = float(np.maximum(ahead, (whole_NT[:, :1] - first_N1).abs().max().item()))
+    return largest, ahead
 
 
-def _ahead(drawn: Sequence[Drawn], model: Any) -> float:
-    """How much the log-probability of a response's first token depends on the others."""
-    return max(
-        float((whole_NT[:, :1] - plain_logprobs(model, each.ids_NT[:, : each.start + 1], each.start)).abs().max())
-        for each in drawn
-        for whole_NT in [plain_logprobs(model, each.ids_NT, each.start)]
-    )
+def _compared_elsewhere(folder: Path, dtype: str, drawn: Sequence[Drawn]) -> tuple[float, float]:
+    """``_compared`` in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(_compared, folder, dtype, drawn).result()
+        except BrokenProcessPool:
+            raise ModelError(
+                f"{folder}: the process that compares the engine with transformers was killed; on a CPU it needs the "
+                "memory of the model once more beside the engine's"
+            ) from None
 
 
 def equal_templates(folder: Path, tokenizer: Any) -> list[str] | None:

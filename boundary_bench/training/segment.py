@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,9 +114,11 @@ def check_difference(step: int, largest: float, limit: float, other: str) -> Non
         other: what it differs from.
 
     Raises:
-        TrainingError: it exceeds ``limit``.
+        TrainingError: it exceeds ``limit``, or is no number.
     """
-    if not largest <= limit:
+    if math.isnan(largest):
+        raise TrainingError(f"step {step}: found a log-probability that is no number, expected finite ones; {GENTLER}")
+    if largest > limit:
         raise TrainingError(
             f"step {step}: before its first update, the log-probability of a token differs by {largest:.3g} nats from "
             f"{other}, expected {limit:g} at most: sampler and trainer compute different policies. The checkpoints "

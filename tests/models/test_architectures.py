@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import architectures
 import pytest
-from architectures import COMMAND, LIMIT, PAGE, documented, names, row_of
+from architectures import COMMAND, LARGER, LIMIT, PAGE, documented, names, row_of
 
 SAID = documented(PAGE.read_text(encoding="utf-8"))
 #: What studies are made of, and one of each outcome: no cache, a cache that fails, a recurrence, no decoder.
@@ -20,8 +20,9 @@ def check(name: str) -> None:
     row = row_of(name)
     found = f"{row.decoder}, {row.difference} nats in the engine, {row.trainer} in the trainer, {row.reason}"
     sizes = [size for size in (row.difference, row.trainer) if isinstance(size, float)]
-    assert row.decoder == SAID.get(name) and all(size < LIMIT for size in sizes), (
-        f"{name}: docs/models.md says {SAID.get(name)!r} (differences below {LIMIT} nats), found {found}, with "
+    limit = LARGER.get(name, LIMIT)
+    assert row.decoder == SAID.get(name) and all(size < limit for size in sizes), (
+        f"{name}: docs/models.md says {SAID.get(name)!r} (differences below {limit} nats), found {found}, with "
         f"transformers {transformers.__version__}. If that is right, write the tables anew: {COMMAND}"
     )
 

@@ -10,7 +10,10 @@ import torch
 
 from boundary_bench.training.pretrain import END, PAD, character_tokenizer, save
 
-VOCABULARY, HIDDEN, LAYERS, HEADS, GROUPS, WIDTH = 32, 32, 4, 4, 2, 8
+#: Heads, and with ``kv_lora_rank`` latent attention, of sizes that vLLM computes on a CPU.
+VOCABULARY, HIDDEN, LAYERS, HEADS, GROUPS, WIDTH = 32, 256, 4, 4, 2, 64
+#: Standard deviation of random weights: of a matrix times a state as large as the state.
+SPREAD = 1.7 / HIDDEN**0.5
 #: Windows and chunks: less than the prompts of the proof.
 WINDOW = 8
 
@@ -29,7 +32,8 @@ SHRUNK: dict[str, Any] = {
     **dict.fromkeys(("head_dim", "kv_channels", "swa_head_dim", "d_head", "global_head_dim"), WIDTH),
     **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "index_head_dim", "rotary_dim"), WIDTH),
     **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim", "linear_head_dim"), WIDTH),
-    **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "laurel_rank", "o_lora_rank", "hc_lowrank"), 16),
+    **dict.fromkeys(("q_lora_rank", "laurel_rank", "o_lora_rank", "hc_lowrank"), 16),
+    "kv_lora_rank": 512,
     **dict.fromkeys(("intermediate_size", "moe_intermediate_size", "ffn_dim", "ffn_hidden_size"), 48),
     **dict.fromkeys(("decoder_ffn_dim", "encoder_ffn_dim", "intermediate_size_mlp", "dff", "dim_ff"), 48),
     **dict.fromkeys(("shared_intermediate_size", "moe_shared_expert_intermediate_size", "mlp_dim"), 48),
@@ -54,18 +58,21 @@ SHRUNK: dict[str, Any] = {
     **dict.fromkeys(("output_channels", "backbone_hidden_size", "encoder_hash_byte_group_vocab", "d_inner"), 32),
     **dict.fromkeys(("router_hidden_size", "gated_norm_rank", "loop_gate_rank"), 16),
     "is_decoder": True,
+    # a wide state that is its own token's embedding repeats the token
+    "tie_word_embeddings": False,
 }
 _SHORT = 24
 _YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 _LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-_LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.5, 2.0, 3.0], "long_factor": [2.0, 3.0, 4.0, 6.0]}
+_SHORT_FACTOR = [1 + place / 6 for place in range(WIDTH // 2)]
+_LONGROPE = {"rope_type": "longrope", "short_factor": _SHORT_FACTOR, "long_factor": [2 * f for f in _SHORT_FACTOR]}
 _THETA = {"rope_theta": 10000.0}
 #: Variants of a folder: model type, fields of the config, and changes of the config.json that transformers wrote.
 VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "llama, attention_bias": ("llama", {"attention_bias": True}, {}),
     "llama, mlp_bias": ("llama", {"mlp_bias": True}, {}),
     "llama, tied": ("llama", {"tie_word_embeddings": True}, {}),
-    "llama, wide heads": ("llama", {"head_dim": 16}, {}),
+    "llama, wide heads": ("llama", {"head_dim": 2 * WIDTH}, {}),
     "llama, rope linear": ("llama", {"rope_parameters": _THETA | {"rope_type": "linear", "factor": 2.0}}, {}),
     "llama, rope dynamic": ("llama", {"rope_parameters": _THETA | {"rope_type": "dynamic", "factor": 2.0}}, {}),
     "llama, rope llama3": (
@@ -94,7 +101,7 @@ GIVEN = ("head_dim", "num_key_value_heads", "num_experts_per_tok", "eos_token_id
 #: Lists of one entry a layer.
 LISTS = ("layer_types", "mlp_layer_types", "indexer_types", "layers_block_type", "attention_layers")
 _TWO_KINDS = ["sliding_attention", "full_attention"] * 2
-_COMPASS = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+_COMPASS = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [WIDTH // 4, WIDTH // 8, WIDTH // 8]}
 #: What the general values cannot say, by model type.
 OVERRIDES: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1, 3]},
@@ -113,11 +120,11 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
     "dots3_note": {
-        "text_config": {"head_dim": 16},
+        "text_config": {"head_dim": 2 * WIDTH},
         "vision_config": {"adapter_in_dim": HIDDEN, "adapter_out_dim": HIDDEN},
         "audio_config": {"adapter_input_size": HIDDEN, "adapter_out_dim": HIDDEN},
     },
-    "dots3_note_text": {"head_dim": 16},
+    "dots3_note_text": {"head_dim": 2 * WIDTH},
     "falcon_h1": {"mamba_d_ssm": 64, "mamba_d_head": 16},
     "gemma3n_text": {
         "num_kv_shared_layers": 2,
@@ -144,14 +151,14 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         }
     },
     "reformer": {
-        "axial_pos_embds_dim": [16, 16],
+        "axial_pos_embds_dim": [HIDDEN // 2, HIDDEN // 2],
         "axial_pos_shape": [8, 16],
         "attention_head_size": WIDTH,
         "local_attn_chunk_length": WINDOW,
         "lsh_attn_chunk_length": WINDOW,
     },
     "roc_bert": {"shape_vocab_size": 8, "pronunciation_vocab_size": 8, "eos_token_id": END},
-    "xlm": {"causal": True},
+    "xlm": {"causal": True, "pad_index": PAD},
     "xlnet": {"d_inner": 48},
     "xmod": {"default_language": "en_XX"},
     "zaya": {"num_experts_per_tok": 1},
@@ -213,5 +220,5 @@ def spread(model: Any) -> None:
         for parameter in model.parameters():
             if parameter.ndim < 2:
                 parameter.add_(torch.empty_like(parameter).normal_(0.0, 0.1, generator=generator))
-            elif parameter.std() < 0.25:
-                parameter.normal_(0.0, 0.3, generator=generator)
+            elif parameter.std() < 0.8 * SPREAD:
+                parameter.normal_(0.0, SPREAD, generator=generator)

@@ -14,9 +14,9 @@ from torch import Tensor
 from boundary_bench.models.forward import plain_logits
 from boundary_bench.sampling.torch.decoder import Decoder, HubDecoder
 
-#: Largest difference of a log-probability (nats) between a decoder and the plain forward pass. Rounding alone gives
-#: 1e-5; states that are kept wrongly, or padding that is read, 5e-4 and more.
-AGREES = 3e-4
+#: Largest mean difference of a token's log-probability (nats) between a decoder and the plain forward pass. Rounding
+#: alone gives 5e-5 (SmolLM2-135M); states that are kept wrongly, or padding that is read, 4e-4 and more.
+AGREES = 2e-4
 #: Tokens of the two prompts that are tried.
 TRIED = (3, 9)
 #: Tokens in one forward pass of whole sequences.
@@ -76,8 +76,10 @@ def _agrees(decoder: HubDecoder, whole: WholeDecoder) -> bool:
     token_T = size // 4 + torch.arange(max(TRIED), device=whole.device) * 7 % max(1, size // 2)
     for lengths in [TRIED, TRIED[1:]] if decoder.pads else [(length,) for length in TRIED]:
         for found_RV, expected_RV in _tried(decoder, whole, token_T, lengths):
-            difference = torch.log_softmax(found_RV, -1) - torch.log_softmax(expected_RV, -1)
-            if not float(difference.abs().max()) <= AGREES:
+            expected_RV = torch.log_softmax(expected_RV, -1)
+            # as often as they are drawn, since the rounding of rare tokens grows with the vocabulary
+            difference_RV = (torch.log_softmax(found_RV, -1) - expected_RV).abs() * expected_RV.exp()
+            if not float(difference_RV.sum(-1).max()) <= AGREES:
                 return False
     return True
 
