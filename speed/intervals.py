@@ -38,7 +38,7 @@ from boundary_bench.statistics.gains import gained_and_lost
 from boundary_bench.statistics.intervals import Resamples, mean_draws, percentiles, resample
 from boundary_bench.statistics.paired import Change, changes, crossover, detectable, equivalence
 from boundary_bench.statistics.posterior import Counts
-from boundary_bench.statistics.sequential import expected_samples, sequential_pass_at_k
+from boundary_bench.statistics.sequential import expected_samples
 
 N_MAX, STOP_AFTER = 1024, 32
 KS = tuple(2**i for i in range(11))
@@ -79,7 +79,7 @@ def draw(design: Design, p_P: np.ndarray, rng: np.random.Generator) -> Counts:
         samples_P[going_P], start = size, size
         if design.stop_after is not None:
             going_P &= correct_P < design.stop_after
-    return Counts(samples_P, correct_P)
+    return Counts(design, samples_P, correct_P)
 
 
 def show(header: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
@@ -101,34 +101,29 @@ def policies() -> tuple[Counts, list[Counts]]:
 
 def analyse() -> list[float]:
     """CPU seconds of the pass@k curves, of the differences with all that is said of them, and of the tests."""
-    design = sequential()
     base, checkpoints = policies()
     clock = [time.process_time()]
     resamples = resample(PROBLEMS, RESAMPLES, 0)
     for counts in (base, *checkpoints):
-        estimate(design, KS, [(1, counts)], resamples, LEVEL)
+        estimate(KS, [(1, counts)], resamples, LEVEL)
     clock.append(time.process_time())
     for counts in checkpoints:
-        found = estimate(design, KS, [(1, counts), (-1, base)], resamples, LEVEL)
+        found = estimate(KS, [(1, counts), (-1, base)], resamples, LEVEL)
         changes(found, MARGIN, LEVEL)
         equivalence(found.draw_BK, LEVEL)
         crossover(KS, found.estimate_K, found.draw_BK, LEVEL)
         detectable(found.draw_BK, LEVEL)
     clock.append(time.process_time())
     for counts in checkpoints:
-        pair = [(each.samples_P, each.correct_P) for each in (base, counts)]
-        gained_and_lost(design, *pair, 1 - LEVEL)
+        gained_and_lost(base, counts, 1 - LEVEL)
     clock.append(time.process_time())
     return np.diff(clock).tolist()
 
 
 def peer(method: str) -> list[float]:
     """CPU seconds of scipy's bootstrap of the mean difference at every k, for one checkpoint."""
-    design = sequential()
     base, checkpoints = policies()
-    ours_PK, base_PK = (
-        sequential_pass_at_k(design, each.samples_P, each.correct_P, KS) for each in (checkpoints[-1], base)
-    )
+    ours_PK, base_PK = (each.pass_at(KS) for each in (checkpoints[-1], base))
     rng, begun = np.random.default_rng(0), time.process_time()
     settings = {"n_resamples": RESAMPLES, "confidence_level": LEVEL, "method": method, "batch": BATCH}
     bootstrap((ours_PK - base_PK,), np.mean, **settings, rng=rng)
@@ -192,7 +187,7 @@ def half_widths(design: Design, p_P: np.ndarray, ks: Sequence[int]) -> np.ndarra
     """
     rng, widths = np.random.default_rng(1), np.zeros((2, len(ks)))
     for number in range(COST_SETS):
-        found = estimate(design, ks, [(1, draw(design, p_P, rng))], resample(len(p_P), RESAMPLES, number), LEVEL)
+        found = estimate(ks, [(1, draw(design, p_P, rng))], resample(len(p_P), RESAMPLES, number), LEVEL)
         widths += found.high_K - found.low_K, found.samples_high_K - found.samples_low_K
     return widths / COST_SETS / 2
 
@@ -272,7 +267,7 @@ def cover(tally: Tally, number: int, design: Design, terms: Terms, truths: tuple
     problems = len(terms[0][1].samples_P)
     chosen = [KS.index(k) for k in COVER_KS]
     truth_K, own_K = (each_K[chosen] for each_K in truths)
-    found = estimate(design, KS, terms, shared(problems, number // CHUNK, resample), LEVEL)
+    found = estimate(KS, terms, shared(problems, number // CHUNK, resample), LEVEL)
     tally.add("jeffreys", (found.low_K[chosen], found.high_K[chosen]), truth_K)
     tally.add("sample-only", (found.samples_low_K[chosen], found.samples_high_K[chosen]), own_K)
     # as one interval around 0, which holds 0 if and only if the band holds the truth at every k

@@ -9,17 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, sampling_columns, strata
+from boundary_bench.analysis.rows import Rows, Tally, estimate_ends, strata
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.core.parquet import columns_of, read_table
 from boundary_bench.statistics.courses import trajectory
-from boundary_bench.statistics.coverage import at_half, consolidation, coverage, detection_limit, halves, rates, solved
+from boundary_bench.statistics.coverage import (
+    at_half,
+    consolidation,
+    coverage,
+    detection_limit,
+    halves,
+    rates,
+    solved,
+    thinned,
+)
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.estimate import Estimate, estimate
 from boundary_bench.statistics.gains import gained_and_lost
 from boundary_bench.statistics.intervals import Resamples, mean_change
 from boundary_bench.statistics.paired import Crossover, changes, crossover, detectable, equivalence
-from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.analysis import Setup
 
 #: Correct samples that make a problem solved: one is the usual rule, three is less affected by luck.
@@ -46,7 +54,7 @@ COURSE_NUMBERS += tuple(f"{move}_{name}" for move in ("fall", "rise") for name i
 
 
 def comparison(
-    setup: Setup, steps: Sequence[int], policies: Sequence[Rows], run: dict[str, Any], benchmark: str
+    setup: Setup, steps: Sequence[int], policies: Sequence[Tally], run: dict[str, Any], benchmark: str
 ) -> dict[str, list[dict[str, Any]]]:
     """The rows of ``differences``, ``boundary``, ``coverage`` and ``stages`` of a run on a benchmark.
 
@@ -54,30 +62,31 @@ def comparison(
 
     Args:
         steps: the step of each policy, the base's 0 first.
-        policies: the ``COLUMNS`` of each policy, for the same problems in the same order.
+        policies: each with the ``COLUMNS``, for the same problems in the same order.
         run: the columns that name the run.
     """
     tables: dict[str, list[dict[str, Any]]] = {"differences": [], "boundary": [], "coverage": [], "stages": []}
-    parts = strata(policies[0]["stratum"])
+    parts = strata(policies[0].rows["stratum"])
     for step, checkpoint in list(zip(steps, policies, strict=True))[1:]:
         for stratum, part_P in parts.items():
-            pair = [{name: rows[name][part_P] for name in COLUMNS} for rows in (policies[0], checkpoint)]
             place = {**run, "step": step, "benchmark": benchmark, "stratum": stratum}
-            for name, rows in checkpoint_rows(setup, *pair, place).items():
+            for name, rows in checkpoint_rows(setup, policies[0][part_P], checkpoint[part_P], place).items():
                 tables[name] += rows
     for stratum, part_P in parts.items():
-        run_rows = [{name: rows[name][part_P] for name in COLUMNS} for rows in policies]
-        tables["stages"] += _stage_rows(setup, steps, run_rows, {**run, "benchmark": benchmark, "stratum": stratum})
+        course = [policy[part_P] for policy in policies]
+        tables["stages"] += _stage_rows(setup, steps, course, {**run, "benchmark": benchmark, "stratum": stratum})
     return tables
 
 
-def problem_rows(path: Path) -> Rows:
-    """The ``COLUMNS`` of a measured policy, one entry a problem.
+def read_tally(path: Path) -> Tally:
+    """The ``COLUMNS`` of a measured policy, and its design.
 
     Raises:
         DataError: the file is missing or torn.
     """
-    return columns_of(read_table(path, COLUMNS)[0])
+    table, facts = read_table(path, COLUMNS)
+    said = facts["settings"]["design"]
+    return Tally(Design(tuple(said["rounds"]), said["stop_after"], tuple(said["unscored"])), columns_of(table))
 
 
 def check_paired(base: Rows, other: Rows, policy: str, benchmark: str) -> None:
@@ -97,18 +106,17 @@ def check_paired(base: Rows, other: Rows, policy: str, benchmark: str) -> None:
 
 
 def checkpoint_rows(
-    setup: Setup, base: Rows, checkpoint: Rows, where: dict[str, Any]
+    setup: Setup, base: Tally, checkpoint: Tally, where: dict[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
     """The rows of ``differences``, ``boundary`` and ``coverage`` of one checkpoint on one stratum."""
-    design, ks = setup.design, setup.ks
-    resamples = setup.resampled(len(base["n"]))
-    found = estimate(design, ks, [(1, counts_of(checkpoint)), (-1, counts_of(base))], resamples, setup.level)
-    alone = [sequential_pass_at_k(design, rows["n"], rows["correct"], ks).mean(0) for rows in (base, checkpoint)]
-    counted = {**sampling_columns(design, checkpoint), "samples_base": int(base["n"].sum())}
+    ks, resamples = setup.ks, setup.resampled(len(base))
+    found = estimate(ks, [(1, checkpoint.counts), (-1, base.counts)], resamples, setup.level)
+    alone = [policy.pass_at(ks).mean(0) for policy in (base, checkpoint)]
+    counted = {**checkpoint.sampled, "samples_base": int(base.rows["n"].sum())}
     return {
         "differences": difference_rows(setup, alone, found, where, counted),
         "boundary": [{**where, **_boundary_cells(setup, base, checkpoint, found, resamples), **counted}],
-        "coverage": coverage_rows(design, base, checkpoint, where),
+        "coverage": coverage_rows(base, checkpoint, where),
     }
 
 
@@ -140,16 +148,14 @@ def difference_rows(
 
 
 def _boundary_cells(
-    setup: Setup, base: Rows, checkpoint: Rows, found: Estimate, resamples: Resamples
+    setup: Setup, base: Tally, checkpoint: Tally, found: Estimate, resamples: Resamples
 ) -> dict[str, Any]:
     """Crossover, sampling-efficiency gap, and the numbers of problems gained and lost."""
-    design, ks = setup.design, setup.ks
+    ks = setup.ks
     crossing = crossover(ks, found.estimate_K, found.draw_BK, setup.level)
-    many_P1, once_P1 = (
-        sequential_pass_at_k(design, rows["n"], rows["correct"], [k]) for rows, k in ((base, ks[-1]), (checkpoint, 1))
-    )
+    many_P1, once_P1 = base.pass_at([ks[-1]]), checkpoint.pass_at([1])
     gap_1, low_1, high_1, _ = mean_change(many_P1 - once_P1, resamples, setup.level)
-    moved = gained_and_lost(design, *((rows["n"], rows["correct"]) for rows in (base, checkpoint)), 1 - setup.level)
+    moved = gained_and_lost(base.counts, checkpoint.counts, 1 - setup.level)
     return {
         **crossover_cells(crossing),
         "efficiency_gap": gap_1[0],
@@ -168,49 +174,56 @@ def crossover_cells(found: Crossover) -> dict[str, Any]:
     return {"leader": found.leader, "crossover": found.k, **ends}
 
 
-def countable(design: Design) -> list[int]:
-    """The rules of ``HITS`` that a problem can meet before it stops."""
-    most = min(design.n_max, design.stop_after or design.n_max)
+def countable(*designs: Design) -> list[int]:
+    """The rules of ``HITS`` that a problem can meet under every design before it stops."""
+    most = min(min(design.n_max, design.stop_after or design.n_max) for design in designs)
     return [hits for hits in HITS if hits <= most]
 
 
-def coverage_rows(design: Design, base: Rows, checkpoint: Rows, where: dict[str, Any]) -> list[dict[str, Any]]:
-    """The four sets and their rates under every rule of ``HITS``, with the null of two halves of the base."""
+def coverage_rows(base: Tally, checkpoint: Tally, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """The four sets and their rates under every rule of ``HITS``, with the null of two halves of the base.
+
+    Solved problems depend on n. Where base and checkpoint have different designs, the sets are expected numbers at the
+    smaller n of each problem, and so are their halves.
+    """
+    designs = base.design, checkpoint.design
+    counts = [(policy.rows["n"], policy.rows["correct"]) for policy in (base, checkpoint)]
+    least_P = None if designs[0] == designs[1] else np.minimum(counts[0][0], counts[1][0])
+    once_2P = [policy.pass_at([1])[:, 0] for policy in (base, checkpoint)]
     cells = []
-    for hits in countable(design):
-        solved_2P = [solved(rows["correct"], hits) for rows in (base, checkpoint)]
-        counts = [(rows["n"], rows["correct"]) for rows in (base, checkpoint)]
-        once_2P = [sequential_pass_at_k(design, *each, [1])[:, 0] for each in counts]
-        found, half, null = coverage(*solved_2P), at_half(*counts, hits), halves(*counts[0], hits)
+    for hits in countable(*designs):
+        solved_2P = [solved(correct_P, hits) for _, correct_P in counts]
+        found = coverage(*solved_2P) if least_P is None else thinned(*counts, least_P, hits)
+        half, null = at_half(*counts, hits, least_P), halves(*counts[0], hits, least_P)
         cells.append(
             {
                 **where,
                 "hits": hits,
-                "detection_limit": detection_limit(design.n_max, hits),
+                "detection_limit": detection_limit(min(design.n_max for design in designs), hits),
                 **asdict(found),
                 **asdict(rates(found)),
                 "consolidation": consolidation(*solved_2P, *once_2P),
                 "base_only_at_half": half.base_only,
                 "checkpoint_only_at_half": half.checkpoint_only,
                 "null_at_half": null.base_only,
-                **sampling_columns(design, checkpoint),
+                **checkpoint.sampled,
             }
         )
     return cells
 
 
 def _stage_rows(
-    setup: Setup, steps: Sequence[int], policies: Sequence[Rows], where: dict[str, Any]
+    setup: Setup, steps: Sequence[int], policies: Sequence[Tally], where: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """The course of pass@k at every k, and of both entropies, over the checkpoints of a run."""
     ks = setup.ks
-    value_SPK = np.stack([sequential_pass_at_k(setup.design, rows["n"], rows["correct"], ks) for rows in policies])
+    value_SPK = np.stack([policy.pass_at(ks) for policy in policies])
     measures: list[tuple[str, Any, np.ndarray, float]] = [
         ("pass@k", k, value_SPK[:, :, i], 1.0) for i, k in enumerate(ks)
     ]
     with np.errstate(invalid="ignore"):  # a problem without tokens has no entropy
-        token_SP = np.stack([rows["entropy"] / rows["tokens"] for rows in policies])
-    answer_SP = np.stack([rows["answer_entropy_chao_shen"] for rows in policies])
+        token_SP = np.stack([policy.rows["entropy"] / policy.rows["tokens"] for policy in policies])
+    answer_SP = np.stack([policy.rows["answer_entropy_chao_shen"] for policy in policies])
     for name, value_SP in zip(ENTROPIES, (token_SP, answer_SP), strict=True):
         # an entropy has no largest possible change, so the largest of any problem in this run is taken
         furthest = float(np.nanmax(np.ptp(value_SP, 0), initial=0.0))

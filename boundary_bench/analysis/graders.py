@@ -20,6 +20,7 @@ from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
+from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.study.analysis import Setup
 
@@ -76,19 +77,19 @@ def compare_graders(
     """
     blocks, ids, (own, *others) = graded.blocks, graded.ids, graders
     own_PN, first_PN = graded.verdict_PN, graded.first_PN
-    rows = _grader_rows(setup, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
+    rows = _grader_rows(setup, graded.design, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
     cases: list[dict[str, Any]] = []
     for grader in others:
         file = regrade(graded, grader, judge, target(grader.name))
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
-        rows += _grader_rows(setup, grader, own_PN, verdict_PN, first_PN, reasons)
+        rows += _grader_rows(setup, graded.design, grader, own_PN, verdict_PN, first_PN, reasons)
         cases += _cases(blocks, file, grader)
     return [{**row, "stopped_by": own.label} for row in rows], cases
 
 
-def grader_ks(setup: Setup) -> list[int]:
+def grader_ks(setup: Setup, design: Design) -> list[int]:
     """The values of k at which graders are compared: 1, and the setup's up to the size of the first round."""
-    return sorted({1, *(k for k in setup.ks if k <= setup.design.rounds[0])})
+    return sorted({1, *(k for k in setup.ks if k <= design.rounds[0])})
 
 
 def _verdicts(file: Path, ids: Sequence[str], own_PN: np.ndarray) -> np.ndarray:
@@ -116,10 +117,16 @@ def _reasons(files: Sequence[Path], ids: Sequence[str], first_PN: np.ndarray) ->
 
 
 def _grader_rows(
-    setup: Setup, grader: Grader, own_PN: np.ndarray, verdict_PN: np.ndarray, first_PN: np.ndarray, reasons: str
+    setup: Setup,
+    design: Design,
+    grader: Grader,
+    own_PN: np.ndarray,
+    verdict_PN: np.ndarray,
+    first_PN: np.ndarray,
+    reasons: str,
 ) -> list[dict[str, Any]]:
     """The rows of one grader, one a k."""
-    scored_PN, ks = first_PN & scored(setup.design, verdict_PN), grader_ks(setup)
+    scored_PN, ks = first_PN & scored(design, verdict_PN), grader_ks(setup, design)
     n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
     both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
     differ_PN = both_PN & ((own_PN == CORRECT) != (verdict_PN == CORRECT))

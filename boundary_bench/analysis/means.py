@@ -10,10 +10,9 @@ import numpy as np
 
 from boundary_bench.analysis.compare import crossover_cells, difference_rows
 from boundary_bench.analysis.measure import null_line
-from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, sampling_columns
+from boundary_bench.analysis.rows import Tally, estimate_ends, together
 from boundary_bench.statistics.estimate import Estimate, Terms, estimate
 from boundary_bench.statistics.paired import Crossover, crossover
-from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.statistics.training_seeds import Seeds, over_seeds
 from boundary_bench.study.analysis import Setup
 from boundary_bench.tables.table import ALL
@@ -55,35 +54,31 @@ class Boundary:
 Boundaries = dict[tuple[str, str], dict[str, Boundary]]
 
 
-def boundary(setup: Setup, base: Rows, runs_of: Mapping[int, Sequence[Rows]]) -> Boundary:
+def boundary(setup: Setup, base: Tally, runs_of: Mapping[int, Sequence[Tally]]) -> Boundary:
     """Seed-averaged pass@k and paired differences, each with its intervals over problems.
 
     The values of a problem are averaged over the seeds first, then the problems are resampled, so the interval belongs
     to the mean over these seeds.
 
     Args:
-        base: ``compare.COLUMNS`` of the base, one entry a problem.
-        runs_of: the same of every training seed, by step.
+        runs_of: every training seed, by step.
     """
-    design, ks, level = setup.design, setup.ks, setup.level
-    resamples = setup.resampled(len(base["n"]))
+    ks, level, resamples = setup.ks, setup.level, setup.resampled(len(base))
 
     def curve(terms: Terms) -> Estimate:
-        return estimate(design, ks, terms, resamples, level)
+        return estimate(ks, terms, resamples, level)
 
-    alone = curve([(1, counts_of(base))])
+    alone = curve([(1, base.counts)])
     checkpoints = []
     for step, runs in runs_of.items():
-        mean = [(1 / len(runs), counts_of(rows)) for rows in runs]
-        found = curve([*mean, (-1, counts_of(base))])
+        mean = [(1 / len(runs), run.counts) for run in runs]
+        found = curve([*mean, (-1, base.counts)])
         crossing = crossover(ks, found.estimate_K, found.draw_BK, level)
-        each_SK = [sequential_pass_at_k(design, rows["n"], rows["correct"], ks).mean(0) for rows in runs]
+        each_SK = [run.pass_at(ks).mean(0) for run in runs]
         seeds = over_seeds(np.stack(each_SK) - alone.estimate_K, found.low_K, found.high_K, level)
-        drawn = {name: np.concatenate([rows[name] for rows in runs]) for name in base}
-        counted = {**sampling_columns(design, drawn), "problems": len(base["n"])}
-        counted |= {"samples_base": int(base["n"].sum())}
+        counted = {**together(runs), "samples_base": int(base.rows["n"].sum())}
         checkpoints.append(Checkpoint(step, curve(mean), found, crossing, seeds, len(runs), counted))
-    return Boundary(alone, checkpoints, null_line(base["chance"], ks))
+    return Boundary(alone, checkpoints, null_line(base.rows["chance"], ks))
 
 
 def difference_means(setup: Setup, place: tuple[str, str, str], found: Boundary) -> Iterator[dict[str, Any]]:

@@ -7,30 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import Rows, counts_of, estimate_ends, mean_interval, sampling_columns, strata
+from boundary_bench.analysis.rows import Tally, estimate_ends, mean_interval, strata
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.statistics.coverage import ROUNDING, cover_at
 from boundary_bench.statistics.entropy import per_token, sequence_entropy
 from boundary_bench.statistics.estimate import estimate
 from boundary_bench.statistics.intervals import Resamples
 from boundary_bench.statistics.passk import random_pass_at_k
-from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.analysis import Setup
 
 #: Success rates at which Cover@tau is reported.
 THRESHOLDS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def measures(setup: Setup, rows: Rows, whose: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def measures(setup: Setup, tally: Tally, whose: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The rows of ``pass_at_k``, ``cover`` and ``summary`` of a policy on a benchmark, stratum by stratum.
 
     Args:
-        rows: counts and sums of every problem, see ``counts.tally``.
         whose: the columns that name policy and benchmark.
     """
     tables: dict[str, list[dict[str, Any]]] = {"pass_at_k": [], "cover": [], "summary": []}
-    for stratum, part_P in strata(rows["stratum"]).items():
-        part = {name: values[part_P] for name, values in rows.items()}
+    for stratum, part_P in strata(tally.rows["stratum"]).items():
+        part = tally[part_P]
         where = {**whose, "stratum": stratum}
         resamples = setup.resampled(len(part_P))
         tables["pass_at_k"] += pass_rows(setup, part, where, resamples)
@@ -46,12 +44,12 @@ def null_line(chance_P: np.ndarray, ks: Sequence[int]) -> np.ndarray:
     return random_pass_at_k(chance_P, ks).mean(0)
 
 
-def pass_rows(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamples) -> list[dict[str, Any]]:
+def pass_rows(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resamples) -> list[dict[str, Any]]:
     ks = setup.ks
-    found = estimate(setup.design, ks, [(1, counts_of(rows))], resamples, setup.level)
-    null_K = null_line(rows["chance"], ks)
+    found = estimate(ks, [(1, tally.counts)], resamples, setup.level)
+    null_K = null_line(tally.rows["chance"], ks)
     # maj@k needs equally many samples of every problem: k up to the first round
-    majority_PK = np.stack(rows["majority"])
+    majority_PK = np.stack(tally.rows["majority"])
     majority = [mean_interval(value_P, resamples, setup.level) for value_P in majority_PK.T]
     majority += [(float("nan"),) * 3] * (len(ks) - len(majority))
     return [
@@ -61,7 +59,7 @@ def pass_rows(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamp
             "estimate": found.estimate_K[i],
             **estimate_ends(found, i),
             **setup.intervals,
-            **sampling_columns(setup.design, rows),
+            **tally.sampled,
             "null": null_K[i],
             **dict(zip(("majority", "majority_low", "majority_high"), majority[i], strict=True)),
         }
@@ -69,25 +67,26 @@ def pass_rows(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamp
     ]
 
 
-def _cover_rows(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamples) -> list[dict[str, Any]]:
-    rate_P = sequential_pass_at_k(setup.design, rows["n"], rows["correct"], [1])[:, 0]
+def _cover_rows(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resamples) -> list[dict[str, Any]]:
+    rate_P = tally.pass_at([1])[:, 0]
     cells = []
     for tau, share in zip(THRESHOLDS, cover_at(rate_P, THRESHOLDS), strict=True):
         _, low, high = mean_interval((rate_P >= tau - ROUNDING).astype(np.float64), resamples, setup.level)
         cell = {"threshold": tau, "share": share, "low": low, "high": high}
-        cells.append({**where, **cell, **setup.intervals, **sampling_columns(setup.design, rows)})
+        cells.append({**where, **cell, **setup.intervals, **tally.sampled})
     return cells
 
 
-def _summary_row(setup: Setup, rows: Rows, where: dict[str, Any], resamples: Resamples) -> dict[str, Any]:
+def _summary_row(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resamples) -> dict[str, Any]:
+    rows = tally.rows
     greedy = mean_interval((rows["greedy"] == str(Verdict.CORRECT)).astype(np.float64), resamples, setup.level)
     answered, first = rows["distinct_answers"] > 0, int(rows["first"].sum())
     entropies = ("answer_entropy", "answer_entropy_miller_madow", "answer_entropy_chao_shen")
     drawn, counts = int(rows["drawn"].sum()), {name: int(rows[name].sum()) for name in VERDICTS}
     return {
         **where,
-        **sampling_columns(setup.design, rows),
-        "first_round": setup.design.rounds[0],
+        **tally.sampled,
+        "first_round": tally.design.rounds[0],
         **dict(zip(("greedy", "greedy_low", "greedy_high"), greedy, strict=True)),
         **setup.intervals,
         **{f"greedy_{name}": int((rows["greedy"] == name).sum()) for name in VERDICTS},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,45 @@ from boundary_bench.tables.table import ALL, BASE
 Rows = dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What was counted of a policy on a benchmark.
+
+    Attributes:
+        design: the design that its samples were drawn by.
+        rows: one entry a problem, see ``counts.tally``.
+    """
+
+    design: Design
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows["n"])
+
+    def __getitem__(self, part_P: np.ndarray) -> Tally:
+        return Tally(self.design, {name: values[part_P] for name, values in self.rows.items()})
+
+    @property
+    def counts(self) -> Counts:
+        """The counts for every estimate."""
+        return Counts(self.design, self.rows["n"], self.rows["correct"])
+
+    def pass_at(self, ks: Sequence[int]) -> np.ndarray:
+        """pass_PK: the estimate of every problem."""
+        return self.counts.pass_at(ks)
+
+    @property
+    def sampled(self) -> dict[str, Any]:
+        """The numbers of problems and samples of an estimate, and of truncated and unscored samples, as columns."""
+        return {
+            "problems": len(self),
+            "n_max": self.design.n_max,
+            "samples": int(self.rows["n"].sum()),
+            "truncated": int(self.rows[Verdict.TRUNCATED].sum()),
+            "unscored": int(sum(self.rows[verdict].sum() for verdict in self.design.unscored)),
+        }
+
+
 def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
     """The columns that name policy and benchmark; a base model has algorithm "base", no seed, and step 0."""
     run = policy.run
@@ -30,6 +70,13 @@ def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
         "policy": policy.name,
         "benchmark": benchmark,
     }
+
+
+def together(runs: Sequence[Tally]) -> dict[str, int]:
+    """``Tally.sampled`` of several runs on the same problems: the most samples of a problem, and sums."""
+    each = [run.sampled for run in runs]
+    summed = {name: sum(found[name] for found in each) for name in each[0]}
+    return {**summed, "problems": len(runs[0]), "n_max": max(found["n_max"] for found in each)}
 
 
 def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
@@ -48,22 +95,6 @@ def strata(stratum_P: Sequence[str]) -> dict[str, np.ndarray]:
     if len(names) < 2:
         return everyone
     return everyone | {name: np.flatnonzero(labels_P == name) for name in names}
-
-
-def counts_of(rows: Rows) -> Counts:
-    """The counts for every estimate."""
-    return Counts(rows["n"], rows["correct"])
-
-
-def sampling_columns(design: Design, rows: Rows) -> dict[str, Any]:
-    """The numbers of problems and samples of an estimate, and of truncated and unscored samples."""
-    return {
-        "problems": len(rows["n"]),
-        "n_max": design.n_max,
-        "samples": int(rows["n"].sum()),
-        "truncated": int(rows[Verdict.TRUNCATED].sum()),
-        "unscored": int(sum(rows[verdict].sum() for verdict in design.unscored)),
-    }
 
 
 def estimate_ends(found: Estimate, i: int | slice = slice(None)) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def measure(plan: Plan, policy: str, benchmark: str) -> None:
     from boundary_bench.analysis.counts import tally
     from boundary_bench.analysis.graders import CASES, compare_graders
     from boundary_bench.analysis.measure import measures
-    from boundary_bench.analysis.rows import identify
+    from boundary_bench.analysis.rows import Tally, identify
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.core.parquet import columns_of, write_table
     from boundary_bench.grading.judging import Judge
@@ -189,7 +189,7 @@ def measure(plan: Plan, policy: str, benchmark: str) -> None:
     facts = {"policy": policy, "benchmark": benchmark, "samples": graded.samples}
     write_table(folder / "problems.parquet", table, {**facts, "settings": made_with})
     whose, last = identify(chosen, benchmark), {"settings": fingerprint(made_with)}
-    for name, rows in measures(setup, columns_of(table), whose).items():
+    for name, rows in measures(setup, Tally(graded.design, columns_of(table)), whose).items():
         write_rows(folder, name, ({**row, **last} for row in rows))
     target = partial(plan.grades, policy, benchmark)
     with Judge(plan.judgements) as judge:
@@ -238,13 +238,13 @@ def probe(plan: Plan, policy: str, benchmark: str) -> None:
 
 def compare(plan: Plan, run: str, benchmark: str) -> None:
     """Compare every checkpoint of a run with its base model, problem by problem."""
-    from boundary_bench.analysis.compare import check_paired, comparison, problem_rows
+    from boundary_bench.analysis.compare import check_paired, comparison, read_tally
 
     chosen = plan.run(run)
     policies = plan.policies_of(chosen)
-    measured = [problem_rows(plan.measures(policy, benchmark) / "problems.parquet") for policy in policies]
-    for policy, rows in zip(policies, measured, strict=True):
-        check_paired(measured[0], rows, policy.name, benchmark)
+    measured = [read_tally(plan.measures(policy, benchmark) / "problems.parquet") for policy in policies]
+    for policy, each in zip(policies, measured, strict=True):
+        check_paired(measured[0].rows, each.rows, policy.name, benchmark)
     whose = {"model": chosen.model, "algorithm": chosen.algorithm, "seed": chosen.seed}
     tables = comparison(plan.setup, [policy.step for policy in policies], measured, whose, benchmark)
     last = {"settings": identity(plan, "compare", run, benchmark)}

@@ -106,8 +106,8 @@ class Plan(Layout):
 
     @cached_property
     def setup(self) -> Setup:
-        """The settings that turn the study's counts into estimates: design, values of k, analysis."""
-        return Setup(self.design, self.study.ks, self.study.analysis)
+        """The settings that turn the study's counts into estimates: values of k, analysis."""
+        return Setup(self.study.ks, self.study.analysis)
 
     @cached_property
     def runs(self) -> list[Run]:

@@ -17,7 +17,7 @@ from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.analysis.graders import grader_ks
 from boundary_bench.analysis.means import Boundaries, boundary, boundary_means, difference_means
 from boundary_bench.analysis.measure import THRESHOLDS
-from boundary_bench.analysis.rows import identify, strata
+from boundary_bench.analysis.rows import Tally, identify, strata
 from boundary_bench.benchmarks.problem_file import read_prepared, read_problems
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import DataError
@@ -51,7 +51,7 @@ class Tables:
 
     Attributes:
         rows: rows of every table of the registry, by table name.
-        counts: ``compare.COLUMNS`` of ``problems.parquet``, by (policy name, benchmark).
+        counts: what was counted of each policy (``compare.COLUMNS``), by (policy name, benchmark).
         contents: content hash of each set of problems.
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
@@ -60,7 +60,7 @@ class Tables:
     """
 
     rows: dict[str, list[Row]]
-    counts: dict[tuple[str, str], dict[str, np.ndarray]]
+    counts: dict[tuple[str, str], Tally]
     contents: dict[str, str]
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
@@ -112,7 +112,7 @@ def collect(plan: Plan) -> Tables:
     return tables
 
 
-def _boundaries(plan: Plan, measured: dict[tuple[str, str], dict[str, np.ndarray]]) -> Boundaries:
+def _boundaries(plan: Plan, measured: dict[tuple[str, str], Tally]) -> Boundaries:
     """Every boundary of a study, in its order."""
     study, found = plan.study, Boundaries()
     for benchmark, model, algorithm in product(study.benchmarks, study.models, study.algorithms):
@@ -206,7 +206,7 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
         )
     if table.column("problem_id").to_pylist() != ids:
         raise DataError(f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again")
-    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
+    return Tally(plan.design, {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS})
 
 
 def _add(plan: Plan, tables: Tables, job: Key, policies: list[Policy], strata: list[str], made_with: str = "") -> None:
@@ -227,7 +227,7 @@ def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
     """The values of a table's keys other than policy or run, benchmark and stratum."""
     ks, labels = plan.study.ks, [grader.label for grader in plan.graders(benchmark)]
     if table == "graders":
-        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(plan.setup)]
+        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(plan.setup, plan.design)]
     if table == "stages":
         return [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
     fractions = plan.study.probe.fractions if plan.study.probe else ()

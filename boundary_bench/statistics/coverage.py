@@ -123,7 +123,28 @@ def consolidation(
     return _ratio(int((checkpoint_rate_P > base_rate_P)[both_P].sum()), int(both_P.sum()))
 
 
-def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> Coverage:
+def thinned(
+    base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike], size_P: ArrayLike, hits: int
+) -> Coverage:
+    """The expected sets of two policies if each had only ``size_P`` of its samples of a problem.
+
+    For policies with different numbers of samples, since "solved" depends on n: over all ways to leave samples out,
+    P(fewer than ``hits`` correct) is hypergeometric. With all samples these are the sets of ``coverage``.
+
+    Args:
+        base: samples_P and correct_P of the base.
+        checkpoint: the same of the checkpoint, problems in the same order.
+        size_P: at most the samples of either.
+
+    Raises:
+        StatisticsError: there is no problem, or the policies have different numbers of problems.
+    """
+    size_P = np.asarray(size_P)
+    base_P, checkpoint_P = (_missed(*_alike(*counts, size_P), hits) for counts in (base, checkpoint))
+    return _independent(base_P, checkpoint_P)
+
+
+def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int, most_P: ArrayLike | None = None) -> Coverage:
     """The null of ``at_half``: the sets of a policy compared with itself, each time with half of its samples.
 
     Expected numbers over all ways to split the n samples of a problem into two halves of floor(n/2), one sample left
@@ -140,11 +161,12 @@ def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> Coverage:
         samples_P: n of each problem, 2 or more.
         correct_P: c of each problem.
         hits: correct samples that a half needs to have solved the problem.
+        most_P: samples to be halved, where not all of them are.
 
     Raises:
         StatisticsError: as ``at_half``.
     """
-    n_P, c_P, half_P = _split(samples_P, correct_P, hits)
+    n_P, c_P, half_P = _split(samples_P, correct_P, hits, most_P)
     missed_P = _missed(n_P, c_P, half_P, hits)
     neither_P = np.zeros(len(n_P))
     for first in range(hits):
@@ -155,7 +177,12 @@ def halves(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> Coverage:
     return _expected(1 - 2 * missed_P + neither_P, missed_P - neither_P, missed_P - neither_P, neither_P)
 
 
-def at_half(base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike], hits: int) -> Coverage:
+def at_half(
+    base: tuple[ArrayLike, ArrayLike],
+    checkpoint: tuple[ArrayLike, ArrayLike],
+    hits: int,
+    most_P: ArrayLike | None = None,
+) -> Coverage:
     """The sets of two policies, each with a random half of its samples, for comparison with ``halves`` of the base.
 
     Expected numbers over all halves of floor(n/2) of the n samples of a problem: null and comparison have the same n,
@@ -166,14 +193,13 @@ def at_half(base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, Arra
         base: samples_P and correct_P of the base, n of 2 or more; n may differ between problems.
         checkpoint: the same of the checkpoint, problems in the same order.
         hits: correct samples that a half needs to have solved the problem.
+        most_P: samples to be halved, where not all of them are.
 
     Raises:
         StatisticsError: ``hits`` is below 1, there is no problem, the policies have different numbers of problems, or a
             problem has fewer than 2 samples or not 0 <= c <= n.
     """
-    base_P, checkpoint_P = _alike(*(_missed(*_split(*counts, hits), hits) for counts in (base, checkpoint)))
-    lost_P, gained_P, neither_P = (1 - base_P) * checkpoint_P, base_P * (1 - checkpoint_P), base_P * checkpoint_P
-    return _expected((1 - base_P) * (1 - checkpoint_P), lost_P, gained_P, neither_P)
+    return _independent(*_alike(*(_missed(*_split(*counts, hits, most_P), hits) for counts in (base, checkpoint))))
 
 
 def cover_at(pass_P: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
@@ -236,7 +262,9 @@ def _alike(*values: ArrayLike) -> tuple[np.ndarray, ...]:
     return found
 
 
-def _split(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _split(
+    samples_P: ArrayLike, correct_P: ArrayLike, hits: int, most_P: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n_P, c_P = _alike(samples_P, correct_P)
     if hits < 1:
         raise StatisticsError(f"found hits = {hits}, expected 1 or more")
@@ -247,12 +275,12 @@ def _split(samples_P: ArrayLike, correct_P: ArrayLike, hits: int) -> tuple[np.nd
             f"problem {i}: found {c_P[i]} correct of {n_P[i]} samples, expected 2 samples or more, and 0 to n correct;"
             " draw more samples, or compare without halves"
         )
-    return n_P, c_P, n_P // 2
+    return n_P, c_P, (n_P if most_P is None else np.asarray(most_P)) // 2
 
 
-def _missed(n_P: np.ndarray, c_P: np.ndarray, half_P: np.ndarray, hits: int) -> np.ndarray:
-    """The probability that a random half of the samples has fewer than ``hits`` correct ones."""
-    logs = (_log_choose(half_P, i) + _log_choose(n_P - half_P, c_P - i) - _log_choose(n_P, c_P) for i in range(hits))
+def _missed(n_P: np.ndarray, c_P: np.ndarray, size_P: np.ndarray, hits: int) -> np.ndarray:
+    """The probability that ``size_P`` random ones of the samples have fewer than ``hits`` correct ones."""
+    logs = (_log_choose(size_P, i) + _log_choose(n_P - size_P, c_P - i) - _log_choose(n_P, c_P) for i in range(hits))
     return sum(map(np.exp, logs))
 
 
@@ -261,6 +289,12 @@ def _log_choose(n_P: np.ndarray, k_P: np.ndarray | int) -> np.ndarray:
 
     # outside 0 <= k <= n one of the last two is at a pole, +inf: no way to choose
     return gammaln(n_P + 1) - gammaln(k_P + 1) - gammaln(n_P - k_P + 1)
+
+
+def _independent(base_P: np.ndarray, checkpoint_P: np.ndarray) -> Coverage:
+    """The expected sets, from the probabilities that each policy misses a problem."""
+    lost_P, gained_P, neither_P = (1 - base_P) * checkpoint_P, base_P * (1 - checkpoint_P), base_P * checkpoint_P
+    return _expected((1 - base_P) * (1 - checkpoint_P), lost_P, gained_P, neither_P)
 
 
 def _expected(*sets: np.ndarray) -> Coverage:

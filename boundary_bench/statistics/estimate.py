@@ -12,10 +12,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from boundary_bench.core.errors import StatisticsError
-from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.intervals import Resamples, band, holding, mean_draws, percentiles, typical_change
 from boundary_bench.statistics.posterior import Counts, fit_prior, sampling_variance
-from boundary_bench.statistics.sequential import sequential_pass_at_k
 
 #: Weighted policies: [(1, policy)], or [(1, checkpoint), (-1, base)], or a mean over seeds.
 Terms = Sequence[tuple[float, Counts]]
@@ -45,11 +43,12 @@ class Estimate:
     draw_BK: np.ndarray
 
 
-def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resamples, level: float) -> Estimate:
+def estimate(ks: Sequence[int], terms: Terms, resamples: Resamples, level: float) -> Estimate:
     """The sum of the weighted pass@k curves of some policies on the same problems, in the same order, with intervals.
 
     The sample-only interval is the estimate -+ z times the design's standard error, averaged over the posterior of each
-    problem's success rate. The coverage of both kinds of interval: ``docs/statistics.md``.
+    problem's success rate. The coverage of both kinds of interval: ``docs/statistics.md``. Each policy has the design
+    that it was sampled by; none needs the number of samples of another.
 
     Args:
         terms: policies and their weights. Without a negative weight the sum is itself a pass@k, in [0, 1]; with one it
@@ -66,7 +65,7 @@ def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resampl
             "the same problems; measure them again"
         )
     weight_J = np.array([weight for weight, _ in terms])
-    value_JPK = [sequential_pass_at_k(design, counts.samples_P, counts.correct_P, ks) for _, counts in terms]
+    value_JPK = [counts.pass_at(ks) for _, counts in terms]
     value_PK = np.tensordot(weight_J, value_JPK, 1)
     priors = [fit_prior(counts) for _, counts in terms]
     least, most = (-1.0, 1.0) if weight_J.min() < 0 else (0.0, 1.0)
@@ -76,7 +75,7 @@ def estimate(design: Design, ks: Sequence[int], terms: Terms, resamples: Resampl
     low_K, high_K = holding(estimate_K, *percentiles(draw_BK, level))
     band_low_K, band_high_K = holding(estimate_K, *band(draw_BK, level))
     variance_JK = [
-        sampling_variance(design, counts, prior, ks).sum(0) for (_, counts), prior in zip(terms, priors, strict=True)
+        sampling_variance(counts, prior, ks).sum(0) for (_, counts), prior in zip(terms, priors, strict=True)
     ]
     half_K = ndtri((1 + level) / 2) * np.sqrt(weight_J**2 @ variance_JK) / len(value_PK)
     only_low_K, only_high_K = (np.clip(estimate_K + sign * half_K, least, most) for sign in (-1, 1))

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from boundary_bench.core.errors import StatisticsError
 from boundary_bench.statistics.design import Design
+from boundary_bench.statistics.posterior import Counts
 from boundary_bench.statistics.sequential import Outcomes, outcomes, place, probabilities
 
 #: Statistics within this distance count as equally extreme.
@@ -40,14 +41,12 @@ class Gains:
     p_two_sided_P: np.ndarray
 
 
-def rate_tests(
-    design: Design, base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike]
-) -> tuple[np.ndarray, np.ndarray]:
+def rate_tests(base: Counts, checkpoint: Counts) -> tuple[np.ndarray, np.ndarray]:
     """One-sided p-values of every problem for a success rate above, and below, the base's.
 
     An exact unconditional test (Barnard 1945, Nature 156; Suissa & Shuster 1985, JRSS A 148). For two independent
-    draws from the design with the same rate p, the p-value is max over p of P_p(Z >= z), with z the difference of the
-    variance-stabilised rates (Anscombe 1948, Biometrika 35) in units of its standard error,
+    draws, each from its policy's design, with the same rate p, the p-value is max over p of P_p(Z >= z), with z the
+    difference of the variance-stabilised rates (Anscombe 1948, Biometrika 35) in units of its standard error,
 
         z = 2 (a_1 - a_0) / sqrt(1/(n_1 + 1/2) + 1/(n_0 + 1/2)),  a = asin sqrt((c + 3/8) / (n + 3/4)).
 
@@ -59,28 +58,26 @@ def rate_tests(
     draws nearly determines the two outcomes.
 
     Args:
-        design: the design of both policies' samples.
-        base: samples_P and correct_P of the base.
-        checkpoint: the same of the checkpoint, problems in the same order.
+        checkpoint: the same problems as the base, in the same order.
 
     Returns:
-        p_greater_P and p_less_P, in (0, 1]; equal counts give two values above 1/2. No p-value is below 2e-12. The
-        maximum is taken over rates 0.05 logits apart, from 0.01 / n_max up; a finer grid adds at most 0.6 %.
+        p_greater_P and p_less_P, in (0, 1]; equal counts of one design give two values above 1/2. No p-value is below
+        2e-12. The maximum is taken over rates 0.05 logits apart, from 0.01 / n_max up; a finer grid adds at most 0.6 %.
 
     Raises:
         StatisticsError: the policies have different numbers of problems, or a problem's counts are no outcome of the
             design.
     """
-    base_P, checkpoint_P = place(design, *base), place(design, *checkpoint)
+    base_P, checkpoint_P = (place(each.design, each.samples_P, each.correct_P) for each in (base, checkpoint))
     if len(base_P) != len(checkpoint_P):
         raise StatisticsError(
             f"found {len(base_P)} problems of the base and {len(checkpoint_P)} of the checkpoint, expected the same"
         )
-    end = outcomes(design)
-    z_P = _statistic(end, base_P, checkpoint_P)
-    z_U, at = np.unique(np.concatenate([z_P, -z_P]), return_inverse=True)
-    p_greater_P, p_less_P = np.split(_tails(design, z_U)[at], 2)
-    return p_greater_P, p_less_P
+    z_P = _statistic(outcomes(base.design), base_P, outcomes(checkpoint.design), checkpoint_P)
+    if base.design == checkpoint.design:  # the statistic has one distribution on both sides
+        p_greater_P, p_less_P = np.split(_tails(base.design, base.design, np.concatenate([z_P, -z_P])), 2)
+        return p_greater_P, p_less_P
+    return _tails(base.design, checkpoint.design, z_P), _tails(checkpoint.design, base.design, -z_P)
 
 
 def discoveries(p_P: ArrayLike, level: float) -> np.ndarray:
@@ -105,9 +102,7 @@ def discoveries(p_P: ArrayLike, level: float) -> np.ndarray:
     return false_discovery_control(p_P) <= level
 
 
-def gained_and_lost(
-    design: Design, base: tuple[ArrayLike, ArrayLike], checkpoint: tuple[ArrayLike, ArrayLike], level: float
-) -> Gains:
+def gained_and_lost(base: Counts, checkpoint: Counts, level: float) -> Gains:
     """The problems with a higher and those with a lower success rate than the base.
 
     Two-sided p-values min(1, 2 min(p_greater, p_less)) of ``rate_tests``, ``discoveries`` among them, and for each
@@ -116,36 +111,38 @@ def gained_and_lost(
     be unchanged: ``coverage.detection_limit`` gives the rate that its samples could have missed.
 
     Args:
-        design: the design of both policies' samples.
-        base: samples_P and correct_P of the base.
-        checkpoint: the same of the checkpoint, problems in the same order.
+        checkpoint: the same problems as the base, in the same order.
         level: share of false discoveries, e.g. 0.05.
 
     Raises:
         StatisticsError: as ``rate_tests``, or ``level`` is outside (0, 1).
     """
-    p_greater_P, p_less_P = rate_tests(design, base, checkpoint)
+    p_greater_P, p_less_P = rate_tests(base, checkpoint)
     p_two_sided_P = np.minimum(1, 2 * np.minimum(p_greater_P, p_less_P))
     found_P = discoveries(p_two_sided_P, level)
     return Gains(found_P & (p_greater_P < p_less_P), found_P & (p_less_P < p_greater_P), p_two_sided_P)
 
 
-def _statistic(end: Outcomes, base: np.ndarray, checkpoint: np.ndarray) -> np.ndarray:
-    angle_O = np.arcsin(np.sqrt((end.correct_O + 3 / 8) / (end.samples_O + 3 / 4)))
-    variance_O = 1 / (end.samples_O + 1 / 2)
-    return 2 * (angle_O[checkpoint] - angle_O[base]) / np.sqrt(variance_O[checkpoint] + variance_O[base])
+def _statistic(base: Outcomes, base_at: np.ndarray, checkpoint: Outcomes, checkpoint_at: np.ndarray) -> np.ndarray:
+    """z of pairs of outcomes, given by their places."""
+    (base_angle, base_variance), (angle, variance) = (
+        (np.arcsin(np.sqrt((end.correct_O[at] + 3 / 8) / (end.samples_O[at] + 3 / 4))), 1 / (end.samples_O[at] + 1 / 2))
+        for end, at in ((base, base_at), (checkpoint, checkpoint_at))
+    )
+    return 2 * (angle - base_angle) / np.sqrt(variance + base_variance)
 
 
-def _tails(design: Design, z_U: np.ndarray) -> np.ndarray:
-    """tail_U: the largest probability, over all common rates, of a statistic of at least z; ``z_U`` ascends."""
-    end, edge = outcomes(design), np.log(100 * design.n_max)
+def _tails(base: Design, checkpoint: Design, z_P: np.ndarray) -> np.ndarray:
+    """tail_P: the largest probability, over all common rates, of a statistic of at least z."""
+    z_U, at_P = np.unique(z_P, return_inverse=True)
+    ends, edge = (outcomes(base), outcomes(checkpoint)), np.log(100 * max(base.n_max, checkpoint.n_max))
     logits = np.linspace(-edge, edge, 2 + int(2 * edge / LOGIT_STEP))
-    tail_U = np.zeros(len(z_U))
-    for chance_O in probabilities(design, 1 / (1 + np.exp(-logits))):
-        likely = np.flatnonzero(chance_O > NEGLIGIBLE / len(chance_O))
-        z = _statistic(end, likely, likely[:, None])
-        chance = np.outer(chance_O[likely], chance_O[likely])
+    rates, tail_U = 1 / (1 + np.exp(-logits)), np.zeros(len(z_U))
+    for chances in zip(probabilities(base, rates), probabilities(checkpoint, rates), strict=True):
+        likely = [np.flatnonzero(chance_O > NEGLIGIBLE / len(chance_O)) for chance_O in chances]
+        z = _statistic(ends[0], likely[0], ends[1], likely[1][:, None])
+        chance = np.outer(chances[1][likely[1]], chances[0][likely[0]])
         reached = np.searchsorted(z_U, z.ravel() + TIE, side="right")
         chance_of_reached = np.bincount(reached, chance.ravel(), len(z_U) + 1)
         np.maximum(tail_U, chance_of_reached[::-1].cumsum()[-2::-1], out=tail_U)
-    return np.minimum(1, tail_U + 2 * NEGLIGIBLE)
+    return np.minimum(1, tail_U + 2 * NEGLIGIBLE)[at_P]

@@ -14,18 +14,23 @@ from scipy.optimize import minimize
 from scipy.special import betaln
 
 from boundary_bench.statistics.design import Design
-from boundary_bench.statistics.sequential import outcomes, place, table
+from boundary_bench.statistics.sequential import outcomes, place, sequential_pass_at_k, table
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of P problems: n scored samples each, c of them correct."""
+    """Counts of P problems: n scored samples each, c of them correct, all drawn by one design."""
 
+    design: Design
     samples_P: np.ndarray
     correct_P: np.ndarray
 
     def __getitem__(self, part_P: np.ndarray) -> Counts:
-        return Counts(self.samples_P[part_P], self.correct_P[part_P])
+        return Counts(self.design, self.samples_P[part_P], self.correct_P[part_P])
+
+    def pass_at(self, ks: Sequence[int]) -> np.ndarray:
+        """pass_PK: the estimate of every problem, see ``sequential_pass_at_k``."""
+        return sequential_pass_at_k(self.design, self.samples_P, self.correct_P, ks)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def fit_prior(counts: Counts) -> Prior:
     return Prior(*(float(value) for value in np.exp(found.x)))
 
 
-def sampling_variance(design: Design, counts: Counts, prior: Prior, ks: Sequence[int]) -> np.ndarray:
+def sampling_variance(counts: Counts, prior: Prior, ks: Sequence[int]) -> np.ndarray:
     """variance_PK: the variance of each problem's estimate of pass@k if the same problem were sampled again.
 
     The variance of the estimate given p, averaged over the posterior Beta(a + c, b + n - c) of p. Exact, by the law of
@@ -65,6 +70,7 @@ def sampling_variance(design: Design, counts: Counts, prior: Prior, ks: Sequence
     Raises:
         StatisticsError: a problem's counts are no outcome of the design, or a k is outside 1..n_max.
     """
+    design = counts.design
     place_P = place(design, counts.samples_P, counts.correct_P)
     place_D, back_P = np.unique(place_P, return_inverse=True)
     a_D, b_D = _posterior(design, place_D, prior)

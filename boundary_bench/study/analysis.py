@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.intervals import INTERVAL, Resamples, resample
 from boundary_bench.study.blocks import Block, Steps, ascending
 
@@ -30,12 +29,10 @@ class Setup:
     """The settings that turn counts into estimates and intervals.
 
     Attributes:
-        design: the stopping rule of the sampling; for n samples of every problem, ``Design((n,))``.
         ks: the values of k that are reported.
         analysis: level, resamples, margin and seed of the intervals.
     """
 
-    design: Design
     ks: Sequence[int]
     analysis: Analysis = field(default_factory=Analysis)
 

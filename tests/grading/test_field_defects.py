@@ -57,8 +57,9 @@ def test_paired_problems_are_not_compared_as_if_unpaired() -> None:
     """
     n, problems, rng = 64, 200, np.random.default_rng(0)
     rate_P = rng.beta(0.4, 0.6, problems)
-    base, ours = (Counts(np.full(problems, n), rng.binomial(n, p_P)) for p_P in (rate_P, rate_P ** (1 / 1.25)))
-    paired = estimate(Design((n,)), [1], [(1, ours), (-1, base)], resample(problems, 1000, 0), 0.95)
+    n_P, rates = np.full(problems, n), (rate_P, rate_P ** (1 / 1.25))
+    base, ours = (Counts(Design((n,)), n_P, rng.binomial(n, p_P)) for p_P in rates)
+    paired = estimate([1], [(1, ours), (-1, base)], resample(problems, 1000, 0), 0.95)
     error = np.sqrt(sum(np.var(counts.correct_P / n, ddof=1) / problems for counts in (base, ours)))
     assert paired.estimate_K[0] < 1.96 * error, "unpaired, the gain is not seen"
     assert paired.low_K[0] > 0 and paired.band_low_K[0] > 0, "paired, it is"

@@ -35,6 +35,7 @@ from boundary_bench.report.page.samples import EXCERPT, excerpt
 from boundary_bench.report.page.stored import SAMPLES_EACH, files_here, read_shown
 from boundary_bench.report.tables import collect
 from boundary_bench.samples.store import SAMPLES, SampleStore
+from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.posterior import Counts
 from results import FIRST, PROBLEMS, N, analyse, copied, make_tree, rewrite
 
@@ -118,7 +119,8 @@ def test_the_number_of_cases_is_bounded(groups: int) -> None:
 
 def test_the_interval_of_one_problem_is_that_of_jeffreys() -> None:
     """Brown, Cai and DasGupta 2001, table 5: n = 10."""
-    low_P, high_P = success_interval(Counts(np.array([10, 10, 10, 10]), np.array([0, 1, 3, 10])), 0.95)
+    counts = Counts(Design((10,)), np.full(4, 10), np.array([0, 1, 3, 10]))
+    low_P, high_P = success_interval(counts, 0.95)
     assert low_P.round(3).tolist() == [0.0, 0.011, 0.093, 0.783]
     assert high_P.round(3).tolist() == [0.217, 0.381, 0.606, 1.0]
 

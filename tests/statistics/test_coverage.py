@@ -22,6 +22,7 @@ from boundary_bench.statistics.coverage import (
     halves,
     rates,
     solved,
+    thinned,
 )
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import random_pass_at_k
@@ -114,6 +115,20 @@ def test_at_half_averages_over_every_pair_of_halves(hits: int) -> None:
         one, other = missed(n, c), missed(other_n, other_c)
         expected = ((1 - one) * (1 - other), (1 - one) * other, one * (1 - other), one * other)
         assert astuple(at_half(([n], [c]), ([other_n], [other_c]), hits)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_fewer_samples_average_over_every_way_to_leave_some_out() -> None:
+    def missed(n: int, c: int, size: int) -> float:
+        draws = list(itertools.combinations([i < c for i in range(n)], size))
+        return sum(not any(draw) for draw in draws) / len(draws)
+
+    for (n, c), (other_n, other_c), size in itertools.product([(5, 2), (8, 1)], [(5, 1), (6, 0)], [1, 3, 5]):
+        one, other = missed(n, c, size), missed(other_n, other_c, size)
+        expected = ((1 - one) * (1 - other), (1 - one) * other, one * (1 - other), one * other)
+        assert astuple(thinned(([n], [c]), ([other_n], [other_c]), [size], 1)) == pytest.approx(expected, abs=1e-12)
+    counts = ([8, 8, 8, 8], [0, 1, 3, 8]), ([8, 8, 8, 8], [2, 0, 3, 0])
+    whole = coverage(*(solved(correct, 2) for _, correct in counts))
+    assert astuple(thinned(*counts, [8] * 4, 2)) == pytest.approx(astuple(whole), abs=1e-12)
 
 
 def test_expected_sets_add_up_over_problems() -> None:

@@ -28,7 +28,7 @@ def draw(design: Design, p_P: np.ndarray, rng: np.random.Generator) -> Counts:
         samples_P[going_P], start = size, size
         if design.stop_after is not None:
             going_P &= correct_P < design.stop_after
-    return Counts(samples_P, correct_P)
+    return Counts(design, samples_P, correct_P)
 
 
 def mean_interval(value_P: np.ndarray, resamples: int = 4000) -> tuple[float, float]:
@@ -126,10 +126,10 @@ def test_prior_is_found_again(design: Design, a: float, b: float) -> None:
 
 
 def test_unsolved_problems_are_not_taken_to_be_impossible() -> None:
-    counts = Counts(np.full(30, 1024), np.zeros(30, int))
+    counts = Counts(FIXED, np.full(30, 1024), np.zeros(30, int))
     prior = fit_prior(counts)
     assert prior.a > 0
-    variance_PK = sampling_variance(FIXED, counts, prior, [1, 1024])
+    variance_PK = sampling_variance(counts, prior, [1, 1024])
     assert np.all(variance_PK > 0)
     again_O = predictive(FIXED, place(FIXED, [1024], [0]), prior)[0]
     assert again_O.sum() == pytest.approx(1) and again_O[0] < 1
@@ -139,8 +139,8 @@ def test_sampling_variance_is_that_of_the_design_where_the_rate_is_known() -> No
     """A prior that is sure of p leaves the variance at p."""
     ks, p = [1, 16, 1024], 0.02
     prior = Prior(p * 1e6, (1 - p) * 1e6)
-    counts = Counts(np.array([1024, 1024]), np.array([3, 20]))
-    found_PK = sampling_variance(SEQUENTIAL, counts, prior, ks)
+    counts = Counts(SEQUENTIAL, np.array([1024, 1024]), np.array([3, 20]))
+    found_PK = sampling_variance(counts, prior, ks)
     np.testing.assert_allclose(found_PK, np.tile(variance(SEQUENTIAL, [p], ks), (2, 1)), rtol=0.02, atol=1e-9)
 
 
@@ -152,7 +152,7 @@ def test_sampling_variance_is_that_of_the_design_where_the_rate_is_known() -> No
 def test_intervals_hold_their_estimate_in_order(seed: int, problems: int) -> None:
     rng = np.random.default_rng(seed)
     counts = draw(SEQUENTIAL, rng.beta(0.5, 1.0, problems), rng)
-    found = estimate(SEQUENTIAL, [1, 8, 1024], [(1, counts)], resample(problems, 400, seed), 0.9)
+    found = estimate([1, 8, 1024], [(1, counts)], resample(problems, 400, seed), 0.9)
     eps = 1e-12
     ends = [(found.low_K, found.high_K), (found.band_low_K, found.band_high_K)]
     for low_K, high_K in [*ends, (found.samples_low_K, found.samples_high_K)]:
@@ -165,13 +165,13 @@ def test_a_difference_is_paired() -> None:
     """Resampled together, two policies that agree problem by problem differ for sure, however hard the problems are."""
     rng = np.random.default_rng(0)
     p_P = rng.beta(0.4, 0.6, 60)
-    base, better = (Counts(np.full(60, 1024), np.rint(1023 * p).astype(int)) for p in (p_P, 0.9 * p_P + 0.1))
+    base, better = (Counts(FIXED, np.full(60, 1024), np.rint(1023 * p).astype(int)) for p in (p_P, 0.9 * p_P + 0.1))
     found = resample(60, 2000, 0)
-    difference = estimate(FIXED, [1], [(1, better), (-1, base)], found, 0.95)
-    alone = [estimate(FIXED, [1], [(1, counts)], found, 0.95) for counts in (base, better)]
+    difference = estimate([1], [(1, better), (-1, base)], found, 0.95)
+    alone = [estimate([1], [(1, counts)], found, 0.95) for counts in (base, better)]
     assert difference.low_K[0] > 0
     assert alone[0].high_K[0] > alone[1].low_K[0], "unpaired intervals overlap"
-    swapped = estimate(FIXED, [1], [(1, base), (-1, better)], found, 0.95)
+    swapped = estimate([1], [(1, base), (-1, better)], found, 0.95)
     np.testing.assert_allclose(swapped.estimate_K, -difference.estimate_K)
     np.testing.assert_allclose(swapped.samples_low_K, -difference.samples_high_K)
     np.testing.assert_allclose([swapped.low_K, swapped.high_K], [-difference.high_K, -difference.low_K], atol=0.006)
@@ -182,16 +182,16 @@ def test_a_mean_over_seeds_is_steadier_than_one() -> None:
     p_P = rng.beta(0.4, 0.6, 60)
     base, *seeds = (draw(SEQUENTIAL, p_P, rng) for _ in range(4))
     found = resample(60, 1000, 0)
-    one = estimate(SEQUENTIAL, [1], [(1, seeds[0]), (-1, base)], found, 0.95)
-    mean = estimate(SEQUENTIAL, [1], [*((1 / 3, seed) for seed in seeds), (-1, base)], found, 0.95)
+    one = estimate([1], [(1, seeds[0]), (-1, base)], found, 0.95)
+    mean = estimate([1], [*((1 / 3, seed) for seed in seeds), (-1, base)], found, 0.95)
     width_one, width_mean = (found.samples_high_K - found.samples_low_K for found in (one, mean))
     assert width_mean[0] == pytest.approx(width_one[0] * np.sqrt((1 + 1 / 3) / 2), rel=0.02)
 
 
 def test_policies_with_other_problems_are_refused() -> None:
-    few, many = (Counts(np.full(size, 1024), np.zeros(size, int)) for size in (3, 4))
+    few, many = (Counts(FIXED, np.full(size, 1024), np.zeros(size, int)) for size in (3, 4))
     with pytest.raises(StatisticsError, match=r"\[3, 4\] problems"):
-        estimate(FIXED, [1], [(1, few), (-1, many)], resample(3, 100, 0), 0.95)
+        estimate([1], [(1, few), (-1, many)], resample(3, 100, 0), 0.95)
 
 
 # coverage of the truth
@@ -236,7 +236,7 @@ def test_sample_only_intervals_hold_the_truth_of_this_very_set(
     for _ in range(repeats):
         p_P = np.minimum(rng.beta(*shape, problems), 1 - 1e-15)
         truth_K = -np.expm1(np.array(KS) * np.log1p(-p_P)[:, None]).mean(0)
-        result: Estimate = estimate(design, KS, [(1, draw(design, p_P, rng))], found, 0.95)
+        result: Estimate = estimate(KS, [(1, draw(design, p_P, rng))], found, 0.95)
         covered_K += (result.samples_low_K <= truth_K + 1e-12) & (truth_K - 1e-12 <= result.samples_high_K)
     # three standard errors of the simulation beside the 93 to 97 % that are asked for
     slack = 3 * np.sqrt(0.95 * 0.05 / repeats)

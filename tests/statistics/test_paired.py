@@ -29,7 +29,7 @@ def drawn(p_P: np.ndarray, rng: np.random.Generator) -> Counts:
             if hits >= 32:
                 break
         counts[:, i] = start, hits
-    return Counts(*counts)
+    return Counts(DESIGN, *counts)
 
 
 # crossover
@@ -114,7 +114,7 @@ def test_noise_is_called_a_change_rarely_and_a_change_often() -> None:
         for _ in range(100):
             x_P = logit(rng.beta(0.5, 0.8, 60).clip(1e-9, 1 - 1e-9))
             base, ours = drawn(expit(x_P), rng), drawn(expit(x_P + shift * (x_P > -3)), rng)
-            result = estimate(DESIGN, KS, [(1, ours), (-1, base)], found, 0.95)
+            result = estimate(KS, [(1, ours), (-1, base)], found, 0.95)
             curve = changes(result, 0.05, 0.95)
             seen.append(Change.SHRUNK if Change.SHRUNK in curve else curve[0])
             assert Change.EXPANDED not in curve or shift == 0

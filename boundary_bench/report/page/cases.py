@@ -12,7 +12,6 @@ from enum import StrEnum
 import numpy as np
 
 from boundary_bench.statistics.coverage import solved
-from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.gains import gained_and_lost
 from boundary_bench.statistics.posterior import Counts
 
@@ -49,7 +48,7 @@ class RunChange:
     disputes_P: np.ndarray
 
 
-def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> RunChange:
+def change(base: Counts, checkpoint: Counts, disputes_P: np.ndarray, rate: float) -> RunChange:
     """The changes of every problem from the base to a checkpoint.
 
     Args:
@@ -57,7 +56,7 @@ def change(design: Design, base: Counts, checkpoint: Counts, disputes_P: np.ndar
     """
     from scipy.stats import false_discovery_control
 
-    moved = gained_and_lost(design, *((each.samples_P, each.correct_P) for each in (base, checkpoint)), rate)
+    moved = gained_and_lost(base, checkpoint, rate)
     base_P, checkpoint_P = (solved(each.correct_P, 1) for each in (base, checkpoint))
     held = {
         CaseKind.GAINED: moved.gained_P,

@@ -24,7 +24,6 @@ from boundary_bench.report.page.cases import CaseKind, RunChange, change, choose
 from boundary_bench.report.page.stored import SAMPLES_EACH, Dispute, Sample, disputes, files_here, read_shown
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.posterior import Counts
-from boundary_bench.statistics.sequential import sequential_pass_at_k
 from boundary_bench.study.policies import Policy
 
 ARCHIVE = "samples.zip"
@@ -98,7 +97,7 @@ def write(plan: Plan, tables: Tables) -> dict[str, Any]:
 def _compared(plan: Plan, tables: Tables, benchmark: str) -> Compared:
     policies = dict.fromkeys(plan.policies_of(run)[place] for run in plan.runs for place in (0, -1))
     rows = {policy.name: tables.counts[policy.name, benchmark] for policy in policies}
-    counts = {name: Counts(each["n"], each["correct"]) for name, each in rows.items()}
+    counts = {name: each.counts for name, each in rows.items()}
     disputed = {policy.name: disputes(plan, policy, benchmark) for policy in policies}
     return Compared(plan, benchmark, read_problems(plan.problems(benchmark)), counts, disputed)
 
@@ -147,13 +146,13 @@ def _change(found: Compared, policy: Policy) -> RunChange:
         ]
     )
     counts = [found.counts[name] for name in names]
-    return change(found.plan.design, *counts, disputed_P, 1 - found.plan.study.analysis.level)
+    return change(*counts, disputed_P, 1 - found.plan.study.analysis.level)
 
 
 def _count_rows(found: Compared, policy: str) -> list[list[Any]]:
     """Samples, correct samples, success rate and the ends of its interval, for every problem."""
     counts = found.counts[policy]
-    rate_P = sequential_pass_at_k(found.plan.design, counts.samples_P, counts.correct_P, [1])[:, 0]
+    rate_P = counts.pass_at([1])[:, 0]
     ends = success_interval(counts, found.plan.study.analysis.level)
     rates = [[rounded(value, 6) for value in each_P] for each_P in (rate_P, *ends)]
     return [list(row) for row in zip(counts.samples_P.tolist(), counts.correct_P.tolist(), *rates, strict=True)]
