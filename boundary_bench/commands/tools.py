@@ -196,6 +196,40 @@ def grade(
             print(line)
 
 
+def passk(
+    base: Annotated[str, "stored samples or counts: a file, or a pattern of several, as 'base/seed*.jsonl'"],
+    other: Annotated[str | None, "those of another policy on the same problems, such as the base after RL"] = None,
+    *,
+    grader: Annotated[str | None, "grades the responses; by default the files' own scores count"] = None,
+    columns: Annotated[str | None, "where a row has what: response=output.text,gold=answer,..."] = None,
+    correct_from: Annotated[float | None, "scores from here on are correct; by default true or 1"] = None,
+    policies: Annotated[str | None, "of files with several policies: BASE, or BASE,OTHER"] = None,
+    by: Annotated[str | None, "a column that groups the problems, such as source"] = None,
+    n: Annotated[int | None, "take the first N samples of every problem"] = None,
+    ks: Annotated[str | None, "values of k, as 1,8,64 or 1-128 (powers of two)"] = None,
+    level: Annotated[float, "confidence level"] = 0.95,
+    json_: Json = False,
+) -> None:
+    """pass@k of stored samples or counts, and the boundary between two policies."""
+    from boundary_bench.grading.graders import grader_of
+    from boundary_bench.operations.passk import passk, steps_of, text
+    from boundary_bench.sampling.stored.policy import chosen_of, files_of, paired, read_policies
+    from boundary_bench.sampling.stored.rows import places_of
+    from boundary_bench.study.analysis import Analysis
+
+    if not 0 < level < 1:
+        raise StudyError(f"passk --level: found {level:g}, expected a number between 0 and 1")
+    by_us = grader_of(grader, "passk --grader") if grader else None
+    places = places_of(columns) | ({"group": by} if by else {})
+    log, read = logger("passk"), []
+    with _judge() as judge:
+        for each in filter(None, (base, other)):
+            read += read_policies(files_of(each), places, by_us, judge, correct_from, log)
+    first, *rest = chosen_of(read, policies)
+    found = passk([first, *(paired(first, each, log) for each in rest)], n, steps_of(ks), Analysis(level=level), log)
+    print(json.dumps(asdict(found), indent=2, default=float) if json_ else text(found))
+
+
 def explain(
     gold: Annotated[str, "the reference answer"],
     response: Annotated[str, "the response, or - to read it from standard input"],

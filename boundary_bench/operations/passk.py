@@ -1,0 +1,212 @@
+"""``boundary-bench passk FILE [FILE2]``: pass@k of stored samples or counts, and the boundary between two policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boundary_bench.analysis import against_base, counts, curve
+from boundary_bench.analysis.rows import Tally, strata
+from boundary_bench.core.errors import DataError, StudyError
+from boundary_bench.grading import Verdict
+from boundary_bench.sampling.stored.policy import StoredPolicy, StoredProblem
+from boundary_bench.statistics.design import Design
+from boundary_bench.study.analysis import Analysis, Setup
+from boundary_bench.tables.table import ALL
+
+
+@dataclass(frozen=True)
+class Passk:
+    """What stored samples say.
+
+    Attributes:
+        policies: name, problems, samples, verdicts and graders of each.
+        curves: rows as in ``pass_at_k``, for each policy and group of problems.
+        pairs: rows as in ``differences``, ``boundary`` and ``coverage``, for each group; empty for one policy.
+    """
+
+    policies: list[dict[str, Any]]
+    curves: list[dict[str, Any]]
+    pairs: dict[str, list[dict[str, Any]]]
+
+
+def passk(
+    policies: list[StoredPolicy],
+    first: int | None,
+    ks: list[int] | None,
+    analysis: Analysis,
+    log: Callable[[str], None],
+) -> Passk:
+    """The curves of one policy, or of a base and another one with their paired differences.
+
+    Args:
+        policies: with the same problems in the same order, the base first.
+        first: how many samples of every problem count, the first ones; None: all, which must be equally many.
+        ks: None: the powers of two up to the fewest samples.
+
+    Raises:
+        DataError: problems have different numbers of samples, fewer than ``first``, or fewer than 2.
+        StudyError: a k is beyond the samples.
+    """
+    least = len(policies)  # the sets of two policies are compared with those of two halves
+    tallies = [_tally(policy, first, least, log) for policy in policies]
+    most = min(tally.design.n_max for tally in tallies)
+    setup = Setup(ks or [2**i for i in range(most.bit_length())], analysis)
+    if beyond := [k for k in setup.ks if not 1 <= k <= most]:
+        raise StudyError(f"--ks: {beyond[0]} is outside 1 to {most}, the fewest samples of a problem; drop it")
+    groups = strata([problem.group for problem in policies[0].problems.values()])
+    found = Passk([_said(*each) for each in zip(policies, tallies, strict=True)], [], {})
+    for group, part_P in groups.items():
+        parts = [tally[part_P] for tally in tallies]
+        for policy, part in zip(policies, parts, strict=True):
+            found.curves.extend({"policy": policy.name, "group": group, **row} for row in curve(setup, part))
+        if len(parts) == 2:
+            for name, rows in against_base(setup, *parts).items():
+                found.pairs.setdefault(name, []).extend({"group": group, **row} for row in rows)
+    return found
+
+
+def steps_of(given: str | None) -> list[int] | None:
+    """The values of k of a text like ``1,8,64`` or ``1-128``.
+
+    Raises:
+        StudyError: it has another form, or does not ascend.
+    """
+    if given is None:
+        return None
+    try:
+        ends = [[int(end) for end in part.split("-")] for part in given.split(",")]
+        found = [k for first, *last in ends for k in range(first, (last or [first])[0] + 1)]
+    except ValueError:
+        found = []
+    if not found or found != sorted(set(found)):
+        raise StudyError(f"--ks: found {given!r}, expected ascending numbers, as 1,8,64 or 1-128")
+    return found
+
+
+def _tally(policy: StoredPolicy, first: int | None, least: int, log: Callable[[str], None]) -> Tally:
+    """The counts of a policy's first samples."""
+    scored = {name: _scored(problem) for name, problem in policy.problems.items()}
+    sizes = {name: each[0] if isinstance(each, tuple) else len(each) for name, each in scored.items()}
+    timeouts = policy.verdicts[Verdict.TIMEOUT]
+    n = first or min(sizes.values())
+    if timeouts and not first:
+        log(f"{policy.name}: {timeouts} samples timed out and say nothing; the first {n} others of every problem count")
+    if few := [name for name, size in sizes.items() if size < max(n, least)]:
+        raise DataError(
+            f"{policy.name}: {len(few)} problems have fewer than {max(n, least)} samples, such as {few[0][:60]!r} with "
+            f"{sizes[few[0]]}; expected as many of every problem"
+        )
+    if not first and not timeouts and (more := [name for name, size in sizes.items() if size > n]):
+        few = next(name for name, size in sizes.items() if size == n)
+        raise DataError(
+            f"{policy.name}: found {n} samples of problem {few[:60]!r} and {sizes[more[0]]} of {more[0][:60]!r}, "
+            f"expected equally many: if sampling stopped at successes, pass@k is biased. If not, --n {n} takes the "
+            "first ones of every problem"
+        )
+    if any(isinstance(each, tuple) and each[0] > n for each in scored.values()):
+        raise DataError(f"{policy.name}: --n {n}: found counts of more samples, expected single samples to choose from")
+    correct = [each[1] if isinstance(each, tuple) else sum(each[:n]) for each in scored.values()]
+    tally = counts(np.array(correct), n, Design((n,)))
+    labels = {"problem_id": list(policy.problems), "stratum": [each.group for each in policy.problems.values()]}
+    return Tally(tally.design, tally.rows | {name: np.array(values) for name, values in labels.items()})
+
+
+def _scored(problem: StoredProblem) -> tuple[int, int] | list[bool]:
+    """n and c, or whether each scored sample is correct, in the order of their indices."""
+    if problem.counts:
+        return problem.counts
+    ordered = (verdict for _, verdict in sorted(problem.verdicts.items()))
+    return [verdict is Verdict.CORRECT for verdict in ordered if verdict is not Verdict.TIMEOUT]
+
+
+def _said(policy: StoredPolicy, tally: Tally) -> dict[str, Any]:
+    every = policy.problems.values()
+    return {
+        "policy": policy.name,
+        "problems": len(tally),
+        "n": tally.design.n_max,
+        "correct": int(tally.rows["correct"].sum()),
+        "verdicts": {str(verdict): count for verdict, count in sorted(policy.verdicts.items())},
+        "grader": policy.graded or "as stored",
+        "compared": sum(problem.compared for problem in every),
+        "disputed": sum(problem.disputed for problem in every),
+    }
+
+
+# text
+
+
+def text(found: Passk) -> str:
+    """The result for a reader."""
+    lines = [_headline(each) for each in found.policies]
+    for group in dict.fromkeys(row["group"] for row in found.curves):
+        lines += ["", *_table(found, group)]
+    return "\n".join(lines)
+
+
+def _headline(said: dict[str, Any]) -> str:
+    total = said["problems"] * said["n"]
+    line = f"{said['policy']}: {said['problems']:,} problem(s) x {said['n']} samples, "
+    line += f"{said['correct'] / total:.1%} correct"
+    others = {name: count for name, count in said["verdicts"].items() if name not in ("correct", "wrong")}
+    line += "".join(f", {count:,} {name}" for name, count in others.items()) + f" ({said['grader']})"
+    if said["compared"]:
+        line += f"; the file's own scores differ on {said['disputed']:,} of {said['compared']:,}"
+    return line
+
+
+def _table(found: Passk, group: str) -> list[str]:
+    curves = [
+        [row for row in found.curves if row["group"] == group and row["policy"] == each["policy"]]
+        for each in found.policies
+    ]
+    level, problems = curves[0][0]["level"], curves[0][0]["problems"]
+    title = "pass@k" if group == ALL else f"pass@k of {group}"
+    lines = [f"{title}, mean over {problems:,} problem(s) [{level:.0%} band over all k, for problems like these]"]
+    if len(curves) == 1:
+        return [*lines, *(f"{row['k']:>6}  {_estimate(row)}" for row in curves[0])]
+    pairs = {name: [row for row in rows if row["group"] == group] for name, rows in found.pairs.items()}
+    lines.append(f"{'k':>6}  {'base':<22}{'other':<22}{'difference, paired':<26}{'change':<26}detectable at this k")
+    for base, other, row in zip(*curves, pairs["differences"], strict=True):
+        ends = f"[{row['band_low']:+.3f}, {row['band_high']:+.3f}]"
+        lines.append(
+            f"{row['k']:>6}  {_estimate(base):<22}{_estimate(other):<22}{row['difference']:+.3f} {ends:<19}"
+            f"{_change(row):<26}{row['detectable']:.3f}"
+        )
+    return [*lines, *_sets(pairs, curves[0][-1]["k"], level)]
+
+
+def _estimate(row: dict[str, Any]) -> str:
+    return f"{row['estimate']:.3f} [{row['band_low']:.3f}, {row['band_high']:.3f}]"
+
+
+def _change(row: dict[str, Any]) -> str:
+    """The change by the band over all k, and whether its size is below the margin."""
+    word = "shrunk" if row["band_high"] < 0 else "expanded" if row["band_low"] > 0 else "undecided"
+    small = -row["margin"] < row["equivalence_low"] and row["equivalence_high"] < row["margin"]
+    return f"{word}, within {row['margin']:g}" if small else word
+
+
+def _sets(pairs: dict[str, list[dict[str, Any]]], last: int, level: float) -> list[str]:
+    """The crossover, and the problems that one of the two solves."""
+    (moved,), once = pairs["boundary"], pairs["coverage"][0]
+    leader = {"checkpoint": "the other", "base": "the base", "": "neither"}[moved["leader"]]
+    if np.isinf(moved["crossover"]):
+        crossing = f"{leader} leads at small k, and no crossover up to k = {last}"
+    else:
+        crossing = f"{leader} leads at small k and is overtaken at k = {moved['crossover']:.1f}"
+        crossing += f" [{moved['crossover_low']:.1f}, {moved['crossover_high']:.1f}]"
+    luck, thinned = once["null_at_half"], moved["samples"] != moved["samples_base"]
+    return [
+        f"crossover: {crossing}",
+        f"solved at least once{' with the smaller n' * thinned}: both {once['both']:.4g}, base alone "
+        f"{once['base_only']:.4g}, other alone {once['checkpoint_only']:.4g}, neither {once['neither']:.4g}; with half "
+        "of the samples alone "
+        f"{once['base_only_at_half']:.1f} and {once['checkpoint_only_at_half']:.1f}, by luck {luck:.1f} each",
+        f"problems whose success rate moved: {moved['gained']} up, {moved['lost']} down, at a false discovery rate of "
+        f"{1 - level:.0%}",
+    ]

@@ -1,0 +1,305 @@
+"""The counts of a policy from stored files: every problem with its samples, graded by us or as the file says.
+
+Axes: P problems.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from glob import glob
+from itertools import islice
+from pathlib import Path
+
+from boundary_bench.benchmarks.overlap import normal
+from boundary_bench.core import randomness
+from boundary_bench.core.errors import DataError, StudyError, did_you_mean
+from boundary_bench.grading import TRUNCATED, Grade, Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.records import read
+from boundary_bench.sampling.stored.rows import Counted, Stored, stored
+
+TOGETHER = 1024  # responses graded at a time
+SHOWN = 3  # examples in a message
+THEIRS = "by the file"  # the reason of a grade
+#: Verdicts without a decision about an answer.
+UNDECIDED = (Verdict.TRUNCATED, Verdict.TIMEOUT)
+
+
+@dataclass
+class StoredProblem:
+    """A problem of a file.
+
+    Attributes:
+        verdicts: by sample index.
+        texts: keys of its distinct responses.
+        compared, disputed: samples that have a score in the file as well as our grade, and those that differ.
+        counts: n and c, where the file has no single samples.
+    """
+
+    question: str
+    group: str
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    texts: set[int] = field(default_factory=set)
+    disputed: int = 0
+    compared: int = 0
+    counts: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class StoredPolicy:
+    """A policy as its files tell it.
+
+    Attributes:
+        content: a key of all that the files say.
+        problems: by the name of the problem in the files, or by its question where it has none; in their order.
+        graded: the label of our grader; None where the file's own scores are counted.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    content: int
+    problems: dict[str, StoredProblem]
+    graded: str | None
+
+    @property
+    def verdicts(self) -> Counter[Verdict]:
+        """How many samples have each verdict."""
+        return Counter(verdict for problem in self.problems.values() for verdict in problem.verdicts.values())
+
+
+def files_of(pattern: str) -> list[Path]:
+    """The files of a path or pattern, in the order of their names.
+
+    Raises:
+        DataError: there is none.
+    """
+    if Path(pattern).is_file():
+        return [Path(pattern)]
+    if found := [Path(name) for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]:
+        return found
+    raise DataError(f"found no file {pattern}, expected one with samples or counts, or a pattern of several")
+
+
+def read_policies(
+    files: Sequence[Path],
+    places: Mapping[str, str],
+    grader: Grader | None,
+    judge: JudgeAll,
+    at_least: float | None,
+    log: Callable[[str], None],
+) -> list[StoredPolicy]:
+    """Read the policies of some files that belong together, such as one file a seed.
+
+    Args:
+        grader: grades the responses; None: the scores of the files count.
+        at_least: scores from here on are correct; None: scores are truth values, or 0 and 1.
+
+    Raises:
+        DataError: a file cannot be read, or a row does not say what is needed; two files hold the same responses; a
+            sample is there twice.
+    """
+    policies: dict[str, dict[str, StoredProblem]] = {}
+    first_of: dict[int, Path] = {}
+    for file in files:
+        here = _Here(policies, file)
+        same = randomness.key("file")
+        for some in _batches(file, places, log):
+            grades = _grades(some, grader, judge, at_least, file)
+            for row, grade in zip(some, grades, strict=True):
+                here.add(row, grade, at_least)
+                text = row.text or "" if isinstance(row, Stored) else f"{row.n} {row.c}"
+                same = randomness.key(str(same), row.problem or row.question, text)
+        if same in first_of:
+            raise DataError(f"{file} holds the same responses as {first_of[same]}, expected other samples; drop one")
+        first_of[same] = file
+    graded, content = grader.label if grader else None, randomness.key(*map(str, first_of))
+    found = [
+        StoredPolicy(name or _stem(files), tuple(files), content, problems, graded)
+        for name, problems in policies.items()
+    ]
+    for policy in filter(_chanceless, found):
+        log(
+            f"{policy.name}: every response to a problem is the same text: at temperature 0 they are no samples, and "
+            "say nothing of pass@k beyond k = 1"
+        )
+    return found
+
+
+def _chanceless(policy: StoredPolicy) -> bool:
+    """Whether all responses to a problem are equal, as at temperature 0."""
+    several = [problem for problem in policy.problems.values() if len(problem.verdicts) > 1 and problem.texts]
+    return bool(several) and all(len(problem.texts) == 1 for problem in several)
+
+
+def _stem(files: Sequence[Path]) -> str:
+    """A name for the policy of some files."""
+    return files[0].stem if len(files) == 1 else f"{files[0].stem} and {len(files) - 1} more"
+
+
+@dataclass
+class _Here:
+    """The file that is read.
+
+    Attributes:
+        policies: the problems of every policy, of this file and those before it.
+        before: how many samples of a problem those before it held: its indices follow on them.
+    """
+
+    policies: dict[str, dict[str, StoredProblem]]
+    file: Path
+    before: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.before = {
+            (policy, name): len(each.verdicts)
+            for policy, problems in self.policies.items()
+            for name, each in problems.items()
+        }
+
+    def add(self, row: Stored | Counted, grade: Grade | None, at_least: float | None) -> None:
+        """Enter what a row says."""
+        name = row.problem or normal(row.question)
+        if not name:
+            raise DataError(f"{self.file}: row {row.row} names no problem and has no question, expected one of them")
+        problems = self.policies.setdefault(row.policy, {})
+        known = problems.setdefault(name, StoredProblem(row.question, row.group))
+        if row.question and known.question and normal(row.question) != normal(known.question):
+            raise DataError(
+                f"{self.file}: row {row.row}: problem {name!r:.80} has another question than before "
+                f"({row.question[:60]!r} and {known.question[:60]!r}); are these rows of two benchmarks?"
+            )
+        if isinstance(row, Counted):
+            if known.counts or known.verdicts:
+                raise DataError(
+                    f"{self.file}: row {row.row}: found counts of problem {name!r:.80} again, expected once"
+                )
+            known.counts = row.n, row.c
+            return
+        assert grade is not None
+        start = self.before.get((row.policy, name), 0)
+        index = start + (len(known.verdicts) - start if row.index is None else row.index)
+        if index in known.verdicts or known.counts:
+            raise DataError(
+                f"{self.file}: row {row.row}: found sample {index} of problem {name!r:.80} again, expected once"
+            )
+        known.verdicts[index] = grade.verdict
+        if row.text is not None:
+            known.texts.add(randomness.key(row.text))
+        if row.score is not None and grade.reason != THEIRS and grade.verdict not in UNDECIDED:
+            known.compared += 1
+            known.disputed += _truth(row, at_least, self.file) != (grade.verdict is Verdict.CORRECT)
+
+
+def _batches(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[list[Stored | Counted]]:
+    rows = _rows(file, places, log)
+    while some := list(islice(rows, TOGETHER)):
+        yield some
+
+
+def _rows(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[Stored | Counted]:
+    found, kept, repeated = False, None, 0
+    for record in read(file):
+        found = True
+        # lm-eval writes the same responses once for each of its filters
+        if record.row and "filter" in record.row and "resps" in record.row:
+            kept = kept or record.row["filter"]
+            if record.row["filter"] != kept:
+                repeated += 1
+                continue
+        try:
+            yield from stored(record, places)
+        except ValueError as fault:
+            raise DataError(f"{file}: row {record}: {fault}; --columns names what has another name here") from None
+    if not found:
+        raise DataError(f"{file} holds no row, expected samples or counts")
+    if repeated:
+        log(f"{file}: {repeated} rows repeat the responses for other filters than {kept!r:.40} and are left out")
+
+
+def _grades(
+    rows: Sequence[Stored | Counted], grader: Grader | None, judge: JudgeAll, at_least: float | None, file: Path
+) -> list[Grade | None]:
+    """The grade of every response, None for counts."""
+    single = [row for row in rows if isinstance(row, Stored)]
+    if grader is None:
+        grades = iter([_own(row, at_least, file) for row in single])
+    else:
+        for row in single:
+            if row.text is None or not row.gold:
+                what = "response" if row.text is None else "reference answer (gold)"
+                raise DataError(f"{file}: row {row.row} has no {what}, expected one to grade; or drop --grader")
+        golds, texts, ended = ([getattr(row, name) for row in single] for name in ("gold", "text", "ended"))
+        grades = iter(grade_many(grader, golds, texts, ended, judge))
+    return [next(grades) if isinstance(row, Stored) else None for row in rows]
+
+
+def _own(row: Stored, at_least: float | None, file: Path) -> Grade:
+    """The grade by the file's score. A response that was cut off is truncated, unless it was scored correct."""
+    if row.score is None:
+        raise DataError(f"{file}: row {row.row} has no score, expected one; or --grader says how responses are graded")
+    if _truth(row, at_least, file):
+        return Grade(Verdict.CORRECT, None, THEIRS)
+    return Grade(Verdict.WRONG, None, THEIRS) if row.ended else TRUNCATED
+
+
+def _truth(row: Stored, at_least: float | None, file: Path) -> bool:
+    assert row.score is not None
+    if at_least is not None and not isinstance(row.score, bool):
+        return row.score >= at_least
+    if row.score not in (0, 1):
+        raise DataError(
+            f"{file}: row {row.row}: found the score {row.score:g}, expected true or false, or 0 or 1; "
+            "--correct-from 1 counts scores of 1 and more as correct"
+        )
+    return bool(row.score)
+
+
+def chosen_of(policies: Sequence[StoredPolicy], names: str | None) -> list[StoredPolicy]:
+    """One or two policies: those of a text like ``BASE,OTHER``, or all.
+
+    Raises:
+        StudyError: there are more than two, or none of a name.
+    """
+    if len({policy.name for policy in policies}) < len(policies):
+        policies = [replace(policy, name=str(policy.files[0])) for policy in policies]
+    by_name = {policy.name: policy for policy in policies}
+    wanted = [by_name.get(name.strip(), name) for name in names.split(",")] if names else list(policies)
+    for each in wanted:
+        if isinstance(each, str):
+            raise StudyError(f"--policies: no policy {each!r} in the files; {did_you_mean(each, by_name)}")
+    if not 1 <= len(wanted) <= 2:
+        raise StudyError(
+            f"found the policies {', '.join(policy.name for policy in policies)}, expected one, or a base and another "
+            "one; --policies BASE,OTHER chooses"
+        )
+    return [each for each in wanted if not isinstance(each, str)]
+
+
+def paired(base: StoredPolicy, other: StoredPolicy, log: Callable[[str], None]) -> StoredPolicy:
+    """The other policy with its problems named and ordered as the base's: by name, else by question.
+
+    Raises:
+        DataError: a problem of one has no partner in the other, or more than one; the message counts them. Or both
+            have the same samples.
+    """
+    if base.content == other.content and (base.name == other.name or base.files != other.files):
+        raise DataError(f"{base.name} and {other.name} hold the same samples, expected those of two policies")
+    if base.problems.keys() == other.problems.keys():
+        return replace(other, problems={name: other.problems[name] for name in base.problems})
+    by_question: dict[str, list[str]] = {}
+    for name, problem in other.problems.items():
+        by_question.setdefault(normal(problem.question), []).append(name)
+    found = {name: by_question.get(normal(each.question), []) for name, each in base.problems.items() if each.question}
+    single = {name: names[0] for name, names in found.items() if len(names) == 1}
+    alone = [name for name in base.problems if name not in single]
+    others = sorted(other.problems.keys() - set(single.values()))
+    if alone or others or len(set(single.values())) < len(single):
+        examples = [f"{name[:60]!r}" for name in (*alone[:SHOWN], *others[:SHOWN])]
+        raise DataError(
+            f"{base.name} and {other.name} have {len(base.problems)} and {len(other.problems)} problems, "
+            f"{len(single)} of them the same by name or question, expected the same ones: {len(alone)} of the first "
+            f"and {len(others)} of the second have no single partner, such as {', '.join(examples)}"
+        )
+    log(f"{len(single)} problems have other names in {other.name} and the same questions")
+    return replace(other, problems={name: other.problems[single[name]] for name in base.problems})
