@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.analysis.rows import Rows, Tally, estimate_ends, strata
-from boundary_bench.core.errors import StatisticsError
+from boundary_bench.core.errors import DataError, StatisticsError
 from boundary_bench.core.parquet import columns_of, read_table
 from boundary_bench.statistics.courses import trajectory
 from boundary_bench.statistics.coverage import (
@@ -82,11 +82,15 @@ def read_tally(path: Path) -> Tally:
     """The ``COLUMNS`` of a measured policy, and its design.
 
     Raises:
-        DataError: the file is missing or torn.
+        DataError: the file is missing or torn, or says no design.
     """
     table, facts = read_table(path, COLUMNS)
-    said = facts["settings"]["design"]
-    return Tally(Design(tuple(said["rounds"]), said["stop_after"], tuple(said["unscored"])), columns_of(table))
+    try:
+        said = facts["settings"]["design"]
+        design = Design(tuple(said["rounds"]), said["stop_after"], tuple(said["unscored"]))
+    except (KeyError, TypeError, StatisticsError) as fault:
+        raise DataError(f"{path}: found no sampling design in it ({fault}); run the measure stage again") from None
+    return Tally(design, columns_of(table))
 
 
 def check_paired(base: Rows, other: Rows, policy: str, benchmark: str) -> None:
