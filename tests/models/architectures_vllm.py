@@ -101,7 +101,8 @@ def main() -> None:
         + "."
     )
     if "--write" in sys.argv:
-        PAGE.write_text(with_vllm(page, cells, said), encoding="utf-8")
+        # read anew, since half an hour has passed
+        PAGE.write_text(with_vllm(PAGE.read_text(encoding="utf-8"), cells, said), encoding="utf-8")
     print(said)
 
 
