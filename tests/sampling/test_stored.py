@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import Verdict, judge_here
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.records import Record
+from boundary_bench.sampling.stored.harnesses import Harness
 from boundary_bench.sampling.stored.policy import StoredPolicy, chosen_of, files_of, paired, read_policies
-from boundary_bench.sampling.stored.rows import Counted, places_of, stored
+from boundary_bench.sampling.stored.rows import NAMES, Counted, places_of, stored
 
 NUMERIC = GRADERS["numeric"]
 Rows = Sequence[dict[str, Any]]
@@ -91,6 +95,31 @@ def test_a_list_is_one_sample_each() -> None:
 def test_a_row_without_a_meaning_is_refused(row: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list(stored(Record(1, row), {}))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=True)
+    | st.sampled_from(["", "a", "length", "C", "1"]),
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(st.sampled_from(["text", "value", "content", "role"]), each)
+    ),
+    max_leaves=6,
+)
+COLUMNS = [name for names in NAMES.values() for name in names] + ["doc", "model_response", "epoch", "scores", "target"]
+
+
+@given(st.dictionaries(st.sampled_from([*COLUMNS, "resps", "filter", "error", "samples", "eval"]), VALUES))
+def test_any_row_has_a_meaning_or_a_fault(row: dict[str, Any]) -> None:
+    for record in Harness()._plain(Record(1, row)):
+        try:
+            found = list(stored(record, {}))
+        except ValueError as fault:
+            assert str(fault)
+        else:
+            assert all(isinstance(each, Counted) or each.text is None or isinstance(each.text, str) for each in found)
 
 
 def test_columns_name_places(write: Callable[..., Path]) -> None:
@@ -173,6 +202,66 @@ def test_lm_eval_repeats_responses_for_every_filter(write: Callable[..., Path]) 
     said: list[str] = []
     (found,) = read_policies([write(rows)], {}, NUMERIC, judge_here, None, said.append)
     assert verdicts(found) == {"0": ["correct", "wrong"]} and "1 rows repeat" in said[0]
+
+
+def sample(number: int, epoch: int, text: str, value: Any, **more: Any) -> dict[str, Any]:
+    """A sample of inspect_ai 0.3, as it stands in its logs."""
+    message = {"content": text, "source": "generate", "role": "assistant"}
+    output = {"model": "m", "choices": [{"message": message, "stop_reason": more.pop("stop", "stop")}]}
+    asked = [{"content": "be brief", "role": "system"}, {"content": f"{number}+1?", "role": "user"}]
+    scores = {"match": {"value": value, "answer": text}}
+    said = {"id": number, "epoch": epoch, "input": asked, "target": [str(number + 1)], "output": output}
+    return {**said, "scores": scores, **more}
+
+
+def test_logs_of_inspect_ai_are_read_in_both_forms(tmp_path: Path) -> None:
+    samples = [sample(i, epoch, f"{i + epoch}", "C" if epoch == 1 else "I") for epoch in (2, 1) for i in (1, 2)]
+    samples.append(sample(3, 1, "", "I", error={"message": "no answer"}))
+    samples.append(sample(1, 3, "9", "N", stop="max_tokens"))
+    with zipfile.ZipFile(tmp_path / "log.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", "{}")
+        for each in samples:
+            archive.writestr(f"samples/{each['id']}_epoch_{each['epoch']}.json", json.dumps(each))
+    (tmp_path / "log.json").write_text(json.dumps({"version": 2, "eval": {"model": "m"}, "samples": samples}))
+    for name in ("log.eval", "log.json"):
+        said: list[str] = []
+        (found,) = read_policies([tmp_path / name], {}, NUMERIC, judge_here, None, said.append)
+        assert verdicts(found) == {"1": ["correct", "wrong", "truncated"], "2": ["correct", "wrong"]}
+        assert found.problems["1"].question == "1+1?" and found.problems["1"].disputed == 0
+        assert "1 rows ended in an error and are missing" in said[0]
+        (theirs,) = read_policies([tmp_path / name], {}, None, judge_here, None, said.append)
+        assert verdicts(theirs) == verdicts(found)
+
+
+def test_of_several_scorers_none_is_chosen(write: Callable[..., Path]) -> None:
+    two = sample(1, 1, "2", "C", scores={"match": {"value": "C"}, "model": {"value": "I"}})
+    file = write([two])
+    with pytest.raises(DataError, match="row 1 has no score"):
+        read(file)
+    assert verdicts(read(file, grader=NUMERIC)) == {"1": ["correct"]}
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "text", "no object", "zstd"])
+def test_a_damaged_log_of_inspect_ai_is_said(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "log.eval"
+    with zipfile.ZipFile(file, "w") as archive:
+        content = {"text": "{", "no object": "[1]"}.get(damage, json.dumps(sample(1, 1, "2", "C")))
+        archive.writestr("samples/1_epoch_1.json", content)
+    whole = file.read_bytes()
+    if damage == "zstd":  # the method stands in the local header and in the directory
+        directory = whole.index(b"PK\x01\x02")
+        whole = whole[:8] + b"\x5d\0" + whole[10 : directory + 10] + b"\x5d\0" + whole[directory + 12 :]
+    file.write_bytes({"torn": whole[: len(whole) // 2], "empty": b""}.get(damage, whole))
+    with pytest.raises(DataError, match=r"no whole log|expected an object|inspect log convert --to json"):
+        read(file)
+
+
+def test_details_of_lighteval_are_read(write: Callable[..., Path]) -> None:
+    doc = {"id": "7", "query": "1+1?", "choices": ["2"], "gold_index": 0, "task_name": "lighteval|x|0"}
+    row = {"doc": doc, "model_response": {"text": ["2", "3"], "output_tokens": [[1], [2]]}, "metric": {"maj": 1.0}}
+    assert verdicts(read(write([row]), grader=NUMERIC)) == {"7": ["correct", "wrong"]}
+    with pytest.raises(DataError, match="row 1 has no score"):
+        read(write([row]))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.core import randomness
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.grading import TRUNCATED, Grade, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.records import read
+from boundary_bench.sampling.stored.harnesses import Harness
 from boundary_bench.sampling.stored.rows import Counted, Stored, stored
 
 TOGETHER = 1024  # responses graded at a time
@@ -198,23 +198,17 @@ def _batches(file: Path, places: Mapping[str, str], log: Callable[[str], None]) 
 
 
 def _rows(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[Stored | Counted]:
-    found, kept, repeated = False, None, 0
-    for record in read(file):
+    found, harness = False, Harness()
+    for record in harness.records(file):
         found = True
-        # lm-eval writes the same responses once for each of its filters
-        if record.row and "filter" in record.row and "resps" in record.row:
-            kept = kept or record.row["filter"]
-            if record.row["filter"] != kept:
-                repeated += 1
-                continue
         try:
             yield from stored(record, places)
         except ValueError as fault:
             raise DataError(f"{file}: row {record}: {fault}; --columns names what has another name here") from None
     if not found:
         raise DataError(f"{file} holds no row, expected samples or counts")
-    if repeated:
-        log(f"{file}: {repeated} rows repeat the responses for other filters than {kept!r:.40} and are left out")
+    for reason, count in harness.left_out.items():
+        log(f"{file}: {count} rows {reason}")
 
 
 def _grades(
