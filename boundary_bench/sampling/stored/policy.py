@@ -5,6 +5,7 @@ Axes: P problems.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 
 from boundary_bench.benchmarks.overlap import normal
-from boundary_bench.core import randomness
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.grading import TRUNCATED, Grade, Grader, JudgeAll, Verdict, grade_many
 from boundary_bench.sampling.stored.harnesses import Harness
@@ -32,7 +32,7 @@ class StoredProblem:
 
     Attributes:
         verdicts: by sample index.
-        texts: keys of its distinct responses.
+        texts: hashes of its distinct responses.
         compared, disputed: samples that have a score in the file as well as our grade, and those that differ.
         counts: n and c, where the file has no single samples.
     """
@@ -58,7 +58,7 @@ class StoredPolicy:
 
     name: str
     files: tuple[Path, ...]
-    content: int
+    content: bytes
     problems: dict[str, StoredProblem]
     graded: str | None
 
@@ -100,20 +100,20 @@ def read_policies(
             sample is there twice.
     """
     policies: dict[str, dict[str, StoredProblem]] = {}
-    first_of: dict[int, Path] = {}
+    first_of: dict[bytes, Path] = {}
     for file in files:
         here = _Here(policies, file)
-        same = randomness.key("file")
+        digest = hashlib.blake2b()
         for some in _batches(file, places, log):
             grades = _grades(some, grader, judge, at_least, file)
             for row, grade in zip(some, grades, strict=True):
                 here.add(row, grade, at_least)
-                text = row.text or "" if isinstance(row, Stored) else f"{row.n} {row.c}"
-                same = randomness.key(str(same), row.problem or row.question, text)
-        if same in first_of:
-            raise DataError(f"{file} holds the same responses as {first_of[same]}, expected other samples; drop one")
-        first_of[same] = file
-    graded, content = grader.label if grader else None, randomness.key(*map(str, first_of))
+                said = row.text or str(row.score) if isinstance(row, Stored) else f"{row.n} {row.c}"
+                digest.update(f"{row.problem or row.question}\0{said}\0".encode(errors="surrogatepass"))
+        other = first_of.setdefault(digest.digest(), file)
+        if other is not file:
+            raise DataError(f"{file} holds the same responses as {other}, expected other samples; drop one")
+    graded, content = grader.label if grader else None, b"".join(first_of)
     found = [
         StoredPolicy(name or _stem(files), tuple(files), content, problems, graded)
         for name, problems in policies.items()
@@ -185,7 +185,7 @@ class _Here:
             )
         known.verdicts[index] = grade.verdict
         if row.text is not None:
-            known.texts.add(randomness.key(row.text))
+            known.texts.add(hash(row.text))
         if row.score is not None and grade.reason != THEIRS and grade.verdict not in UNDECIDED:
             known.compared += 1
             known.disputed += _truth(row, at_least, self.file) != (grade.verdict is Verdict.CORRECT)
