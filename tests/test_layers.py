@@ -151,6 +151,19 @@ def test_what_every_job_imports_leaves_scipy_alone() -> None:
     assert brought_in(["analysis.measure"], ("scipy", "pyarrow")) == ["scipy", "pyarrow"], "what is loaded is seen"
 
 
+def test_no_name_of_a_package_is_that_of_a_module_in_it() -> None:
+    """A module takes the place of the name as soon as anybody imports it."""
+    for path in PACKAGE.rglob("__init__.py"):
+        body, package = ast.parse(path.read_text()).body, ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        named = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        for node in body:
+            if isinstance(node, ast.ImportFrom) and node.module != package:
+                # what a module of its name has given stays: the module is there already
+                named |= {alias.name for alias in node.names if node.module != f"{package}.{alias.name}"}
+        twice = named & {file.stem for file in path.parent.iterdir()}
+        assert not twice, f"{path}: {twice} are modules too; rename one of each"
+
+
 def test_errors_and_seeds_stand_alone() -> None:
     for name in ("core.errors", "core.randomness", "core.provenance", "core.text"):
         assert not imported(name, list(ast.walk(sources()[name])))

@@ -26,7 +26,7 @@ class Tally:
 
     Attributes:
         design: the design that its samples were drawn by.
-        rows: one entry a problem, see ``counts.tally``.
+        rows: one entry a problem, see ``tallies.tally``.
     """
 
     design: Design

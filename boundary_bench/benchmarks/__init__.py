@@ -93,11 +93,11 @@ def problems_of(
         StudyError: no problem meets the options.
     """
     if data:
-        rows = parsed(kind, rows_in(kind, Path(data), split), options.skip, columns, Path(data))
+        rows = parsed(kind, rows_in(kind, Path(data), split), options, columns, Path(data))
         return selected(kind, rows, options)
     if kind.source and isinstance(options, HubOptions):
         records = hub_rows(kind.source, split, options.revision)
         what = f"{kind.source.hub} at {options.revision}"
-        return selected(kind, parsed(kind, records, options.skip, columns, what), options)
+        return selected(kind, parsed(kind, records, options, columns, what), options)
     problems = kind.generate(split, seed, options)
     return compared(problems, len(problems), dict.fromkeys(LEFT_OUT, 0), [])

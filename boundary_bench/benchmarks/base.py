@@ -14,7 +14,7 @@ from boundary_bench.grading import Grader
 
 Split = Literal["train", "dev", "test"]
 #: Reasons why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it
-#: is longer than ``longest``, its id is not among the ``problems`` smallest.
+#: is longer than ``longest``, it is not among those of ``where`` or its id not among the ``problems`` smallest.
 LEFT_OUT = ("no_reference", "skipped", "repeated", "too_long", "not_chosen")
 
 
@@ -42,6 +42,12 @@ class RowOptions(Options):
     """Selection of problems from a set of rows."""
 
     problems: int | None = Field(None, ge=1, description="at most so many: those with the smallest ids, in any order")
+    # excluded if empty, as above
+    where: dict[str, bool | int | str] = Field(
+        {},
+        exclude_if=lambda wanted: not wanted,
+        description="only rows with these values: {type: Algebra}, {qwen2.5-7b_unsolved: true}",
+    )
     # excluded if not given, as above
     longest: int | None = Field(
         None,

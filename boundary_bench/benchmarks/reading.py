@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from boundary_bench.benchmarks.answers import Row
-from boundary_bench.benchmarks.base import Kind, NoReference, Problem
+from boundary_bench.benchmarks.base import Kind, NoReference, Options, Problem, RowOptions
 from boundary_bench.benchmarks.columns import LOOKED_AT, Columns, likely, named, nested, overlooked
 from boundary_bench.core.errors import DataError
 from boundary_bench.records import Record
-from boundary_bench.records.paths import flow
+from boundary_bench.records.paths import find, flow
 
 MOST_ROWS = 1_000_000
 MOST_TEXT = 2**29  # characters of all problems; those of MATH have 7 million
@@ -32,6 +32,7 @@ class Rows:
         count, size: number of rows, and of characters of the problems.
         usable: problems with their rows.
         faults, without, skipped: rows that are no problem, rows without reference, rows that the study skips.
+        others: number of rows that have other values than the study wants.
         lacking: rows without a uniform column, by column.
         seen: columns of the kind that any row has.
         first: the first rows, unchanged.
@@ -44,18 +45,20 @@ class Rows:
     faults: list[Said] = field(default_factory=list)
     without: list[Said] = field(default_factory=list)
     skipped: list[Record] = field(default_factory=list)
+    others: int = 0
     lacking: dict[str, list[Record]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     first: list[Row] = field(default_factory=list)
 
 
-def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Columns, what: Path | str) -> Rows:
+def parsed(kind: Kind, records: Iterable[Record], options: Options, columns: Columns, what: Path | str) -> Rows:
     """The problems in some rows, and the rows without one.
 
     Args:
-        skip: numbers of rows to leave unread.
+        options: which rows are left unread.
         what: the file of the rows, or the name of the set.
     """
+    skip, where = options.skip, options.where if isinstance(options, RowOptions) else {}
     rows, skipped = Rows(what, lacking={name: [] for name in kind.uniform}), frozenset(skip)
     for record in records:
         rows.count += 1
@@ -66,6 +69,8 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
             )
         if record.number in skipped:
             rows.skipped.append(record)
+        elif where and record.row is not None and not _has(record.row, where, what):
+            rows.others += 1
         else:
             _enter(kind, columns, record, rows)
     for name, lacking in rows.lacking.items():
@@ -76,9 +81,25 @@ def parsed(kind: Kind, records: Iterable[Record], skip: list[int], columns: Colu
             f"options.skip: found {skip[-1]}, which is no row of {what}; expected numbers from 1 to {rows.count:,}, as "
             "messages give them; take it out"
         )
+    if where and rows.others == rows.count - len(rows.skipped):
+        raise DataError(f"options.where: found no row of {what} with {flow(where)}; expected some, take it out")
     if rows.faults or not rows.usable or columns.lost(rows.seen) or overlooked(kind, columns, rows.first):
         raise DataError(_refusal(kind, columns, skip, rows))
     return rows
+
+
+def _has(row: Row, where: dict[str, bool | int | str], what: Path | str) -> bool:
+    """Whether a row has the wanted values; numbers and truth values may stand there as text, or as 0 and 1."""
+    for place, value in where.items():
+        try:
+            found = find(row, place)
+        except KeyError:
+            raise DataError(
+                f"options.where: no column {place!r} in {what}; the columns are: {named([row])}; name one of them"
+            ) from None
+        if found != value and str(found).strip().lower() != str(value).lower():
+            return False
+    return True
 
 
 def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:

@@ -31,7 +31,8 @@ def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
     kept = set(sorted(problem.id for problem in short)[:most])
     chosen = [problem for problem in short if problem.id in kept]
     without = [record for record, _ in rows.without]
-    counts = (len(without), len(rows.skipped), len(repeated), len(distinct) - len(short), len(short) - len(chosen))
+    surplus = len(short) - len(chosen)
+    counts = (len(without), len(rows.skipped), len(repeated), len(distinct) - len(short), rows.others + surplus)
     notes = [
         *_places("have no reference", without),
         *_places("are named by options.skip", rows.skipped),
@@ -39,8 +40,10 @@ def selected(kind: Kind, rows: Rows, options: Options) -> Prepared:
     ]
     if short != list(distinct.values()):
         notes.append(f"{counts[3]:,} question(s) have more than {longest} characters (longest) and are left out")
+    if rows.others:
+        notes.append(f"{rows.others:,} row(s) have other values than those of options.where and are left out")
     if chosen != short:
-        notes.append(f"{counts[4]:,} problem(s) are beyond the {most:,} of options.problems and are left out")
+        notes.append(f"{surplus:,} problem(s) are beyond the {most:,} of options.problems and are left out")
     notes += [_lacked(name) for name, lacking in rows.lacking.items() if len(lacking) == len(rows.usable)]
     return compared(chosen, rows.count, dict(zip(LEFT_OUT, counts, strict=True)), notes)
 

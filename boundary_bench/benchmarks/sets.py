@@ -65,6 +65,23 @@ AIME_2025 = row_kind(
     source=Source("math-ai/aime25", {"test": "test"}, {"test": 30}, "Apache 2.0", "0 to 999 in \\boxed{}"),
     revision="563bb8404243c5f09de6ec262f2db674fe5bce9b",
 )
+AIME_2026, HMMT_FEB_2025, BRUMO_2025 = (
+    row_kind(
+        name,
+        Fields({"problem": "text", "answer": answer, **WORKED}, ("answer", SOLUTION)),
+        source=Source(f"MathArena/{hub}", {"test": "train"}, {"test": 30}, "see its card", form),
+    )
+    for name, hub, answer, form in (
+        ("aime-2026", "aime_2026", "whole number", "0 to 999 in \\boxed{}"),
+        ("hmmt-feb-2025", "hmmt_feb_2025", ANSWER, BOXED),
+        ("brumo-2025", "brumo_2025", ANSWER, BOXED),
+    )
+)
+MATH_BEYOND = row_kind(
+    "math-beyond",
+    Fields({"problem": "text", "answer": ANSWER, **WORKED}, ("answer", SOLUTION)),
+    source=Source("brendel-group/MATH-Beyond", {"test": "test"}, {"test": 181}, "see its card", BOXED),
+)
 AMC_2023 = row_kind(
     "amc-2023",
     Fields({"question": "text", "answer": "number", **WORKED}, ("answer", SOLUTION)),
@@ -155,6 +172,10 @@ HUB_SETS: tuple[Kind, ...] = (
     MATH_500,
     AIME_2024,
     AIME_2025,
+    AIME_2026,
+    HMMT_FEB_2025,
+    BRUMO_2025,
+    MATH_BEYOND,
     AMC_2023,
     MINERVA_MATH,
     OLYMPIADBENCH,

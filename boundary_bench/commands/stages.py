@@ -174,10 +174,10 @@ def _proof(task: Task, sampling: Sampling, engine: Engine, store: SampleStore) -
 
 def measure(plan: Plan, policy: str, benchmark: str) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
-    from boundary_bench.analysis.counts import tally
     from boundary_bench.analysis.graders import CASES, compare_graders
     from boundary_bench.analysis.measure import measures
     from boundary_bench.analysis.rows import Tally, identify
+    from boundary_bench.analysis.tallies import tally
     from boundary_bench.benchmarks.problem_file import read_problems
     from boundary_bench.core.parquet import columns_of, write_table
     from boundary_bench.grading.judging import Judge

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
@@ -117,7 +117,7 @@ def _with_answer(answer: str, ruling: Ruling) -> Grade:
     return Grade(ruling.verdict, answer, ruling.reason)
 
 
-@cache
+@functools.cache
 def _version(library: str) -> str:
     try:
         return metadata.version(library)

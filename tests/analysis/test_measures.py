@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 from expected import CORRECT, KS, ONE_RUN, STRATA, analysed, exact, has_sampling, mean_of, near, one
 
-from boundary_bench.analysis.counts import tally
 from boundary_bench.analysis.measure import THRESHOLDS
 from boundary_bench.analysis.rows import strata
+from boundary_bench.analysis.tallies import tally
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.plan import Plan
@@ -115,7 +115,7 @@ def test_problems_without_answers_are_left_out_of_the_answer_entropies(
             table = table.set_column(table.column_names.index(name), name, pa.array([nan, 0.5, nan, 0.25]))
         return table
 
-    monkeypatch.setattr("boundary_bench.analysis.counts.tally", silent)
+    monkeypatch.setattr("boundary_bench.analysis.tallies.tally", silent)
     rows = analysed(make_tree(tmp_path, CORRECT, **ONE_RUN)).rows["summary"]
     row = one(rows, policy="base-model", stratum="all")
     assert [row[name] for name in names] == ["0.375"] * 3

@@ -296,3 +296,38 @@ def test_an_edited_task_file_makes_other_problems(tmp_path: Path) -> None:
     assert found[0] == found[2]
     assert found[0][0] != found[1][0]
     assert found[0][1] != found[1][1], "stop strings and filter of the same problems may be others"
+
+
+def test_a_part_of_a_set_is_chosen_by_values_of_its_rows() -> None:
+    def chosen(name: str, **where: Any) -> list[str]:
+        return [problem.reference for problem in prepared(name, HUB / name, where=where).problems]
+
+    assert chosen("math-beyond", **{"qwen2.5-7b_unsolved": True}) == ["1600", "97"]
+    assert chosen("math-beyond", **{"qwen2.5-7b_pass@1024": 1}) == ["66"]
+    assert chosen("math-beyond", **{"qwen2.5-7b_unsolved": True, "r1-1.5b_unsolved": "true"}) == ["1600"]
+    found = prepared("math-beyond", HUB / "math-beyond", where={"r1-1.5b_unsolved": True}, problems=5)
+    assert found.left_out["not_chosen"] == 2 and "2 row(s) have other values" in found.notes[0]
+    whole = len(prepared("math", HUB / "math").problems)
+    algebra = prepared("math", HUB / "math", where={"type": "Algebra"}, problems=1)
+    assert len(algebra.problems) == 1 and sum(algebra.left_out.values()) == whole - 1
+
+
+def test_a_part_that_is_not_there_is_refused() -> None:
+    message = refusal("math-beyond", HUB / "math-beyond", where={"gpt_unsolved": True})
+    assert "no column 'gpt_unsolved'" in message and "r1-1.5b_unsolved" in message
+    assert "found no row of" in refusal("math-beyond", HUB / "math-beyond", where={"topic": "Geometry"})
+    with pytest.raises(StudyError, match="options"):
+        options_of(KINDS["math"], {"where": ["type"]}, "here")
+    with pytest.raises(StudyError, match="unknown option 'where'"):
+        options_of(KINDS["countdown"], {"where": {"a": 1}}, "here")
+
+
+def test_a_part_has_an_identity_of_its_own(tmp_path: Path) -> None:
+    study = shipped("smoke")
+    names = []
+    for options in ({}, {"where": {"topic": "Algebra"}}):
+        entry = {"kind": "math-beyond", "data": str(HUB / "math-beyond"), "options": options}
+        path = write_study(tmp_path / f"{len(names)}.yaml", study | {"benchmarks": {"beyond": entry}})
+        names.append(settings(make_plan(str(path)), "prepare", "beyond"))
+    assert "where" not in names[0]["options"] if "options" in names[0] else True
+    assert names[1]["options"] == {"where": {"topic": "Algebra"}}

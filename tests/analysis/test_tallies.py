@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from boundary_bench.analysis.counts import tally
+from boundary_bench.analysis.tallies import tally
 from boundary_bench.core.errors import DataError, StoreError
 from boundary_bench.core.files import write_json
 from boundary_bench.core.parquet import read_table, write_table
