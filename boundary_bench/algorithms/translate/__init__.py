@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.algorithms.translate import openrlhf, trl
-from boundary_bench.algorithms.translate.words import Inexpressible, Table, Words, translated
+from boundary_bench.algorithms.translate.dictionary import Inexpressible, Table, Words, translated
 from boundary_bench.core.errors import StudyError
 from boundary_bench.study.backends import BACKENDS
 

@@ -8,7 +8,7 @@ from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.algorithms.data import Data
 from boundary_bench.algorithms.penalties import KL, EntropyBonus, Penalty
 from boundary_bench.algorithms.surrogate import Clipped
-from boundary_bench.algorithms.translate.words import Inexpressible, Table, Words, masked, ours
+from boundary_bench.algorithms.translate.dictionary import Inexpressible, Table, Words, masked, ours
 
 
 def _advantage(part: Advantage, algorithm: Algorithm) -> Words:

@@ -9,7 +9,7 @@ from boundary_bench.algorithms.data import Data
 from boundary_bench.algorithms.part import Part
 from boundary_bench.algorithms.penalties import KL, EntropyBonus
 from boundary_bench.algorithms.surrogate import Clipped
-from boundary_bench.algorithms.translate.words import Inexpressible, Table, Words, masked, ours
+from boundary_bench.algorithms.translate.dictionary import Inexpressible, Table, Words, masked, ours
 
 
 def _clipped(part: Clipped, algorithm: Algorithm) -> Words:
