@@ -307,6 +307,25 @@ def test_problems_are_matched_by_name_or_by_question(write: Callable[..., Path])
         )
 
 
+def test_equal_names_of_other_problems_are_seen(write: Callable[..., Path]) -> None:
+    def policy(name: str, **columns: Sequence[str]) -> StoredPolicy:
+        rows = [{"id": i, "response": f"{name}{i}", "score": 0} for i in range(3)]
+        for column, values in columns.items():
+            rows = [row | {column: value} for row, value in zip(rows, values, strict=True)]
+        return read(write(rows, f"{name}.jsonl"))
+
+    with pytest.raises(DataError, match=r"other questions .2 of 3, such as '0'.*two benchmarks"):
+        paired(policy("a", question="123"), policy("b", question="213"), quiet)
+    with pytest.raises(DataError, match=r"other reference answers .2 of 3, such as '1'"):
+        paired(policy("a", gold="123"), policy("b", gold="145"), quiet)
+    assert paired(policy("a", gold="123"), policy("b", gold=["1", "2", "3.0"]), quiet).problems.keys() == {
+        "0",
+        "1",
+        "2",
+    }
+    assert paired(policy("a", question="123"), policy("b", gold="145"), quiet)
+
+
 def test_one_file_can_hold_two_policies(write: Callable[..., Path]) -> None:
     rows = [{"id": "p", "policy": name, "n": n, "correct": 3} for name, n in (("base", 8), ("rl", 4), ("other", 4))]
     policies = read_policies([write(rows)], {}, None, judge_here, None, quiet)

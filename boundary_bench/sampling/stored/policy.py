@@ -38,6 +38,7 @@ class StoredProblem:
     """
 
     question: str
+    gold: str
     group: str
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     texts: set[int] = field(default_factory=set)
@@ -163,7 +164,7 @@ class _Here:
         if not name:
             raise DataError(f"{self.file}: row {row.row} names no problem and has no question, expected one of them")
         problems = self.policies.setdefault(row.policy, {})
-        known = problems.setdefault(name, StoredProblem(row.question, row.group))
+        known = problems.setdefault(name, StoredProblem(row.question, row.gold, row.group))
         if row.question and known.question and normal(row.question) != normal(known.question):
             raise DataError(
                 f"{self.file}: row {row.row}: problem {name!r:.80} has another question than before "
@@ -270,6 +271,23 @@ def chosen_of(policies: Sequence[StoredPolicy], names: str | None) -> list[Store
     return [each for each in wanted if not isinstance(each, str)]
 
 
+def _check_alike(base: StoredPolicy, other: StoredPolicy) -> None:
+    """Refuse problems of equal names, such as 0, 1, 2, with other questions or mostly other answers."""
+    pairs = [(name, each, other.problems[name]) for name, each in base.problems.items()]
+    asked = [pair for pair in pairs if pair[1].question and pair[2].question]
+    odd = [name for name, one, two in asked if normal(one.question) != normal(two.question)]
+    if not asked:
+        golds = [(name, one.gold, two.gold) for name, one, two in pairs if one.gold and two.gold]
+        odd = [name for name, one, two in golds if one != two]
+        odd = odd if 2 * len(odd) > len(golds) else []  # harnesses write some answers in their own way
+    if odd:
+        what = "questions" if asked else "reference answers"
+        raise DataError(
+            f"{base.name} and {other.name} have the same names for problems with other {what} ({len(odd)} of "
+            f"{len(pairs)}, such as {odd[0]!r:.60}), expected the same problems; are they of two benchmarks?"
+        )
+
+
 def paired(base: StoredPolicy, other: StoredPolicy, log: Callable[[str], None]) -> StoredPolicy:
     """The other policy with its problems named and ordered as the base's: by name, else by question.
 
@@ -280,6 +298,7 @@ def paired(base: StoredPolicy, other: StoredPolicy, log: Callable[[str], None]) 
     if base.content == other.content and (base.name == other.name or base.files != other.files):
         raise DataError(f"{base.name} and {other.name} hold the same samples, expected those of two policies")
     if base.problems.keys() == other.problems.keys():
+        _check_alike(base, other)
         return replace(other, problems={name: other.problems[name] for name in base.problems})
     by_question: dict[str, list[str]] = {}
     for name, problem in other.problems.items():

@@ -69,6 +69,7 @@ class Counted:
     row: str
     problem: str | None
     question: str
+    gold: str
     policy: str
     group: str
     n: int
@@ -113,7 +114,7 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
         n, c = (_whole(name, said[name]) for name in ("n", "c"))
         if not 0 <= c <= n or n < 1:
             raise ValueError(f"found {c} correct of {n} samples, expected 0 <= c <= n and one sample or more")
-        yield Counted(str(record), problem, question, policy, group, n, c)
+        yield Counted(str(record), problem, question, _gold(said["gold"]), policy, group, n, c)
         return
     texts, scores = _listed(said["response"]), _listed(said["score"])
     count = max(len(texts), len(scores))
