@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from boundary_bench.analysis.means import Boundaries
+from boundary_bench.analysis.rows import Tally
 from boundary_bench.claims.published import PublishedEntry, load_published
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading.graders import MATH
@@ -76,7 +77,8 @@ def made(folder: Path, **changes: Any) -> tuple[Plan, Boundaries]:
         for policy in plan.policies:
             correct = SEEDS[policy.run.seed] if policy.run else BASE
             n, chance = np.full(4, 256), np.full(4, np.nan)
-            counts[policy.name, benchmark] = {"n": n, "correct": np.array(correct), "chance": chance, **NONE}
+            rows = {"n": n, "correct": np.array(correct), "chance": chance, **NONE}
+            counts[policy.name, benchmark] = Tally(plan.design, rows)
     return plan, _boundaries(plan, counts)
 
 
