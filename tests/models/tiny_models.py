@@ -58,8 +58,6 @@ SHRUNK: dict[str, Any] = {
     **dict.fromkeys(("output_channels", "backbone_hidden_size", "encoder_hash_byte_group_vocab", "d_inner"), 32),
     **dict.fromkeys(("router_hidden_size", "gated_norm_rank", "loop_gate_rank"), 16),
     "is_decoder": True,
-    # a wide state that is its own token's embedding repeats the token
-    "tie_word_embeddings": False,
 }
 _SHORT = 24
 _YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
@@ -163,6 +161,12 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "xmod": {"default_language": "en_XX"},
     "zaya": {"num_experts_per_tok": 1},
 }
+#: A large state that is its own token's embedding repeats the token.
+_UNTIED = {"tie_word_embeddings": False}
+for _name in ("gemma2", "gemma3_text", "gemma4_text", "gemma4_unified_text", "recurrent_gemma", "zamba"):
+    OVERRIDES[_name] = _UNTIED
+for _name in ("gemma3", "gemma4", "gemma4_unified"):
+    OVERRIDES[_name] = _UNTIED | {"text_config": _UNTIED}
 #: What cannot be made here, and why.
 NOT_MADE = {
     "gemma3n": "its pictures need the package timm; its text model is `gemma3n_text`",
