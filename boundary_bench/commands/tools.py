@@ -182,15 +182,18 @@ def grade(
 ) -> None:
     """Grade the responses in a file, count verdicts and reasons, and estimate pass@k."""
     from boundary_bench.grading.graders import grader_of
-    from boundary_bench.operations.grade_file import columns_of, grade_file
+    from boundary_bench.operations.grade_file import COLUMNS, NEEDED, grade_file
     from boundary_bench.records import SUFFIXES
+    from boundary_bench.records.paths import named_places
 
     if not file.name.lower().endswith(SUFFIXES):
         raise StudyError(
             f"grade: found {file}, expected a file of rows ({', '.join(SUFFIXES)}); the samples of a study are graded "
             "by another grader with: boundary-bench regrade STUDY"
         )
-    chosen, places = grader_of(grader, "grade --grader"), columns_of(columns)
+    chosen = grader_of(grader, "grade --grader")
+    said = named_places(columns, COLUMNS, "grade --columns", "problem=question")
+    places = {name: name for name in NEEDED} | said
     with _judge() as judge:
         for line in grade_file(file, places, chosen, judge, json_):
             print(line)
@@ -213,14 +216,15 @@ def passk(
     """pass@k of stored samples or counts, and the boundary between two policies."""
     from boundary_bench.grading.graders import grader_of
     from boundary_bench.operations.passk import passk, steps_of, text
+    from boundary_bench.records.paths import named_places
     from boundary_bench.sampling.stored.policy import chosen_of, files_of, paired, read_policies
-    from boundary_bench.sampling.stored.rows import places_of
+    from boundary_bench.sampling.stored.rows import NAMES
     from boundary_bench.study.analysis import Analysis
 
     if not 0 < level < 1:
         raise StudyError(f"passk --level: found {level:g}, expected a number between 0 and 1")
     by_us = grader_of(grader, "passk --grader") if grader else None
-    places = places_of(columns) | ({"group": by} if by else {})
+    places = named_places(columns, NAMES, "passk --columns", "response=output.text") | ({"group": by} if by else {})
     log, read = logger("passk"), []
     with _judge() as judge:
         for each in filter(None, (base, other)):

@@ -18,7 +18,7 @@ from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.benchmarks.answers import reference, written
 from boundary_bench.benchmarks.base import NoReference
 from boundary_bench.benchmarks.columns import ANSWERS, QUESTIONS
-from boundary_bench.core.errors import DataError, StudyError, did_you_mean
+from boundary_bench.core.errors import DataError
 from boundary_bench.core.text import plain
 from boundary_bench.grading import VERDICTS, Grade, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.records import Record, read
@@ -67,22 +67,6 @@ class Tally:
         self.reasons[grade.verdict][counted(grade.reason)] += 1
         self.samples[key] += grade.verdict is not Verdict.TIMEOUT
         self.correct[key] += grade.verdict is Verdict.CORRECT
-
-
-def columns_of(given: str | None) -> dict[str, str]:
-    """The place in a row of every column, from a text like ``problem=question,gold=reward_model.ground_truth``.
-
-    Raises:
-        StudyError: the text has another form, or names an unknown column.
-    """
-    found = {name: name for name in NEEDED}
-    for part in given.split(",") if given else ():
-        name, equals, place = (each.strip() for each in part.partition("="))
-        if not equals or not place or name not in COLUMNS:
-            hint = did_you_mean(name, COLUMNS)
-            raise StudyError(f"grade --columns: found {part!r}, expected COLUMN=PLACE, as problem=question; {hint}")
-        found[name] = place
-    return found
 
 
 def responses(path: Path, columns: dict[str, str]) -> Iterator[list[Response]]:

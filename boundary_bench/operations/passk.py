@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,8 @@ import numpy as np
 from boundary_bench.analysis import against_base, counts, curve
 from boundary_bench.analysis.rows import Tally, strata
 from boundary_bench.core.errors import DataError, StudyError
-from boundary_bench.grading import Verdict
+from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.sampling.stored.policy import StoredPolicy, StoredProblem
-from boundary_bench.statistics.design import Design
 from boundary_bench.study.analysis import Analysis, Setup
 from boundary_bench.tables.table import ALL
 
@@ -48,7 +48,8 @@ def passk(
         ks: None: the powers of two up to the fewest samples.
 
     Raises:
-        DataError: problems have different numbers of samples, fewer than ``first``, or fewer than 2.
+        DataError: problems have different numbers of samples, fewer than ``first``, or fewer than 2
+            where two policies are compared.
         StudyError: a k is beyond the samples.
     """
     least = len(policies)  # the sets of two policies are compared with those of two halves
@@ -62,10 +63,11 @@ def passk(
     for group, part_P in groups.items():
         parts = [tally[part_P] for tally in tallies]
         for policy, part in zip(policies, parts, strict=True):
-            found.curves.extend({"policy": policy.name, "group": group, **row} for row in curve(setup, part))
+            named = {"policy": policy.name, "group": group}
+            found.curves.extend({**named, **_known(row, policy)} for row in curve(setup, part))
         if len(parts) == 2:
             for name, rows in against_base(setup, *parts).items():
-                found.pairs.setdefault(name, []).extend({"group": group, **row} for row in rows)
+                found.pairs.setdefault(name, []).extend({"group": group, **_known(row, policies[1])} for row in rows)
     return found
 
 
@@ -88,39 +90,60 @@ def steps_of(given: str | None) -> list[int] | None:
 
 
 def _tally(policy: StoredPolicy, first: int | None, least: int, log: Callable[[str], None]) -> Tally:
-    """The counts of a policy's first samples."""
-    scored = {name: _scored(problem) for name, problem in policy.problems.items()}
-    sizes = {name: each[0] if isinstance(each, tuple) else len(each) for name, each in scored.items()}
-    timeouts = policy.verdicts[Verdict.TIMEOUT]
-    n = first or min(sizes.values())
-    if timeouts and not first:
-        log(f"{policy.name}: {timeouts} samples timed out and say nothing; the first {n} others of every problem count")
-    if few := [name for name, size in sizes.items() if size < max(n, least)]:
+    """The counts of a policy's first samples; a sample that timed out is missing, and the next takes its place."""
+    problems, every = policy.problems, policy.problems.values()
+    drawn = [each.counts[0] if each.counts else len(each.verdicts) for each in every]
+    timeouts = [sum(verdict is Verdict.TIMEOUT for verdict in each.verdicts.values()) for each in every]
+    if not first:
+        _check_equal(policy, drawn)
+    scored = [size - missing for size, missing in zip(drawn, timeouts, strict=True)]
+    n = first or min(scored)
+    if few := [(name, size) for name, size in zip(problems, scored, strict=True) if size < max(n, least)]:
         raise DataError(
-            f"{policy.name}: {len(few)} problems have fewer than {max(n, least)} samples, such as {few[0][:60]!r} with "
-            f"{sizes[few[0]]}; expected as many of every problem"
+            f"{policy.name}: {len(few)} problems have fewer than {max(n, least)} samples, such as {few[0][0][:60]!r} "
+            f"with {few[0][1]}; expected as many of every problem"
         )
-    if not first and not timeouts and (more := [name for name, size in sizes.items() if size > n]):
-        few = next(name for name, size in sizes.items() if size == n)
-        raise DataError(
-            f"{policy.name}: found {n} samples of problem {few[:60]!r} and {sizes[more[0]]} of {more[0][:60]!r}, "
-            f"expected equally many: if sampling stopped at successes, pass@k is biased. If not, --n {n} takes the "
-            "first ones of every problem"
+    if any(timeouts):
+        log(
+            f"{policy.name}: {sum(timeouts)} samples timed out and say nothing; the first {n} others of every problem "
+            "count"
         )
-    if any(isinstance(each, tuple) and each[0] > n for each in scored.values()):
+    if any(each.counts and each.counts[0] > n for each in every):
         raise DataError(f"{policy.name}: --n {n}: found counts of more samples, expected single samples to choose from")
-    correct = [each[1] if isinstance(each, tuple) else sum(each[:n]) for each in scored.values()]
-    tally = counts(np.array(correct), n, Design((n,)))
-    labels = {"problem_id": list(policy.problems), "stratum": [each.group for each in policy.problems.values()]}
-    return Tally(tally.design, tally.rows | {name: np.array(values) for name, values in labels.items()})
+    used = [_used(each, n) for each in every]
+    found = zip(every, used, strict=True)
+    tally = counts(np.array([each.counts[1] if each.counts else said[Verdict.CORRECT] for each, said in found]), n)
+    cells: dict[str, list[Any]] = {"problem_id": list(problems), "stratum": [each.group for each in every]}
+    cells |= {name: [said[Verdict(name)] for said in used] for name in VERDICTS if name != Verdict.CORRECT}
+    return Tally(tally.design, tally.rows | {name: np.array(values) for name, values in cells.items()})
 
 
-def _scored(problem: StoredProblem) -> tuple[int, int] | list[bool]:
-    """n and c, or whether each scored sample is correct, in the order of their indices."""
-    if problem.counts:
-        return problem.counts
-    ordered = (verdict for _, verdict in sorted(problem.verdicts.items()))
-    return [verdict is Verdict.CORRECT for verdict in ordered if verdict is not Verdict.TIMEOUT]
+def _check_equal(policy: StoredPolicy, drawn: list[int]) -> None:
+    """Refuse problems with different numbers of samples."""
+    names, (fewest, most) = list(policy.problems), (min(drawn), max(drawn))
+    if fewest < most:
+        one, other = names[drawn.index(fewest)], names[drawn.index(most)]
+        raise DataError(
+            f"{policy.name}: found {fewest} samples of problem {one[:60]!r} and {most} of {other[:60]!r}, expected "
+            f"equally many: if sampling stopped at successes, pass@k is biased. If not, --n {fewest} takes the first "
+            "ones of every problem"
+        )
+
+
+def _used(problem: StoredProblem, n: int) -> Counter[Verdict]:
+    """The verdicts up to the n-th scored sample, in the order of the indices."""
+    found: Counter[Verdict] = Counter()
+    for _, verdict in sorted(problem.verdicts.items()):
+        if found.total() - found[Verdict.TIMEOUT] == n:
+            break
+        found[verdict] += 1
+    return found
+
+
+def _known(row: dict[str, Any], policy: StoredPolicy) -> dict[str, Any]:
+    """A row without what counts alone do not tell."""
+    untold = ("truncated", "unscored") if any(each.counts for each in policy.problems.values()) else ()
+    return {name: value for name, value in row.items() if name not in untold}
 
 
 def _said(policy: StoredPolicy, tally: Tally) -> dict[str, Any]:

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
 import yaml
 
+from boundary_bench.core.errors import StudyError, did_you_mean
+
 DEEPEST = 5
 MOST = 200  # places of a row that are listed
 INDEX = re.compile(r"-?[0-9]{1,9}")
+
+
+def named_places(given: str | None, names: Collection[str], option: str, example: str) -> dict[str, str]:
+    """The places that an option like ``--columns response=output.text,gold=reward_model.ground_truth`` names.
+
+    Raises:
+        StudyError: the text has another form, or another name than ``names``.
+    """
+    found: dict[str, str] = {}
+    for part in given.split(",") if given else ():
+        name, equals, place = (each.strip() for each in part.partition("="))
+        if not equals or not place or name not in names:
+            hint = did_you_mean(name, names)
+            raise StudyError(f"{option}: found {part!r}, expected COLUMN=PLACE, as {example}; {hint}")
+        found[name] = place
+    return found
 
 
 def find(row: Any, path: str) -> Any:

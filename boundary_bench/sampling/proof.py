@@ -186,19 +186,22 @@ def _draw(engine: Engine, folder: Path, groups: Sequence[Sequence[int]]) -> Iter
 def _compared(folder: Path, dtype: str, drawn: Sequence[Drawn]) -> tuple[float, float]:
     """The largest difference of a token's log-probability from a plain forward pass of transformers.
 
-    And how much the log-probability of a response's first token depends on those after it. On the CPU, since the engine
-    has taken the memory of a GPU.
+    And, where it exceeds the limit, how much the log-probability of a response's first token depends on those after it.
+    On the CPU, since the engine has taken the memory of a GPU.
     """
     model = load_model(folder, "cpu", getattr(torch, dtype))
-    largest = ahead = 0.0
-    for each in drawn:
-        ids_NT = torch.from_numpy(each.ids_NT)
-        whole_NT = plain_logprobs(model, ids_NT, each.start)
-        first_N1 = plain_logprobs(model, ids_NT[:, : each.start + 1], each.start)
-        # NaN stays, unlike in Python's max
-        largest = float(np.maximum(largest, np.abs(each.logprob_NT - whole_NT.numpy()).max()))
-        ahead = float(np.maximum(ahead, (whole_NT[:, :1] - first_N1).abs().max().item()))
-    return largest, ahead
+    ids = [torch.from_numpy(each.ids_NT) for each in drawn]
+    whole = [plain_logprobs(model, ids_NT, each.start).numpy() for ids_NT, each in zip(ids, drawn, strict=True)]
+    # of numpy, since Python's max loses NaN
+    largest = np.max([np.abs(each.logprob_NT - own_NT).max() for each, own_NT in zip(drawn, whole, strict=True)])
+    if largest <= LIMITS[dtype]:
+        return float(largest), 0.0
+    first = [
+        plain_logprobs(model, ids_NT[:, : each.start + 1], each.start).numpy()
+        for ids_NT, each in zip(ids, drawn, strict=True)
+    ]
+    ahead = [np.abs(own_NT[:, :1] - first_N1).max() for own_NT, first_N1 in zip(whole, first, strict=True)]
+    return float(largest), float(np.max(ahead))
 
 
 def _compared_elsewhere(folder: Path, dtype: str, drawn: Sequence[Drawn]) -> tuple[float, float]:

@@ -7,8 +7,10 @@ in front of ``--write`` try these alone.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,7 +39,8 @@ def cell_of(name: str) -> tuple[str, str]:
         process.join()
         return FAILS, f"the process ended with {process.exitcode}"
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # with what vLLM has started
+            os.killpg(process.pid, signal.SIGKILL)
         process.join()
 
 

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from boundary_bench.commands import main
+from boundary_bench.core.errors import DataError
+from boundary_bench.grading import Verdict
+from boundary_bench.operations.passk import passk
+from boundary_bench.sampling.stored.policy import StoredPolicy, StoredProblem
 from boundary_bench.statistics.passk import pass_at_k
+from boundary_bench.study.analysis import Analysis
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real data of ../shared/data")
@@ -93,6 +98,45 @@ def test_numbers_of_samples_that_differ_need_a_rule(tmp_path: Path, capsys: pyte
     assert code == 2 and "2 samples of problem 'p' and 4 of 'q'" in text and "--n 2 takes the first" in text
     code, text = run(capsys, str(file), "--n", "2")
     assert code == 0 and "2 problem(s) x 2 samples, 50.0% correct" in text
+
+
+def test_truncated_samples_are_counted_apart_and_of_counts_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = ["length", "stop", "stop", "length"]
+    rows = [
+        {"id": name, "response": f"{name} {i}", "score": i == 1, "finish_reason": end}
+        for name in "pqr"
+        for i, end in enumerate(ends)
+    ]
+    (tmp_path / "base.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    _, text = run(capsys, str(tmp_path / "base.jsonl"), "--json")
+    assert json.loads(text)["curves"][0]["truncated"] == 6
+    _, text = run(capsys, str(tmp_path / "base.jsonl"), "--n", "3", "--json")
+    assert json.loads(text)["curves"][0]["truncated"] == 3
+    _, text = run(capsys, written(tmp_path / "counts.jsonl", [1, 2], 4), "--json")
+    assert "truncated" not in json.loads(text)["curves"][0]
+
+
+def test_a_timeout_is_missing_and_hides_no_other_number_of_samples(log: list[str]) -> None:
+    def policy(**verdicts: str) -> StoredPolicy:
+        words = {"c": Verdict.CORRECT, "w": Verdict.WRONG, "t": Verdict.TIMEOUT}
+        problems = {
+            name: StoredProblem("", "", "", {i: words[each] for i, each in enumerate(said)})
+            for name, said in verdicts.items()
+        }
+        return StoredPolicy("base", (Path("base"),), b"", problems, "math 3")
+
+    found = passk([policy(p="tcww", q="cwwc")], None, [1], Analysis(), log.append)
+    assert found.curves[0]["estimate"] == pytest.approx(1 / 3) and found.curves[0]["unscored"] == 1
+    assert "1 samples timed out" in log[0]
+    with pytest.raises(DataError, match="found 3 samples of problem 'p' and 4 of 'q'"):
+        passk([policy(p="tcw", q="cwwc")], None, [1], Analysis(), log.append)
+
+
+@pytest.fixture
+def log() -> list[str]:
+    return []
 
 
 @real

@@ -16,12 +16,17 @@ from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import Verdict, judge_here
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.records import Record
+from boundary_bench.records.paths import named_places
 from boundary_bench.sampling.stored.harnesses import Harness
 from boundary_bench.sampling.stored.policy import StoredPolicy, chosen_of, files_of, paired, read_policies
-from boundary_bench.sampling.stored.rows import NAMES, Counted, places_of, stored
+from boundary_bench.sampling.stored.rows import NAMES, Counted, stored
 
 NUMERIC = GRADERS["numeric"]
 Rows = Sequence[dict[str, Any]]
+
+
+def columns_of(given: str | None) -> dict[str, str]:
+    return named_places(given, NAMES, "--columns", "response=output.text")
 
 
 def quiet(line: str) -> None:
@@ -38,7 +43,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def read(*files: Path, grader: Any = None, columns: str | None = None, at_least: float | None = None) -> StoredPolicy:
-    (found,) = read_policies(files, places_of(columns), grader, judge_here, at_least, quiet)
+    (found,) = read_policies(files, columns_of(columns), grader, judge_here, at_least, quiet)
     return found
 
 
@@ -128,10 +133,10 @@ def test_columns_name_places(write: Callable[..., Path]) -> None:
     assert verdicts(found) == {"1": ["correct"]}
     with pytest.raises(DataError, match=r"no column 'answers' \(gold\); the columns are who, out, right"):
         read(file, grader=NUMERIC, columns="problem=who.id,response=out.0.text,gold=answers")
-    with pytest.raises(StudyError, match="found 'gold', expected NAME=PLACE"):
-        places_of("gold")
+    with pytest.raises(StudyError, match="found 'gold', expected COLUMN=PLACE"):
+        columns_of("gold")
     with pytest.raises(StudyError, match="did you mean 'response'"):
-        places_of("respons=x")
+        columns_of("respons=x")
 
 
 # the grades
@@ -241,16 +246,21 @@ def test_of_several_scorers_none_is_chosen(write: Callable[..., Path]) -> None:
     assert verdicts(read(file, grader=NUMERIC)) == {"1": ["correct"]}
 
 
-@pytest.mark.parametrize("damage", ["torn", "empty", "text", "no object", "zstd"])
+@pytest.mark.parametrize("damage", ["torn", "empty", "text", "no object", "zstd", "deflated", "encrypted"])
 def test_a_damaged_log_of_inspect_ai_is_said(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "log.eval"
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED if damage == "deflated" else zipfile.ZIP_STORED) as archive:
         content = {"text": "{", "no object": "[1]"}.get(damage, json.dumps(sample(1, 1, "2", "C")))
         archive.writestr("samples/1_epoch_1.json", content)
     whole = file.read_bytes()
     if damage == "zstd":  # the method stands in the local header and in the directory
         directory = whole.index(b"PK\x01\x02")
         whole = whole[:8] + b"\x5d\0" + whole[10 : directory + 10] + b"\x5d\0" + whole[directory + 12 :]
+    if damage == "encrypted":  # a flag in both
+        directory = whole.index(b"PK\x01\x02")
+        whole = whole[:6] + b"\1" + whole[7 : directory + 8] + b"\1" + whole[directory + 9 :]
+    if damage == "deflated":
+        whole = whole[:60] + bytes(reversed(whole[60:90])) + whole[90:]
     file.write_bytes({"torn": whole[: len(whole) // 2], "empty": b""}.get(damage, whole))
     with pytest.raises(DataError, match=r"no whole log|expected an object|inspect log convert --to json"):
         read(file)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -142,5 +143,6 @@ def inspect_samples(file: Path) -> Iterator[Record]:
                 yield Record(number, sample if whole else None, entry.filename, fault)
     except FileNotFoundError:
         raise DataError(f"found no file {file}, expected a log of inspect_ai") from None
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError) as fault:
+    # RuntimeError: nested too deep, encrypted, or packed in a way that zipfile does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as fault:
         raise DataError(f"{file} is no whole log of inspect_ai ({type(fault).__name__}: {fault})"[:300]) from None

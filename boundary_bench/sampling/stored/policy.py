@@ -149,7 +149,7 @@ class _Here:
 
     policies: dict[str, dict[str, StoredProblem]]
     file: Path
-    before: dict[tuple[str, str], int] = field(default_factory=dict)
+    before: dict[tuple[str, str], int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.before = {

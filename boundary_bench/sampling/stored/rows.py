@@ -12,7 +12,6 @@ from typing import Any
 
 from boundary_bench.benchmarks.answers import reference, written
 from boundary_bench.benchmarks.base import NoReference
-from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.records import Record
 from boundary_bench.records.paths import find
 
@@ -76,27 +75,11 @@ class Counted:
     c: int
 
 
-def places_of(given: str | None) -> dict[str, str]:
-    """The places in a row that a text like ``response=output.text,gold=reward_model.ground_truth`` names.
-
-    Raises:
-        StudyError: the text has another form, or names something that no row says.
-    """
-    found: dict[str, str] = {}
-    for part in given.split(",") if given else ():
-        name, equals, place = (each.strip() for each in part.partition("="))
-        if not equals or not place or name not in NAMES:
-            hint = did_you_mean(name, NAMES)
-            raise StudyError(f"--columns: found {part!r}, expected NAME=PLACE, as response=output.text; {hint}")
-        found[name] = place
-    return found
-
-
 def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Counted]:
     """What a row says: the counts of a problem, or one or more responses to it.
 
     Args:
-        places: see ``places_of``; what it does not name is looked for under the names of ``NAMES``.
+        places: where some of ``NAMES`` are; the others are looked for under the names there.
 
     Raises:
         ValueError: the row is invalid, has neither responses nor scores nor counts, or lists of different lengths.
@@ -105,9 +88,6 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
         raise ValueError(record.fault)
     there = _there(tuple(record.row), tuple(places.items()))
     said = {name: _found(record.row, name, known) for name, known in there}
-    # one name of a row is one thing
-    if said["problem"] is not None and "question" not in places and said["question"] == said["problem"]:
-        said["question"] = None
     problem = written(said["problem"]) or None
     question, policy, group = written(_question(said["question"])), written(said["policy"]), written(said["group"])
     if said["n"] is not None and said["response"] is None:
@@ -168,15 +148,18 @@ def _question(value: Any) -> Any:
 
 
 def _gold(value: Any) -> str:
-    return "" if value is None else _gold_of(value) if isinstance(value, str) else _gold_of.__wrapped__(value)
+    """The reference answer, "" without one; texts repeat from sample to sample."""
+    return _gold_of_text(value) if isinstance(value, str) else _gold_of(value)
 
 
-@lru_cache(maxsize=1024)
 def _gold_of(value: Any) -> str:
     try:
         return reference(("gold",), {"gold": value})[0]
     except NoReference:
         return ""
+
+
+_gold_of_text = lru_cache(maxsize=1024)(_gold_of)
 
 
 def _listed(value: Any) -> list[Any]:
