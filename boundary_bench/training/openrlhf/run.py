@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import getpass
 import math
 import os
 import re
@@ -10,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +41,8 @@ CAUSES = {
 #: Fatal: the remaining processes may wait for the dead one forever.
 FATAL = re.compile(r"EngineDeadError|Engine core initialization failed|ActorDiedError|RayActorError")
 SECONDS_AFTER_FATAL = 60.0
+#: Where PyTorch keeps code that it has compiled, unless TMPDIR is another one.
+COMPILED = str(Path(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}"))
 #: Marks a line with text of the model, which may contain anything.
 SAMPLE = "Sample: ["
 
@@ -73,6 +77,8 @@ def environment(training: Training, launch: Launch) -> dict[str, str]:
     own = {
         "RAY_TMPDIR": str(launch.folder),
         "TMPDIR": str(launch.folder),
+        # compiled code, in its usual place: in the temporary folder every start would compile it for minutes
+        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", COMPILED),
         "VLLM_RPC_BASE_PATH": str(launch.folder),
         "RAY_RUNTIME_ENV_HOOK": f"{hook.__name__}.runtime_env",
         "RAY_USAGE_STATS_ENABLED": "0",
