@@ -17,13 +17,14 @@ wildcard_constraints:
     run=PLAN.run_pattern,
     policy=PLAN.policy_pattern,
     benchmark=one_of([*PLAN.study.benchmarks, TRAINING_SET]),
-    step=one_of(PLAN.study.training.segments),
+    step=one_of({*PLAN.segments, *PLAN.steps}),
     shard=one_of(PLAN.shards),
 
 
 include: "workflows/rules/prepare.smk"
 include: "workflows/rules/pretrain.smk"
 include: "workflows/rules/train.smk"
+include: "workflows/rules/adopt.smk"
 include: "workflows/rules/sample.smk"
 include: "workflows/rules/measure.smk"
 include: "workflows/rules/probe.smk"

@@ -97,7 +97,7 @@ def build(folder: Path, problems: int) -> int:
             stages.compare(plan, run.name, benchmark)
     for run in plan.runs:
         for stop in plan.study.training.segments:
-            write_log(plan.steps(run, stop), range(plan.previous(stop) + 1, stop + 1))
+            write_log(plan.step_log(run, stop), range(plan.previous(stop) + 1, stop + 1))
     return sum(file.suffix == ".svg" for file in report_files(plan))
 
 

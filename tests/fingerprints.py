@@ -14,6 +14,7 @@ from boundary_bench.plan.stages import fingerprints
 Prints = dict[str, dict[str, str]]
 BASE = "countdown-base"
 BENCHMARK = "benchmarks.countdown."
+GIVEN = {"model": BASE, "checkpoints": {"3": {"path": "there"}, "5": {"path": "there too"}}}
 RUNS, CONTINUED = {"train"}, {"sample", "probe"}
 
 
@@ -26,8 +27,12 @@ def put(study: dict[str, Any], where: str, value: Any) -> None:
 
 
 def prints_of(file: Path, *changes: dict[str, Any]) -> Prints:
-    """Those of the study with one algorithm and a probe, written to a file."""
-    study = shipped("smoke") | {"algorithms": {"mine": {"like": "grpo"}}, "probe": {}}
+    """Those of the study with one algorithm, a given run and a probe, written to a file."""
+    study = shipped("smoke") | {
+        "algorithms": {"mine": {"like": "grpo"}},
+        "probe": {},
+        "runs": {"theirs": copy.deepcopy(GIVEN)},
+    }
     for each in changes:
         for where, value in each.items():
             put(study, where, value)

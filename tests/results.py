@@ -141,7 +141,7 @@ def make_tree(
                 for step in range(plan.previous(stop) + 1, stop + 1)
             ]
             text = "".join(json.dumps(row) + "\n" for row in rows)
-            write_text(plan.steps(run, stop), text)
+            write_text(plan.step_log(run, stop), text)
     return plan
 
 

@@ -10,6 +10,7 @@ from boundary_bench.benchmarks.columns import Columns, columns_of
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.core.errors import StudyError
 from boundary_bench.study.study import Benchmark, Study
+from boundary_bench.study.training import OF_PROBLEMS
 
 #: The problem set that the policies are trained on, prepared like a benchmark.
 TRAINING_SET = "training"
@@ -28,25 +29,19 @@ class ProblemSet:
 
 
 def problem_sets(study: Study) -> dict[str, ProblemSet]:
-    """The benchmarks and the training set, by name.
+    """The benchmarks and, where something is trained, the training set, by name.
 
     Raises:
         StudyError: a benchmark has the name of the training set, or an entry is wrong.
     """
-    training = study.training
     entries = dict(study.benchmarks)
     if TRAINING_SET in entries:
         raise StudyError(f"benchmarks.{TRAINING_SET}: this name is kept for the training set; choose another")
     found = {name: _problem_set(name, entry, f"benchmarks.{name}") for name, entry in entries.items()}
-    entry = Benchmark(
-        kind=training.benchmark,
-        split="train",
-        options=training.options,
-        data=training.data,
-        columns=training.columns,
-        template=training.template,
-    )
-    found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
+    if training := study.training:
+        of_training = {name: getattr(training, name) for name in OF_PROBLEMS if name != "benchmark"}
+        entry = Benchmark(kind=training.benchmark, split="train", **of_training)
+        found[TRAINING_SET] = _problem_set(TRAINING_SET, entry, "training")
     for name, model in study.models.items():
         if model.pretrain:
             where = f"models.{name}.pretrain.benchmark"

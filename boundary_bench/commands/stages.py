@@ -25,6 +25,7 @@ from boundary_bench.tables.writing import write_csv, write_rows
 if TYPE_CHECKING:
     from boundary_bench.samples.store import SampleStore
     from boundary_bench.sampling.engine import Engine
+    from boundary_bench.study.policies import Run
     from boundary_bench.study.sampling import Sampling
 
 
@@ -48,7 +49,8 @@ def overlap(plan: Plan, benchmark: str) -> None:
     from boundary_bench.benchmarks.overlap import overlap
     from boundary_bench.benchmarks.problem_file import read_problems
 
-    found = overlap(read_problems(plan.problems(benchmark)), read_problems(plan.problems(TRAINING_SET)))
+    training = read_problems(plan.problems(TRAINING_SET)) if plan.study.training else []
+    found = overlap(read_problems(plan.problems(benchmark)), training)
     write_json(plan.overlap(benchmark), found.record())
     logger(f"overlap {benchmark}")(f"{found} -> {plan.overlap(benchmark)}")
 
@@ -63,12 +65,32 @@ def pretrain(plan: Plan, model: str) -> None:
     store = plan.store("pretrain", model, identity=made_with)
     with lease(store, log):
         folder = obtain(plan.study.models[model], store, log, stopped)
-        write_manifest(plan.model(model), folder, 0, made_with, model=model, **_adopted(plan, model, folder, log))
+        facts = _adopted(plan, folder, log, made_here=plan.study.models[model].pretrain is not None)
+        write_manifest(plan.model(model), folder, 0, made_with, model=model, **facts)
     log(f"-> {folder}")
 
 
-def _adopted(plan: Plan, model: str, folder: Path, log: Log) -> dict[str, Any]:
-    """The facts of a base model that can be sampled and trained; a ModelError if it cannot."""
+def adopt(plan: Plan, run: str, step: int) -> None:
+    """Check a checkpoint that was trained elsewhere, and write its manifest."""
+    from boundary_bench.models.folder import read_manifest, write_manifest
+    from boundary_bench.training.given import differences, obtain
+
+    chosen, log = plan.run(run), logger(f"adopt {run} step {step}")
+    base, said = read_manifest(plan.model(chosen.model))
+    made_with = settings(plan, "adopt", run, step)
+    store = plan.store("adopt", run, str(step), identity={**made_with, "base": said["content"]})
+    with lease(store, log):
+        folder = obtain(plan.given[chosen].checkpoints[step], base, store, log)
+        facts = {"model": chosen.model, "run": run, "base": said["content"], "differs": differences(folder, base)}
+        for what in facts["differs"]:
+            log(f"its {what} is another one than the base's")
+        checked = _adopted(plan, folder, log)
+        write_manifest(plan.manifest(run, step), folder, step, made_with, **facts, **checked)
+    log(f"-> {folder}")
+
+
+def _adopted(plan: Plan, folder: Path, log: Log, made_here: bool = False) -> dict[str, Any]:
+    """The facts of a model that can be sampled and trained; a ModelError if it cannot."""
     from boundary_bench.models.config import end_tokens
     from boundary_bench.models.folder import load_model, strays
     from boundary_bench.models.tokenizer import load_tokenizer
@@ -81,7 +103,7 @@ def _adopted(plan: Plan, model: str, folder: Path, log: Log) -> dict[str, Any]:
     words = load_tokenizer(folder)
     if set(words.encode("1").ids[-1:]) & set(end_tokens(folder)):
         log("every prompt ends with an EOS token, as in transformers; add_eos_token: false in a copy drops it")
-    if plan.study.models[model].pretrain is None:
+    if not made_here:
         facts["templates"] = equal_templates(folder, words)
         if facts["templates"] is None:
             log("AutoTokenizer cannot load this tokenizer, so that the token ids of prompts were not compared with its")
@@ -118,10 +140,10 @@ def train(plan: Plan, run: str, step: int) -> None:
         job = rollouts.TrainingJob(algorithm, training, task.kind, task.problems, chosen.seed, at.put, at.judge)
         kept = trainer(job, task.folder, task.store, step, task.log, task.stopped)
         rows = [row for row in step_log.read(task.store, step) if row["step"] > plan.previous(step)]
-        write_text(plan.steps(run, step), "".join(json.dumps(row) + "\n" for row in rows))
+        write_text(plan.step_log(run, step), "".join(json.dumps(row) + "\n" for row in rows))
         facts = {"model": chosen.model, "run": run, **task.content, "metrics": rows[-1] if rows else None}
         facts |= {"seconds": round(sum(row["seconds_rollout"] + row["seconds_update"] for row in rows), 1)}
-        write_manifest(plan.trained(run, step), kept, step, task.settings, **facts)
+        write_manifest(plan.manifest(run, step), kept, step, task.settings, **facts)
     task.log(f"checkpoint {step} -> {kept}")
 
 
@@ -151,7 +173,7 @@ def sample(
         facts = task.facts(sampling.engine, at.put)
         tell = campaign.Tell(task.log, lambda record: append_line(said, json.dumps(record)))
         engine = load_engine(task.folder, sampling, task.log)
-        proof = {} if chosen.run else _proof(task, sampling, engine, store)
+        proof = {} if chosen.run in plan.trained else _proof(task, sampling, engine, store)
         files = campaign.run(drawn, engine, store, facts, tell, task.stopped)
         place = os.path.relpath(store.folder, target.parent)
         found = {"folder": place, "files": files, "design": plan.design_settings, **facts, **proof}
@@ -159,7 +181,7 @@ def sample(
 
 
 def _proof(task: Task, sampling: Sampling, engine: Engine, store: SampleStore) -> dict[str, Any]:
-    """The proof of an engine on a base model: from its adoption, or made before the first sample and kept."""
+    """The proof of an engine on a model from elsewhere: from its adoption, or made before the first sample and kept."""
     from boundary_bench.sampling.proof import prove
 
     file, adopted = store.folder / "proof.json", task.manifest.get("proof")
@@ -266,10 +288,18 @@ def check_names(plan: Plan, stage: str, names: dict[str, object]) -> None:
     known = {"model": plan.study.models, "benchmark": benchmarks}
     for what, name in names.items():
         if what == "run":
-            plan.run(str(name))
+            _check_run(plan, stage, plan.run(str(name)), names.get("step"))
         elif what == "policy":
             plan.policy(str(name))
-        elif what == "step" and name not in plan.study.training.segments:
-            raise StudyError(f"step {name} is no checkpoint; training.segments keeps {plan.study.training.segments}")
         elif what in known and name not in known[what]:
             raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(str(name), known[what])}")
+
+
+def _check_run(plan: Plan, stage: str, run: Run, step: object) -> None:
+    """Refuse to train a run that is given or to adopt one that is not, and a step without a checkpoint."""
+    if stage in ("train", "adopt") and (run in plan.given) != (stage == "adopt"):
+        makes = "adopt" if run in plan.given else "train"
+        raise StudyError(f"run {run} is not for this stage; its checkpoints are made by: boundary-bench {makes}")
+    kept = plan.given[run].steps if run in plan.given else plan.segments
+    if step is not None and step not in kept:
+        raise StudyError(f"step {step} of run {run} is no checkpoint; expected one of {kept}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,25 @@ UNSAID = ("transformers_version", "_name_or_path")
 PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 #: Types of tensors that are never weights: masks, and tables of indices such as the experts of a token.
 TABLES = (torch.bool, torch.int64)
+#: Of a state that a trainer saved in parts: a pattern of its files, what it is, and what merges it.
+PARTS = {
+    "model_world_size_*_rank_*.pt": (
+        "shards of verl",
+        "python -m verl.model_merger merge --backend fsdp --local_dir {folder} --target_dir MERGED",
+    ),
+    "global_step*/*model_states.pt": (
+        "a state of DeepSpeed",
+        "python {folder}/zero_to_fp32.py {folder} MERGED --safe_serialization, and copy config.json and the tokenizer",
+    ),
+    "pytorch_model_fsdp_*/*.distcp": (
+        "a state of FSDP",
+        "accelerate merge-weights {folder}/pytorch_model_fsdp_0 MERGED, and copy config.json and the tokenizer",
+    ),
+    "*.distcp": (
+        "a state of FSDP",
+        "accelerate merge-weights {folder} MERGED, and copy config.json and the tokenizer",
+    ),
+}
 #: The file that says which shard holds which tensor.
 INDEX = "model.safetensors.index.json"
 
@@ -47,11 +67,15 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a model folder that transformers reads: model.safetensors, or the shards of the index.
 
     Raises:
-        ModelError: the folder or its config.json is missing, there are no safetensors, the model is of a kind that is
-            refused (``read_config``), or the index names what is not there.
+        ModelError: the folder or its config.json is missing, there are no safetensors or only parts of a state, the
+            model is of a kind that is refused (``read_config``), or the index names what is not there.
     """
-    read_config(folder)
     present = {file.name: file for file in sorted(folder.glob("*.safetensors"))}
+    for pattern, (what, command) in PARTS.items() if not present else ():
+        if any(folder.glob(pattern)):
+            merge = command.format(folder=shlex.quote(str(folder)))
+            raise ModelError(f"{folder} holds {what}, expected one whole model; merge it with its own tool: {merge}")
+    read_config(folder)
     if not present:
         pickles = [p.name for p in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
         found = f"found only {', '.join(sorted(pickles))}, which can run code when opened" if pickles else "found none"

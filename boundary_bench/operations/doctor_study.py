@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from boundary_bench.benchmarks.base import Source
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.core.errors import BoundaryBenchError, DataError, EngineError, ModelError, StudyError
 from boundary_bench.core.text import number
 from boundary_bench.grading import Grader
@@ -19,7 +20,7 @@ from boundary_bench.machine import launcher
 from boundary_bench.machine.environment import has_gpu
 from boundary_bench.models import hub
 from boundary_bench.operations import doctor_python, forecast
-from boundary_bench.plan import TRAINING_SET, Plan
+from boundary_bench.plan import Plan
 from boundary_bench.study.backends import BACKENDS
 from boundary_bench.study.engines import ENGINES
 
@@ -65,8 +66,10 @@ def core(plan: Plan) -> Iterator[Check]:
 
 
 def training(plan: Plan) -> Iterator[Check]:
-    """The Python that trains, and its GPUs."""
+    """The Python that trains, and its GPUs; nothing where nothing is trained."""
     training = plan.study.training
+    if training is None:
+        return
     statements = {f"backend {training.backend}": BACKENDS[training.backend].tries.format(device=training.device)}
     if training.trl.vllm:
         statements["vllm for trl"] = "import vllm"

@@ -22,6 +22,7 @@ from boundary_bench.plan import Plan
 from boundary_bench.plan.jobs import Job, jobs
 from boundary_bench.plan.stages import Key
 from boundary_bench.study.backends import BACKENDS, STATES_KEPT
+from boundary_bench.study.training import Training
 
 #: Quantiles at which the success rates of problems are taken.
 RATES = 400
@@ -225,6 +226,8 @@ def total(*terms: float | None) -> float | None:
 
 
 def _hours(tokens: float | None, rate: Quantity) -> float | None:
+    if tokens == 0:
+        return 0
     return None if tokens is None or rate.value is None else tokens / rate.value / 3600
 
 
@@ -243,9 +246,8 @@ def prompt_tokens(max_tokens: int) -> int:
     return min(PROMPT_TOKENS, max_tokens)
 
 
-def update_operations(plan: Plan) -> int:
+def update_operations(training: Training) -> int:
     """Operations of an update per parameter and token."""
-    training = plan.study.training
     chosen = {"openrlhf": training.openrlhf, "trl": training.trl}.get(training.backend)
     again = chosen is not None and chosen.gradient_checkpointing
     return OLD_LOGPROBS + FORWARD_BACKWARD + RECOMPUTED * again
@@ -254,10 +256,12 @@ def update_operations(plan: Plan) -> int:
 def estimable(plan: Plan) -> tuple[bool, bool, bool]:
     """Whether updates, rollouts and sampling are 16-bit work on a GPU: only its throughput can be estimated."""
     training, sampling = plan.study.training, plan.study.sampling
+    sample = sampling.engine == "vllm" and sampling.vllm.dtype != "float32" and sampling.device == "cuda"
+    if training is None:
+        return False, False, sample
     half = training.backend == "openrlhf" or (training.backend == "trl" and training.trl.dtype == "bfloat16")
     update = half and training.device == "cuda"
     rollout = update and (training.backend == "openrlhf" or training.trl.vllm)
-    sample = sampling.engine == "vllm" and sampling.vllm.dtype != "float32" and sampling.device == "cuda"
     return update, rollout, sample
 
 
@@ -277,23 +281,36 @@ def _rates(plan: Plan, size: Quantity, assumptions: Assumptions) -> tuple[Quanti
         )
 
     train, sample = assumptions.train_tokens_per_second, assumptions.sample_tokens_per_second
+    drawing = rate(sample, "--sample-tokens-per-second", samples, DRAWN, DRAW_UTILISATION)
+    if plan.study.training is None:
+        nothing = Quantity(0, "nothing is trained")
+        return nothing, nothing, drawing
+    operations = update_operations(plan.study.training)
     return (
-        rate(train, "--train-tokens-per-second", updates, update_operations(plan), UPDATE_UTILISATION),
+        rate(train, "--train-tokens-per-second", updates, operations, UPDATE_UTILISATION),
         rate(sample, "--sample-tokens-per-second", rollouts, DRAWN, DRAW_UTILISATION),
-        rate(sample, "--sample-tokens-per-second", samples, DRAWN, DRAW_UTILISATION),
+        drawing,
     )
 
 
-def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str, SetForecast]) -> ModelForecast:
-    study, training = plan.study, plan.study.training
-    runs = [run for run in plan.runs if run.model == name]
-    policies = sum(policy.model == name for policy in plan.policies)
-    size = parameters(plan, name)
-    update, rollout, sample = _rates(plan, size, assumptions)
-    # of one run
+def _run(training: Training | None, assumptions: Assumptions) -> tuple[float, float, int]:
+    """Tokens drawn and tokens processed in the updates of one run, and its GPUs."""
+    if training is None:
+        return 0, 0, 1
     responses = training.segments[-1] * training.prompts * training.rollouts
     drawn = responses * response_tokens(training.max_tokens, assumptions)
     processed = (responses * prompt_tokens(training.max_tokens) + drawn) * training.epochs
+    gpus = training.openrlhf.nodes * training.openrlhf.gpus if training.backend == "openrlhf" else 1
+    return drawn, processed, gpus
+
+
+def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str, SetForecast]) -> ModelForecast:
+    study = plan.study
+    runs = [run for run in plan.trained if run.model == name]
+    policies = sum(policy.model == name for policy in plan.policies)
+    size = parameters(plan, name)
+    update, rollout, sample = _rates(plan, size, assumptions)
+    drawn, processed, gpus = _run(study.training, assumptions)
     run_hours = total(_hours(drawn, rollout), _hours(processed, update))
     # of one policy; one greedy response a problem is drawn beside the samples
     length = response_tokens(study.sampling.max_tokens, assumptions)
@@ -302,7 +319,6 @@ def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str
     probed = [_product(each.problems.value, continued, length) for each in benchmarks.values()]
     sampled = total(_product(policies, total(*tokens)), *probed)
     longest = None if None in tokens else max(each for each in tokens if each is not None) / study.sampling.shards
-    gpus = training.openrlhf.nodes * training.openrlhf.gpus if training.backend == "openrlhf" else 1
     return ModelForecast(
         parameters=size,
         update_rate=update,
@@ -324,14 +340,20 @@ def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str
 
 def _disk(plan: Plan, name: str, size: Quantity, runs: int, sampled_tokens: float | None) -> dict[str, float | None]:
     training = plan.study.training
-    backend = BACKENDS[training.backend]
-    kept = runs * len(training.segments)
-    base = {"hub": 2, "pretrain": 4 + STATES_KEPT * PRETRAIN_STATE_BYTES, "path": 0}
-    source = next(source for source in base if getattr(plan.study.models[name], source) is not None)
+    bytes_of = {"hub": 2, "pretrain": 4 + STATES_KEPT * PRETRAIN_STATE_BYTES, "path": 0}
+    given = [each for run, entry in plan.given.items() if run.model == name for each in entry.checkpoints.values()]
+    base, *others = [
+        sum(bytes_of[s] for s in bytes_of if getattr(each, s, None)) for each in (plan.study.models[name], *given)
+    ]
+    kept, states = sum(others), 0
+    if training:
+        backend = BACKENDS[training.backend]
+        kept += runs * len(training.segments) * backend.checkpoint_bytes
+        states = runs * STATES_KEPT * backend.state_bytes
     return {
-        "base model": _product(size.value, base[source]),
-        "checkpoints": _product(size.value, kept, backend.checkpoint_bytes),
-        "trainer states": _product(size.value, runs, STATES_KEPT, backend.state_bytes),
+        "base model": _product(size.value, base),
+        "checkpoints": _product(size.value, kept),
+        "trainer states": _product(size.value, states),
         "samples": _product(sampled_tokens, SAMPLE_BYTES),
     }
 
@@ -339,17 +361,22 @@ def _disk(plan: Plan, name: str, size: Quantity, runs: int, sampled_tokens: floa
 def assumed(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
     """The assumptions in use, each with its value and the option that changes it."""
     study, m = plan.study, assumptions.success_rate
-    lengths = [response_tokens(each.max_tokens, assumptions) for each in (study.sampling, study.training)]
-    backend = BACKENDS[study.training.backend]
     share = ", a third of max_tokens" if assumptions.response_tokens is None else ""
+    lengths, prompt = [f"{response_tokens(study.sampling.max_tokens, assumptions):,.0f} tokens sampling"], {}
+    disk = [f"a sampled token takes {SAMPLE_BYTES} bytes"]
+    if training := study.training:
+        backend = BACKENDS[training.backend]
+        lengths.append(f"{response_tokens(training.max_tokens, assumptions):,.0f} training")
+        tokens = prompt_tokens(training.max_tokens)
+        prompt = {"prompt": f"{tokens} tokens, its template included; counted in updates alone"}
+        states = f"{backend.state_bytes} in each of {STATES_KEPT} states a run"
+        disk.append(f"a parameter {backend.checkpoint_bytes} in a checkpoint, {states}")
     return {
         "success rates": f"spread over problems as Beta({m:g}, {1 - m:g}), mean {m:g} (--success-rate)",
-        "response": f"{lengths[0]:,.0f} tokens sampling, {lengths[1]:,.0f} training{share} (--response-tokens)",
-        "prompt": f"{prompt_tokens(study.training.max_tokens)} tokens, its template included; counted in updates alone",
+        "response": f"{', '.join(lengths)}{share} (--response-tokens)",
+        **prompt,
         **_assumed_rates(plan, assumptions),
-        "disk": f"a parameter takes {backend.checkpoint_bytes} bytes in a checkpoint, {backend.state_bytes} in each of "
-        f"{STATES_KEPT} states a run; "
-        f"a sampled token {SAMPLE_BYTES}",
+        "disk": "; ".join(disk),
         "not counted": "starts of jobs, a KL term's pass, samples that replace timeouts, the stages on the CPU",
     }
 
@@ -357,10 +384,11 @@ def assumed(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
 def _assumed_rates(plan: Plan, assumptions: Assumptions) -> dict[str, str]:
     update, *draws = estimable(plan)
     train, sample = assumptions.train_tokens_per_second, assumptions.sample_tokens_per_second
-    rates = {
-        "updates": (train, update, UPDATE_UTILISATION, update_operations(plan), "--train-tokens-per-second"),
-        "drawing": (sample, any(draws), DRAW_UTILISATION, DRAWN, "--sample-tokens-per-second"),
-    }
+    rates = {"drawing": (sample, any(draws), DRAW_UTILISATION, DRAWN, "--sample-tokens-per-second")}
+    if training := plan.study.training:
+        operations = update_operations(training)
+        updates = (train, update, UPDATE_UTILISATION, operations, "--train-tokens-per-second")
+        rates = {"updates": updates, **rates}
     found = {}
     for name, (given, known, share, flops, option) in rates.items():
         if given:

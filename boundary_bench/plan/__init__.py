@@ -13,23 +13,24 @@ from typing import Any
 
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.algorithm import Algorithm
-from boundary_bench.benchmarks.problem_sets import TRAINING_SET, ProblemSet, problem_sets
+from boundary_bench.benchmarks.problem_sets import ProblemSet, problem_sets
 from boundary_bench.benchmarks.templates import Template, template_of
-from boundary_bench.core.errors import StatisticsError, StudyError, did_you_mean
+from boundary_bench.core.errors import StatisticsError, StudyError
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import grader_of
 from boundary_bench.machine import launcher
 from boundary_bench.plan.layout import Layout
+from boundary_bench.plan.names import Names
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study.analysis import Setup
 from boundary_bench.study.file import find_study, load_study
-from boundary_bench.study.policies import Policy, Run, one_of
+from boundary_bench.study.policies import Policy, Run
 from boundary_bench.study.study import Study
 from boundary_bench.study.training import Training
 
 
 @dataclass(frozen=True, eq=False)
-class Plan(Layout):
+class Plan(Names, Layout):
     """A study and the folder its results go to."""
 
     study: Study
@@ -38,9 +39,9 @@ class Plan(Layout):
 
     def __post_init__(self) -> None:
         # misspelt names fail here, before any work
-        _ = self.algorithms, self.trainings, self.problem_sets, self.design
+        _ = self.algorithms, self.trainings, self.problem_sets, self.design, self.courses
         for model in self.study.models:
-            self.template(model, TRAINING_SET)
+            self.template(model, next(iter(self.problem_sets)))
         for benchmark in self.study.benchmarks:
             self.graders(benchmark)
 
@@ -51,19 +52,23 @@ class Plan(Layout):
 
     @cached_property
     def algorithms(self) -> dict[str, Algorithm]:
-        """The algorithms of the study, by name."""
-        backend = self.study.training.backend
-        return {name: resolve(name, overrides, backend) for name, overrides in self.study.algorithms.items()}
+        """The algorithms that train, by name."""
+        training = self.study.training
+        if training is None:
+            return {}
+        return {name: resolve(name, overrides, training.backend) for name, overrides in self.study.algorithms.items()}
 
     @cached_property
     def trainings(self) -> dict[str, Training]:
-        """The training settings of every algorithm, by name."""
-        study = self.study
-        return {name: training_of(name, overrides, study.training) for name, overrides in study.algorithms.items()}
+        """The training settings of every algorithm that trains, by name."""
+        training = self.study.training
+        if training is None:
+            return {}
+        return {name: training_of(name, overrides, training) for name, overrides in self.study.algorithms.items()}
 
     @cached_property
     def problem_sets(self) -> dict[str, ProblemSet]:
-        """The benchmarks and the training set, by name."""
+        """The benchmarks and, where something is trained, the training set, by name."""
         return problem_sets(self.study)
 
     def template(self, model: str, benchmark: str) -> Template:
@@ -109,21 +114,6 @@ class Plan(Layout):
         """The settings that turn the study's counts into estimates: values of k, analysis."""
         return Setup(self.study.ks, self.study.analysis)
 
-    @cached_property
-    def runs(self) -> list[Run]:
-        """Every model x algorithm x seed."""
-        study = self.study
-        return [Run(m, a, s) for m in study.models for a in study.algorithms for s in study.seeds]
-
-    def policies_of(self, run: Run) -> list[Policy]:
-        """The evaluated policies of a run in order of training, the base model first."""
-        return [Policy(run.model, run if step else None, step) for step in self.study.evaluate.steps]
-
-    @cached_property
-    def policies(self) -> list[Policy]:
-        """Every policy that is sampled, each once."""
-        return list(dict.fromkeys(policy for run in self.runs for policy in self.policies_of(run)))
-
     @property
     def probes(self) -> list[tuple[Policy, str]]:
         """Every base model with every benchmark, for the contamination probe; empty if the study asks for none."""
@@ -131,45 +121,15 @@ class Plan(Layout):
         return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
 
     @property
-    def run_pattern(self) -> str:
-        """A regular expression that matches exactly the runs' names; it grows with models + algorithms + seeds only."""
-        study = self.study
-        return f"(?:{one_of(study.models)})--(?:{one_of(study.algorithms)})--seed(?:{one_of(study.seeds)})"
-
-    @property
-    def policy_pattern(self) -> str:
-        """A regular expression that matches exactly the policies' names, built on ``run_pattern``."""
-        return f"{one_of(self.study.models)}|{self.run_pattern}--step(?:{one_of(self.study.evaluate.steps[1:])})"
-
-    @cached_property
-    def _run_of(self) -> dict[str, Run]:
-        return {run.name: run for run in self.runs}
-
-    @cached_property
-    def _policy_of(self) -> dict[str, Policy]:
-        return {policy.name: policy for policy in self.policies}
-
-    def run(self, name: str) -> Run:
-        """The run of that name."""
-        return _pick(name, self._run_of, "run")
-
-    def policy(self, name: str) -> Policy:
-        """The policy of that name."""
-        return _pick(name, self._policy_of, "policy")
-
-    def previous(self, step: int) -> int:
-        """The checkpoint that a segment starts from; 0 is the base model."""
-        steps = [0, *self.study.training.segments]
-        return steps[steps.index(step) - 1]
-
-    @property
     def named(self) -> dict[str, str]:
         """The files and folders that the study names, by the setting that names them."""
         found = {f"benchmarks.{name}.data": entry.data for name, entry in self.study.benchmarks.items()}
         for name, chosen in self.problem_sets.items():
             found[f"the task of {name}"] = str(chosen.kind.definition) if chosen.kind.definition else None
-        found["training.data"] = self.study.training.data
+        found["training.data"] = self.study.training.data if self.study.training else None
         found |= {f"models.{name}.path": model.path for name, model in self.study.models.items()}
+        for name, run in self.study.runs.items():
+            found |= {f"runs.{name}.checkpoints.{step}": each.path for step, each in run.checkpoints.items()}
         return {where: path for where, path in found.items() if path}
 
     def command(self, part: launcher.Part) -> list[str]:
@@ -192,7 +152,7 @@ class Plan(Layout):
 
     def checkpoint(self, run: Run, step: int) -> Path:
         """The manifest of a checkpoint; step 0 is the base model's."""
-        return self.trained(run, step) if step else self.model(run.model)
+        return self.manifest(run, step) if step else self.model(run.model)
 
     def weights(self, policy: Policy) -> Path:
         """The manifest of a policy's weights."""
@@ -202,12 +162,6 @@ class Plan(Layout):
     def design_settings(self) -> dict[str, Any]:
         """The design as sample manifests record it."""
         return self.design.record()
-
-
-def _pick(name: str, known: dict[str, Any], what: str) -> Any:
-    if name not in known:
-        raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(name, known)}")
-    return known[name]
 
 
 def make_plan(name: str, results: Path = Path("results")) -> Plan:

@@ -70,7 +70,7 @@ class Job:
     def store(self) -> Path | None:
         """Its store folder without the identity at the end of the name; None if it has no store."""
         held = self.stage.stores
-        return self.plan.store(self.stage.name, *self.values[:held]) if held else None
+        return self.plan.store(self.stage.name, *map(str, self.values[:held])) if held else None
 
     @property
     def shard(self) -> tuple[int, int]:

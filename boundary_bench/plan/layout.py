@@ -31,13 +31,13 @@ class Layout:
         """The manifest of a base model."""
         return self.root / "models" / model / "manifest.json"
 
-    def trained(self, run: object = "{run}", step: int | str = "{step}") -> Path:
-        """The manifest of a trained checkpoint; its step log (``steps``) is beside it."""
+    def manifest(self, run: object = "{run}", step: int | str = "{step}") -> Path:
+        """The manifest of a checkpoint; where it was trained here its step log is beside it."""
         return self.root / "checkpoints" / str(run) / f"step{step}" / "manifest.json"
 
-    def steps(self, run: object = "{run}", step: int | str = "{step}") -> Path:
+    def step_log(self, run: object = "{run}", step: int | str = "{step}") -> Path:
         """The step log of the segment that ends in a checkpoint."""
-        return self.trained(run, step).with_name("log.jsonl")
+        return self.manifest(run, step).with_name("log.jsonl")
 
     def shard(self, policy: object = "{policy}", benchmark: str = "{benchmark}", shard: int | str = "{shard}") -> Path:
         """The manifest of one shard of a policy's samples."""

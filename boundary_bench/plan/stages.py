@@ -137,6 +137,12 @@ def _model(plan: Plan, name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in ("path", "template")}
 
 
+def _given(plan: Plan, run: str, step: str) -> dict[str, Any]:
+    """Name and commit on the hub of a given checkpoint; empty for a folder, which its content identifies."""
+    found = plan.given[plan.run(run)].checkpoints[int(step)].identity()
+    return {key: value for key, value in found.items() if key != "path"}
+
+
 def _template(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
     template = plan.template(model, benchmark)
     return {} if template.name == "raw" else {"template": template.settings}
@@ -191,7 +197,9 @@ def _pairs(plan: Plan) -> Iterable[tuple[str, str]]:
 def weights_made_by(plan: Plan, policy: str) -> Key:
     """The job that makes a policy's weights."""
     chosen = plan.policy(policy)
-    return ("train", chosen.run.name, chosen.step) if chosen.run else ("pretrain", chosen.model)
+    if chosen.run is None:
+        return ("pretrain", chosen.model)
+    return ("adopt" if chosen.run in plan.given else "train", chosen.run.name, chosen.step)
 
 
 def _before(plan: Plan, run: str, step: int) -> Iterable[Key]:
@@ -203,6 +211,10 @@ def _trained_from(plan: Plan, run: str) -> list[Key]:
     return [("pretrain", plan.run(run).model), ("prepare", TRAINING_SET)]
 
 
+def _training_set(plan: Plan) -> list[Key]:
+    return [("prepare", TRAINING_SET)] if plan.study.training else []
+
+
 def _sampled_from(plan: Plan, policy: str, benchmark: str, *_shard: int) -> list[Key]:
     return [weights_made_by(plan, policy), ("prepare", benchmark)]
 
@@ -212,7 +224,7 @@ def _content(fact: str, made_by: Iterable[Key]) -> Facts:
 
 
 def _leaves(plan: Plan) -> Iterable[Key]:
-    stages = ("prepare", "train", "sample", "probe", "measure", "compare")
+    stages = ("prepare", "train", "adopt", "sample", "probe", "measure", "compare")
     return ((name, *values) for name in stages for values in STAGES[name].each(plan))
 
 
@@ -236,7 +248,7 @@ STAGES = {
             names=("{benchmark}",),
             each=lambda plan: ((name,) for name in plan.study.benchmarks),
             outputs=lambda plan, benchmark: [plan.overlap(benchmark)],
-            needs=lambda plan, benchmark: [("prepare", benchmark), ("prepare", TRAINING_SET)],
+            needs=lambda plan, benchmark: [("prepare", benchmark), *_training_set(plan)],
             about=lambda plan, benchmark: (),
             identity=lambda plan: {},
         ),
@@ -257,8 +269,8 @@ STAGES = {
             name="train",
             version=1,
             names=("{run}", "step{step}"),
-            each=lambda plan: ((run.name, step) for run in plan.runs for step in plan.study.training.segments),
-            outputs=lambda plan, run, step: [plan.trained(run, step), plan.steps(run, step)],
+            each=lambda plan: ((run.name, step) for run in plan.trained for step in plan.segments),
+            outputs=lambda plan, run, step: [plan.manifest(run, step), plan.step_log(run, step)],
             needs=_before,
             about=lambda plan, run, step: (run,),
             identity=_training,
@@ -266,6 +278,20 @@ STAGES = {
             made_from=lambda plan, run, step: _content("base", _trained_from(plan, run)),
             stores=1,
             like=lambda plan, run, step: "{0.model} {0.algorithm}".format(plan.run(run)),
+        ),
+        Stage(
+            name="adopt",
+            version=1,
+            names=("{run}", "step{step}"),
+            each=lambda plan: ((run.name, step) for run, given in plan.given.items() for step in given.steps),
+            outputs=lambda plan, run, step: [plan.manifest(run, step)],
+            needs=lambda plan, run, step: [("pretrain", plan.run(run).model)],
+            about=lambda plan, run, step: (run, str(step)),
+            identity=_given,
+            says=("settings",),
+            made_from=lambda plan, run, step: {"base": (("pretrain", plan.run(run).model), "content")},
+            stores=2,
+            like=lambda plan, run, step: plan.run(run).model,
         ),
         Stage(
             name="sample",

@@ -81,7 +81,7 @@ def pairs(plan: Plan, boundaries: Boundaries, entries: list[PublishedEntry]) -> 
     study = plan.study
     numbers = ((entry, value, k) for entry in entries for value in entry.values for k in value.percent)
     found = [pair for number in numbers for pair in _pairs(plan, boundaries, *number)]
-    benchmarks, models, algorithms = list(study.benchmarks), list(study.models), [BASE, *study.algorithms]
+    benchmarks, models, algorithms = list(study.benchmarks), list(study.models), [BASE, *plan.labels]
 
     def place(pair: Beside) -> tuple[int, ...]:
         if isinstance(pair.ours, Missing):
@@ -125,20 +125,33 @@ def _cells(plan: Plan, entry: PublishedEntry, value: PublishedValue, k: int) -> 
     benchmarks = [b for b, kind in kinds.items() if kind == wanted or (b == wanted and not KINDS.keys() & {b, kind})]
     if not benchmarks:
         return Missing("benchmark", wanted)
-    likes = {each: changes.get("like", each) for each, changes in study.algorithms.items()} | {BASE: BASE}
+    likes = {each: study.algorithms.get(each, {}).get("like", each) for each in (*plan.labels, BASE)}
     algorithms = [name] if name in likes else [each for each, like in likes.items() if like == name]
     if not algorithms:
         return Missing("algorithm", name)
-    step = 0 if name == BASE else study.evaluate.steps[-1]
-    if value.step:
-        step = min(study.evaluate.steps[1:], key=lambda each: abs(each - value.step))
-        if abs(step - value.step) > NEAR * value.step:
-            return Missing("step", str(value.step))
-    if k not in study.ks:
-        return Missing("k", str(k))
     model = entry.settings_of(value).model
     models = [each for each in study.models if _source(plan, each) == model] or list(study.models)
-    return [OwnCell(m, a, b, step) for m in models for b in benchmarks for a in algorithms]
+    steps = {(m, a): _step(plan, m, a, value.step) for m in models for a in algorithms if _run(plan, m, a)}
+    if None in steps.values():
+        return Missing("step", str(value.step))
+    if k not in study.ks:
+        return Missing("k", str(k))
+    return [OwnCell(m, a, b, step) for b in benchmarks for (m, a), step in steps.items() if step is not None]
+
+
+def _run(plan: Plan, model: str, algorithm: str) -> bool:
+    return algorithm == BASE or (model, algorithm) in plan.courses
+
+
+def _step(plan: Plan, model: str, algorithm: str, published: int | None) -> int | None:
+    """Our step to compare: the nearest to the published one, or the last; None if all are far."""
+    if algorithm == BASE:
+        return 0
+    steps = plan.steps_of(plan.courses[model, algorithm][0])[1:]
+    if not published:
+        return steps[-1]
+    step = min(steps, key=lambda each: abs(each - published))
+    return step if abs(step - published) <= NEAR * published else None
 
 
 def _source(plan: Plan, model: str) -> str:
@@ -159,7 +172,7 @@ def _settings(plan: Plan, cell: OwnCell, problems: int) -> PublishedSettings:
         "grader": plan.graders(cell.benchmark)[0].label,
         "reward": None,
     }
-    if cell.algorithm != BASE:
+    if cell.algorithm in plan.trainings:  # of a run from elsewhere they are not known
         training = plan.trainings[cell.algorithm]
         found |= training.model_dump(include={"prompts", "rollouts", "updates_per_rollout", "lr"}) | {
             "trained_on": plan.problem_sets[TRAINING_SET].kind.name,
@@ -196,7 +209,7 @@ def _row(plan: Plan, pair: Beside) -> dict[str, Any]:
         return row | {"missing": f"{ours.key} {ours.value}"}
     row |= {f"our_{name}": each for name, each in ours.cell._asdict().items()} | plan.setup.intervals
     return row | {
-        "seeds": "" if ours.cell.algorithm == BASE else len(plan.study.seeds),
+        "seeds": "" if ours.cell.algorithm == BASE else len(plan.courses[ours.cell.model, ours.cell.algorithm]),
         "problems": ours.problems,
         "ours": ours.estimate,
         **{name: end for name, end in ours.ends.items() if name in row},
@@ -222,7 +235,7 @@ def pivots(plan: Plan, found: list[Beside]) -> list[Pivot]:
             mark = marks.setdefault(id(pair.entry), f"[{len(marks) + 1}]")
             by_mark[mark].append((pair, pair.ours.cell))
             numbers[pair.ours.cell.model].append(_number(pair, pair.ours, mark))
-    mean = f", {over_seeds(plan)}" if len(plan.study.seeds) > 1 else ""
+    mean = f", {over_seeds(plan)}" if plan.most_seeds > 1 else ""
     note = (
         f"{mean}, pass@k in percent [{level(plan)} interval]; inside: the published number is within it; steps: theirs/"
         "ours. Their sources, and settings that differ, are in the tables below"

@@ -50,7 +50,7 @@ def _rare(plan: Plan) -> Limit:
 
 
 def _seeds(plan: Plan) -> Limit:
-    seeds = len(plan.study.seeds)
+    seeds = plan.most_seeds
     if seeds == 1:
         short = "how much a repeat of the training would differ"
         return Limit(short, f"One training seed per algorithm. Nothing here says {short}.")
@@ -89,6 +89,21 @@ def _measured(plan: Plan) -> Limit:
         f"{', '.join(plan.design.unscored)}; all others but correct count as not "
         "solved in pass@k. The summary counts every verdict apart.",
     )
+
+
+def other_prompts(tables: Tables) -> list[Limit]:
+    """The limit from given checkpoints that are not asked as their base is; empty without such ones."""
+    found = {policy: parts for policy, parts in tables.differs.items() if parts}
+    if not found:
+        return []
+    said = "; ".join(f"{policy}: another {', another '.join(parts)}" for policy, parts in found.items())
+    return [
+        Limit(
+            f"the policies alone: {len(found)} given checkpoint(s) differ from the base in more than weights",
+            f"Beside their weights these differ from their base ({said}), so that the same problem reaches them as "
+            "other tokens or ends elsewhere: a part of the difference may come from that.",
+        )
+    ]
 
 
 def left_out(tables: Tables) -> list[Limit]:

@@ -65,8 +65,8 @@ def _pass_at_k(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: s
     null = "random: uniformly random valid responses. " if known else ""
     margin = f"{100 * analysis.margin:g}"
     title = (
-        f"pass@k in percent {_whose(plan, model, benchmark)} In brackets: {intervals(plan)}. Change from the base, "
-        f"problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
+        f"pass@k in percent {_whose(plan, curves, model, benchmark)} In brackets: {intervals(plan)}. Change from the "
+        f"base, problem by problem: {MARKS[Change.SHRUNK]} shrunk, {MARKS[Change.EXPANDED]} expanded (the band of the "
         f"difference over all k excludes 0), {MARKS[Change.UNCHANGED]} unchanged within {margin} points. "
         f"{null}{_settings(plan, len(first.base.value_PK))}"
     )
@@ -94,11 +94,11 @@ def _boundary(plan: Plan, tables: Tables, curves: dict[str, Boundary], model: st
         leader = {"checkpoint": "RL", "base": "base", "": "none"}[crossed.leader]
         rows += [[name, leader, k, gap, *means], ["", "", f"[{low}, {high}]", "", *spreads]]
     title = (
-        f"The boundary {_whose(plan, model, benchmark)} Who leads at small k, and the k at which it is overtaken with "
-        f"its {level(plan)} interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, in points; "
-        f"problems whose success rate rose and fell (false-discovery rate {found_falsely:g} %); problems "
+        f"The boundary {_whose(plan, curves, model, benchmark)} Who leads at small k, and the k at which it is "
+        f"overtaken with its {level(plan)} interval; gap: pass@{ks[-1]} of the base minus pass@{ks[0]} after training, "
+        f"in points; problems whose success rate rose and fell (false-discovery rate {found_falsely:g} %); problems "
         "solved at least once by both, by one only, by neither"
-        + (", means over the seeds with the least and the most. " if len(plan.study.seeds) > 1 else ". ")
+        + (", means over the seeds with the least and the most. " if plan.most_seeds > 1 else ". ")
         + _settings(plan, len(next(iter(curves.values())).base.value_PK))
     )
     return Pivot(title, ["", "leads", "overtaken", "gap", "gained", "lost", *sets], rows, 2)
@@ -116,9 +116,10 @@ def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[st
     return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""
 
 
-def _whose(plan: Plan, model: str, benchmark: str) -> str:
-    last = plan.study.evaluate.steps[-1]
-    return f"of {model} on {benchmark}, before training (base) and after {last} steps, {over_seeds(plan)}."
+def _whose(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: str) -> str:
+    last = sorted({curve.checkpoints[-1].step for curve in curves.values()})
+    steps = f"{last[0]} steps" if len(last) == 1 else f"the last step of each ({', '.join(map(str, last))})"
+    return f"of {model} on {benchmark}, before training (base) and after {steps}, {over_seeds(plan)}."
 
 
 def _settings(plan: Plan, problems: int) -> str:

@@ -167,10 +167,10 @@ def _contamination(plan: Plan, rows: list[Row]) -> Pivot:
 
 def _training_means(plan: Plan, rows: list[Row]) -> Pivot:
     names, means = [name for name in TRAINING_COLUMNS if name not in ("step", "updates")], []
-    for run in plan.runs:
+    for run in plan.trained:
         whose = {name: str(value) for name, value in vars(run).items()}
         mine = [row for row in rows if whose.items() <= row.items()]
-        for stop in plan.study.training.segments:
+        for stop in plan.segments:
             first = plan.previous(stop) + 1
             part = [row for row in mine if first <= int(row["step"]) <= stop]
             cells = {name: _mean([row[name] for row in part]) for name in names}

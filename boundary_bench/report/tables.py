@@ -55,7 +55,8 @@ class Tables:
         contents: content hash of each set of problems.
         weights: sha256 of the weights of each policy.
         samples: sha256 of every sample file of each policy and benchmark.
-        proofs: what ``sampling.proof`` found of the engine on each base model.
+        proofs: what ``sampling.proof`` found of the engine on each policy that was not trained here.
+        differs: what each given checkpoint has otherwise than its base, beside the weights.
         boundaries: means over the training seeds, for the figures and the tables of means.
     """
 
@@ -65,6 +66,7 @@ class Tables:
     weights: dict[str, str]
     samples: dict[str, dict[str, dict[str, str]]]
     proofs: dict[str, dict[str, Any] | None]
+    differs: dict[str, list[str]]
     boundaries: Boundaries
 
     def whole(self, table: str, benchmark: str | None = None) -> list[Row]:
@@ -80,7 +82,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, has other settings, or has other policies, benchmarks, problems, strata, k or
             columns than the study.
     """
-    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {})
+    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {}, {})
     tables.rows["problems"] += [_prepared(plan, name) for name in plan.problem_sets]
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
@@ -96,11 +98,14 @@ def collect(plan: Plan) -> Tables:
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
-    tables.proofs.update((name, _proof(plan, name)) for name in plan.study.models)
+    own = [policy for policy in plan.policies if policy.run not in plan.trained]
+    tables.proofs.update((policy.name, _proof(plan, policy)) for policy in own)
+    given = [policy for policy in own if policy.run]
+    tables.differs.update((policy.name, _field(plan.weights(policy), "differs")) for policy in given)
     for policy, benchmark in plan.probes:
         made_with = _probed(plan, policy, benchmark)
         _add(plan, tables, ("probe", policy.name, benchmark), [policy], [ALL], made_with)
-    for run in plan.runs:
+    for run in plan.trained:
         tables.rows["training"].extend(_training(plan, run))
     last = {"settings": identity(plan, "report")}
     tables.boundaries.update(_boundaries(plan, tables.counts))
@@ -114,10 +119,9 @@ def collect(plan: Plan) -> Tables:
 
 def _boundaries(plan: Plan, measured: dict[tuple[str, str], Tally]) -> Boundaries:
     """Every boundary of a study, in its order."""
-    study, found = plan.study, Boundaries()
-    for benchmark, model, algorithm in product(study.benchmarks, study.models, study.algorithms):
-        runs = [Run(model, algorithm, seed) for seed in study.seeds]
-        steps = study.evaluate.steps[1:]
+    found = Boundaries()
+    for benchmark, ((model, algorithm), runs) in product(plan.study.benchmarks, plan.courses.items()):
+        steps = plan.steps_of(runs[0])[1:]
         runs_of = {step: [measured[Policy(model, run, step).name, benchmark] for run in runs] for step in steps}
         curve = boundary(plan.setup, measured[model, benchmark], runs_of)
         found.setdefault((model, benchmark), {})[algorithm] = curve
@@ -290,7 +294,7 @@ def _check_agreement(tables: Tables) -> None:
 
 def _training(plan: Plan, run: Run) -> Iterable[Row]:
     """The step log of a run, one row a step."""
-    for stop in plan.study.training.segments:
+    for stop in plan.segments:
         path = plan.checkpoint(run, stop).parent / "log.jsonl"
         try:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -329,12 +333,12 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "weights_sha256": tables.weights,
         "samples_sha256": tables.samples,
         "proofs": tables.proofs,
+        "differs": tables.differs,
     }
 
 
-def _proof(plan: Plan, model: str) -> dict[str, Any] | None:
-    """The proof of the sampling engine on a base model, from its adoption or from its first samples."""
-    base = next(policy for policy in plan.policies if policy.run is None and policy.model == model)
-    told = [plan.model(model), *(path for name in plan.study.benchmarks for path in plan.samples(base, name))]
+def _proof(plan: Plan, policy: Policy) -> dict[str, Any] | None:
+    """The proof of the sampling engine on a policy, from its adoption or from its first samples."""
+    told = [plan.weights(policy), *(path for name in plan.study.benchmarks for path in plan.samples(policy, name))]
     proofs = (read_json(path).get("proof") for path in told)
     return next((proof for proof in proofs if proof and proof["engine"] == plan.study.sampling.engine), None)

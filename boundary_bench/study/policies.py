@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Run:
-    """One training run."""
+    """One training run, made here or given; ``algorithm`` is its label."""
 
     model: str
     algorithm: str
@@ -42,5 +42,5 @@ class Policy:
 
 
 def one_of(names: Iterable[object]) -> str:
-    """A regular expression that matches exactly these names."""
-    return "|".join(re.escape(str(name)) for name in names)
+    """A regular expression that matches exactly these names; without any, nothing."""
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"

@@ -5,7 +5,7 @@ This module holds types, defaults and bounds only; ``boundary_bench.plan`` resol
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,25 +15,50 @@ from boundary_bench.study.sampling import Sampling
 from boundary_bench.study.training import Pretrain, Training
 
 
-class Model(Block):
-    """Where a base model comes from: exactly one of pretrain, path or hub."""
+class Weights(Block):
+    """Where weights come from: exactly one of the sources."""
 
-    pretrain: Pretrain | None = Field(None, description="make a small base model from scratch")
-    path: str | None = Field(None, description="folder in Hugging Face format (safetensors)")
+    sources: ClassVar[tuple[str, ...]] = ("path", "hub")
+
+    path: str | None = Field(None, description="folder in Hugging Face format (safetensors), or a LoRA adapter's")
     hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
     revision: str | None = Field(None, description="commit of the hub model; required with hub")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in self.sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"found {given or 'no source'}, expected exactly one of: {', '.join(self.sources)}")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub and revision go together: pin the commit, e.g. {hub: org/name, revision: abc123}")
+        return self
+
+
+class Model(Weights):
+    """Where a base model comes from: exactly one of pretrain, path or hub."""
+
+    sources: ClassVar[tuple[str, ...]] = ("pretrain", "path", "hub")
+
+    pretrain: Pretrain | None = Field(None, description="make a small base model from scratch")
     template: Name | None = Field(
         None, description="prompt template of this model and all trained from it, instead of the benchmarks'"
     )
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Model:
-        given = [name for name in ("pretrain", "path", "hub") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"found {given or 'no source'}, expected exactly one of: pretrain, path, hub")
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError("hub and revision go together: pin the commit, e.g. {hub: org/name, revision: abc123}")
-        return self
+
+class GivenRun(Block):
+    """A run that was trained elsewhere: its checkpoints are given, and nothing is trained."""
+
+    model: Name = Field(description="the base model that it began from, an entry of models")
+    algorithm: Name | None = Field(None, description="its label in tables and figures; by default the run's name")
+    seed: int = Field(0, ge=0, description="its training seed, where the same course was run with several")
+    checkpoints: dict[Annotated[int, Field(ge=1)], Weights] = Field(
+        min_length=1, description="the weights at each training step: {100: {path: FOLDER}, 200: {hub: ..., ...}}"
+    )
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of its checkpoints, ascending."""
+        return sorted(self.checkpoints)
 
 
 class Evaluate(Block):
@@ -70,12 +95,12 @@ class Study(Block):
     study: Name = Field(description="name; results go to results/<name>/")
     models: dict[Name, Model] = Field(min_length=1)
     algorithms: dict[Name, dict[str, Any]] = Field(
-        min_length=1,
-        description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})",
+        {}, description="names of the algorithm table; a mapping overrides settings ({like: grpo, ...})"
     )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="training seeds: one run each")
-    training: Training
-    evaluate: Evaluate
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([], description="training seeds: one run each")
+    training: Training | None = Field(None, description="how every model is trained; without it nothing is")
+    evaluate: Evaluate | None = Field(None, description="which of the trained checkpoints are sampled")
+    runs: dict[Name, GivenRun] = Field({}, description="runs that were trained elsewhere, with their checkpoints")
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     sampling: Sampling = Sampling()
     analysis: Analysis = Analysis()
@@ -114,7 +139,22 @@ class Study(Block):
         return seeds
 
     @model_validator(mode="after")
-    def _consistent(self) -> Study:
+    def _trained(self) -> Study:
+        parts = ("algorithms", "seeds", "training", "evaluate")
+        lacking = [name for name in parts if not getattr(self, name)]
+        if self.training is None or self.evaluate is None or lacking:
+            if len(lacking) < len(parts):
+                there = ", ".join(name for name in parts if name not in lacking)
+                raise ValueError(
+                    f"found {there} without {', '.join(lacking)}: to train, all of {', '.join(parts)} are required; "
+                    "where nothing is trained, write none of them"
+                )
+            if not self.runs:
+                raise ValueError(
+                    f"found no run: write {', '.join(parts)} to train some, or runs: {{NAME: {{model: ..., "
+                    "checkpoints: {100: {path: ...}}}} to judge checkpoints that exist"
+                )
+            return self
         kept = [0, *self.training.segments]
         unknown = [step for step in self.evaluate.steps if step not in kept]
         if unknown:
@@ -124,6 +164,10 @@ class Study(Block):
             )
         if self.evaluate.steps[0] != 0:
             raise ValueError("evaluate.steps: step 0, the base model, is what everything is compared with; add it")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
         beyond = [k for k in self.ks if k > self.sampling.n_max]
         if beyond or self.ks[0] < 1:
             raise ValueError(

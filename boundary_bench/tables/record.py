@@ -35,7 +35,8 @@ class Record(BaseModel):
         problems: content hash of every problem set.
         weights_sha256: by policy.
         samples_sha256: by policy, benchmark and sample file.
-        proofs: by base model, what its engine was compared on with transformers; None if it was not.
+        proofs: by policy that was not trained here, how its engine compared with transformers; None if it was not.
+        differs: by given checkpoint, what it has otherwise than its base, beside the weights.
     """
 
     study: dict[str, Any]
@@ -48,6 +49,7 @@ class Record(BaseModel):
     weights_sha256: dict[str, str]
     samples_sha256: dict[str, dict[str, dict[str, str]]]
     proofs: dict[str, dict[str, Any] | None]
+    differs: dict[str, list[str]]
 
 
 def read_record(root: Path) -> Record:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from boundary_bench.benchmarks import templates
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.benchmarks.templates import TEMPLATES, Template, apply, load_chat_tokenizer, prompting
 from boundary_bench.core.errors import ModelError, StudyError
-from boundary_bench.plan import TRAINING_SET, Plan, make_plan
+from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import settings
 from boundary_bench.training.pretrain import character_tokenizer
 

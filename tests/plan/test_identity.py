@@ -27,7 +27,7 @@ from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
 from boundary_bench.study.blocks import _EXECUTION, Block
 from boundary_bench.study.engines import ENGINES, Vllm
 from boundary_bench.study.sampling import DESIGN, Sampling
-from boundary_bench.study.study import Benchmark, Model
+from boundary_bench.study.study import Benchmark, Model, Weights
 from boundary_bench.study.training import OF_PROBLEMS, Pretrain, Training
 
 RUN = f"{BASE}--mine--seed0"
@@ -40,7 +40,7 @@ NUMBERS = {"measure", "compare", "report"}
 
 TRAINING, SAMPLING, ANALYSIS, MINE = "training.", "sampling.", "analysis.", "algorithms.mine."
 MODEL = f"models.{BASE}."
-PRETRAIN = f"{MODEL}pretrain."
+PRETRAIN, GIVEN = f"{MODEL}pretrain.", "runs.theirs.checkpoints.3."
 VLLM = {"sampling.engine": "vllm"}
 OPENRLHF = {"training.backend": "openrlhf", "training.device": "cuda", "training.openrlhf": {"gpus": 1}}
 TRL = {"training.backend": "trl", "training.device": "cuda"}
@@ -196,6 +196,14 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
             "template": ("simple", {"train", "sample"}),
         },
     ),
+    Weights: (
+        GIVEN,
+        {
+            "hub": ("a/b", {"adopt"}, {GIVEN[:-1]: {"hub": "a/a", "revision": COMMIT}}),
+            "revision": (COMMIT, {"adopt"}, {GIVEN[:-1]: {"hub": "a/b", "revision": COMMIT[::-1]}}),
+            "path": ("elsewhere", set(), {GIVEN[:-1]: {"path": "here"}}),
+        },
+    ),
     Pretrain: (
         PRETRAIN,
         {
@@ -230,7 +238,7 @@ def test_every_setting_names_a_result_or_only_executes(block: type[Block]) -> No
     assert changes.keys() == block.model_fields.keys() - one_kind
     executing = {name for name, field in block.model_fields.items() if _EXECUTION in field.metadata}
     named = {name for name, (_, stages, *_) in changes.items() if stages}
-    by_content = {(Model, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
+    by_content = {(Model, "path"), (Weights, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
     assert executing == {name for name in changes.keys() - named if (block, name) not in by_content}
     assert set(OF_PROBLEMS) <= Training.model_fields.keys() and set(DESIGN) <= Sampling.model_fields.keys()
 

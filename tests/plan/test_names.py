@@ -37,6 +37,10 @@ def plans(draw: st.DrawFn) -> Plan:
     study["training"]["segments"] = segments
     kept = draw(st.sets(st.sampled_from(segments), min_size=1))
     study["evaluate"]["steps"] = [0, *sorted(kept)]
+    labels = draw(st.lists(name, max_size=2, unique=True).map(lambda names: [f"{each}.given" for each in names]))
+    steps = draw(st.sets(st.integers(1, 120), min_size=1, max_size=3))
+    given = {"model": next(iter(study["models"])), "checkpoints": {step: {"path": "x"} for step in steps}}
+    study["runs"] = {label: given | {"seed": draw(st.integers(0, 12))} for label in labels}
     return planned(study)
 
 

@@ -24,6 +24,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     study = shipped("smoke") | {"seeds": [0, 1], "probe": {}, "benchmarks": {"countdown": {}, "countdown-hard": {}}}
     study["sampling"] |= {"shards": 2}
     study["models"]["other"] = study["models"]["countdown-base"]
+    study["runs"] = {"theirs": {"model": "other", "checkpoints": {3: {"path": "x"}, 5: {"path": "y"}}}}
     folder = tmp_path_factory.mktemp("plan")
     return make_plan(str(write_study(folder / "study.yaml", study)), Path("results"))
 

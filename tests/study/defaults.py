@@ -28,6 +28,8 @@ AGAIN = "python tests/study/defaults.py"
 READ_BY: dict[str, tuple[tuple[str, ...], ...]] = {
     "Model": (("stages pretrain",),),
     "Pretrain": (("stages pretrain",),),
+    "Weights": (("stages adopt",),),
+    "GivenRun": (),
     "Training": (("stages train",),),
     "OpenRLHF": (("stages train", "backends openrlhf"),),
     "Trl": (("stages train", "backends trl"),),

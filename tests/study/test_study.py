@@ -13,9 +13,10 @@ import pytest
 import yaml
 from workflow import shipped, write_study
 
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.commands import main
 from boundary_bench.core.errors import StudyError
-from boundary_bench.plan import TRAINING_SET, Plan, make_plan
+from boundary_bench.plan import Plan, make_plan
 from boundary_bench.plan.stages import settings
 from boundary_bench.statistics.design import Design
 from boundary_bench.study.file import SHIPPED, load_study, schema

@@ -14,7 +14,8 @@ from boundary_bench.operations import status
 from boundary_bench.operations import status_text
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.errors import BoundaryBenchError, StudyError
-from boundary_bench.plan import TRAINING_SET, make_plan
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET
+from boundary_bench.plan import make_plan
 from boundary_bench.plan.figures import figures
 from boundary_bench.plan.jobs import jobs
 from boundary_bench.plan.stages import STAGES, identity, intervals
@@ -45,7 +46,8 @@ try:
     PLAN = make_plan(asked("study", "quickstart"), Path(asked("results", "results")))
     if not workflow.is_main_process:
         shared_folder.check(PLAN.results)
-    most = max(PLAN.study.training.gpus_each, PLAN.study.sampling.gpus)
+    TRAINING = PLAN.study.training
+    most = max(TRAINING.gpus_each if TRAINING else 0, PLAN.study.sampling.gpus)
     # a profile may know how many there are at most: such a job would wait for ever
     if most > (there := int(os.environ.get("BOUNDARY_BENCH_GPUS_PER_NODE", most))):
         raise StudyError(
@@ -56,7 +58,7 @@ try:
     TRAIN, SAMPLE, PROGRAMS = (
         " ".join(map(quote, words)).replace("{", "{{").replace("}", "}}")
         for words in (
-            PLAN.command("training"),
+            PLAN.command("training") if TRAINING else [],
             PLAN.command("sampling"),
             [os.path.dirname(sys.executable)],
         )
@@ -79,8 +81,8 @@ shell.prefix(
 )
 
 # a framework takes eight cores a GPU, and without one the machine; the reference trainer one core
-FRAMEWORK = PLAN.study.training.needs_environment
-TRAIN_THREADS = 8 * PLAN.study.training.gpus_each or (
+FRAMEWORK = TRAINING.needs_environment if TRAINING else False
+TRAIN_THREADS = (8 * TRAINING.gpus_each if TRAINING else 0) or (
     (workflow.resource_settings.cores or 8) if FRAMEWORK else 1
 )
 
@@ -113,6 +115,11 @@ def files_in(folder):
     if not folder:
         return []
     return sorted(file for file in Path(folder).glob("*") if file.is_file()) or folder
+
+
+def given(wildcards):
+    """Where a given checkpoint is."""
+    return PLAN.given[PLAN.run(wildcards.run)].checkpoints[int(wildcards.step)]
 
 
 def before(wildcards):

@@ -20,7 +20,7 @@ rule prepare:
 rule overlap:
     input:
         problems=PLAN.problems(),
-        training=PLAN.problems(TRAINING_SET),
+        training=PLAN.problems(TRAINING_SET) if TRAINING else [],
     output:
         outputs("overlap"),
     log:

@@ -7,10 +7,12 @@ rule train:
         outputs("train"),
     log:
         log_of("train"),
+    wildcard_constraints:
+        run=PLAN.trained_pattern,
     threads: TRAIN_THREADS
     resources:
-        gpu=PLAN.study.training.gpus,
-        nodes=PLAN.study.training.openrlhf.nodes,
+        gpu=TRAINING.gpus if TRAINING else 0,
+        nodes=TRAINING.openrlhf.nodes if TRAINING else 1,
     params:
         settings=settings_of("train"),
     shell:

@@ -107,7 +107,7 @@ def _model_info(source: Exported, policy: Policy, organization: str) -> Record:
         "training_step": policy.step,
     }
     if policy.run:
-        details |= _trained(source, policy.run)
+        details |= _trained(source, policy.run, policy.step)
     version = source.provenance.packages.get(sampling.engine)
     return {
         "name": policy.name,
@@ -118,15 +118,23 @@ def _model_info(source: Exported, policy: Policy, organization: str) -> Record:
     }
 
 
-def _trained(source: Exported, run: Run) -> dict[str, Any]:
-    problems = source.plan.study.training
-    training = source.plan.trainings[run.algorithm].course(usual=True)
+def _trained(source: Exported, run: Run, step: int) -> dict[str, Any]:
+    plan, problems = source.plan, source.plan.study.training
+    if run in plan.given or problems is None:
+        given = plan.given[run].checkpoints[step]
+        return {
+            "algorithm": run.algorithm,
+            "training_seed": run.seed,
+            "weights": given.hub or "folder",
+            "revision": given.revision,
+        }
+    training = plan.trainings[run.algorithm].course(usual=True)
     if own := training.get("openrlhf"):
         # never published: OpenRLHF takes the key of a logger's account as a flag
         own["flags"] = {name: value for name, value in own["flags"].items() if not name.startswith("logger.")}
     return {
         "algorithm": run.algorithm,
-        "parts": source.plan.algorithms[run.algorithm].identity(usual=True),
+        "parts": plan.algorithms[run.algorithm].identity(usual=True),
         "training_seed": run.seed,
         "training": training,
         "trained_on": {"benchmark": problems.benchmark, "options": problems.options},

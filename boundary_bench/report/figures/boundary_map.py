@@ -30,15 +30,16 @@ def boundary_map(plan: Plan, tables: Tables, file: FigureFile) -> None:
     from matplotlib.ticker import MaxNLocator
 
     found = tables.boundaries[file.model, file.benchmark]
-    steps, ks = plan.study.evaluate.steps[1:], plan.study.ks
-    rows, columns = grid(len(found), 4 if len(steps) <= 6 else 2)
-    width = max(9.5, columns * (0.35 + 0.53 * (len(steps) + BASE_GAP)) + 2)
+    ks, longest = plan.study.ks, max(len(curve.checkpoints) for curve in found.values())
+    rows, columns = grid(len(found), 4 if longest <= 6 else 2)
+    width = max(9.5, columns * (0.35 + 0.53 * (longest + BASE_GAP)) + 2)
     height = rows * (0.75 + 0.3 * len(ks)) + 1.5
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
     limit = max(0.1, np.ceil(20 * max(np.abs(_differences(curve)).max() for curve in found.values())) / 20)
     for axis in axes.flat[len(found) :]:
         axis.set_visible(False)
     for place, (axis, (algorithm, curve)) in enumerate(zip(axes.flat, found.items(), strict=False)):
+        steps = [checkpoint.step for checkpoint in curve.checkpoints]
         image = _map_panel(axis, curve, steps, ks, limit)
         middle = (BASE_GAP + len(steps) / 2) / (BASE_GAP + len(steps))
         axis.set_title(algorithm, fontweight="bold", x=middle)

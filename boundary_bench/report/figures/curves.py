@@ -29,7 +29,6 @@ def pass_curves(plan: Plan, tables: Tables, file: FigureFile) -> None:
     figure, axes = plt.subplots(
         2 * rows, columns, figsize=(width, height), sharex=True, sharey="row", squeeze=False, height_ratios=heights
     )
-    colors = plt.get_cmap("plasma")(np.linspace(0.08, 0.82, len(plan.study.evaluate.steps) - 1))
     for place in range(rows * columns):
         top, bottom = axes[2 * (place // columns), place % columns], axes[2 * (place // columns) + 1, place % columns]
         if place >= len(found):
@@ -37,6 +36,7 @@ def pass_curves(plan: Plan, tables: Tables, file: FigureFile) -> None:
             bottom.set_visible(False)
             continue
         algorithm = list(found)[place]
+        colors = plt.get_cmap("plasma")(np.linspace(0.08, 0.82, len(found[algorithm].checkpoints)))
         _curves(plan, top, found[algorithm], colors)
         _difference(plan, bottom, found[algorithm], colors[-1])
         top.set_title(algorithm, fontweight="bold")
@@ -59,8 +59,8 @@ def pass_curves(plan: Plan, tables: Tables, file: FigureFile) -> None:
 
 
 def _curves(plan: Plan, axis: Any, curve: Boundary, colors: np.ndarray) -> None:
-    ks, steps = plan.study.ks, plan.study.evaluate.steps[1:]
-    shown = range(len(steps)) if len(steps) <= 6 else (0, len(steps) // 2, len(steps) - 1)
+    ks, steps = plan.study.ks, len(curve.checkpoints)
+    shown = range(steps) if steps <= 6 else (0, steps // 2, steps - 1)
     for found, color in ((curve.base, "black"), (curve.checkpoints[-1].curve, colors[-1])):
         axis.fill_between(ks, found.band_low_K, found.band_high_K, color=color, alpha=0.11, lw=0)
         axis.fill_between(ks, found.samples_low_K, found.samples_high_K, color=color, alpha=0.3, lw=0)

@@ -22,18 +22,20 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
     import matplotlib.pyplot as plt
 
     model, benchmarks = file.model, list(plan.study.benchmarks)
-    columns = 1 + len(benchmarks)
+    log = [row for row in tables.rows["training"] if row["model"] == model]
+    first = int(bool(log))  # the column of training, where something was trained here
+    columns = first + len(benchmarks)
     width, height = max(10.0, 3.9 * columns), 7.0
     figure, axes = plt.subplots(2, columns, figsize=(width, height), squeeze=False, sharex=True)
-    log = [row for row in tables.rows["training"] if row["model"] == model]
-    for axis, name, label in (
-        (axes[0, 0], "reward", "training reward"),
-        (axes[1, 0], "entropy", "token entropy of rollouts (nats)"),
-    ):
-        _lines(plan, axis, log, name, smooth=True)
-        axis.set_ylabel(label)
-    axes[0, 0].set_title("training", fontweight="bold")
-    for column, benchmark in enumerate(benchmarks, 1):
+    if log:
+        axes[0, 0].set_title("training", fontweight="bold")
+        for axis, name, label in (
+            (axes[0, 0], "reward", "training reward"),
+            (axes[1, 0], "entropy", "token entropy of rollouts (nats)"),
+        ):
+            _lines(plan, axis, log, name, smooth=True)
+            axis.set_ylabel(label)
+    for column, benchmark in enumerate(benchmarks, first):
         rows = [row for row in tables.whole("summary", benchmark) if row["model"] == model]
         axes[0, column].set_title(benchmark, fontweight="bold")
         for axis, name, label in (
@@ -48,7 +50,7 @@ def dynamics(plan: Plan, tables: Tables, file: FigureFile) -> None:
             axis.set_ylabel(label)
     for axis in axes[1]:
         axis.set_xlabel("training step")
-    handles, labels = axes[0, 1].get_legend_handles_labels()
+    handles, labels = axes[0, -1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncol=len(labels), bbox_to_anchor=(0.5, 1 - 0.38 / height))
     heading(figure, f"Reward, entropy and greedy accuracy over training, {model}", "")
     note = (
@@ -72,15 +74,15 @@ def _value(cell: str) -> float:
     return float(cell or "nan")
 
 
-def _series(rows: list[Row], algorithm: str, seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _series(rows: list[Row], algorithm: str, seed: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one run; among evaluated policies the base model is its step 0."""
-    mine = [row for row in rows if (row["algorithm"], row["seed"]) in ((BASE, ""), (algorithm, str(seed)))]
+    mine = [row for row in rows if (row["algorithm"], row["seed"]) in ((BASE, ""), (algorithm, seed))]
     return np.array([int(row["step"]) for row in mine]), np.array([_value(row[name]) for row in mine])
 
 
 def window(plan: Plan) -> int:
     """Number of steps in the running mean: a twentieth of the training, odd."""
-    return max(1, plan.study.training.segments[-1] // 20 | 1)
+    return max(1, (plan.segments or [0])[-1] // 20 | 1)
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -91,9 +93,12 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 def _lines(plan: Plan, axis: Any, rows: list[Row], name: str, smooth: bool) -> None:
     """One colour an algorithm: thin lines for the seeds, a thick one for their mean."""
-    for i, algorithm in enumerate(plan.study.algorithms):
+    for i, algorithm in enumerate(plan.labels):
         color, marker = COLORS[i % len(COLORS)], None if smooth else MARKERS[i % len(MARKERS)]
-        found = [_series(rows, algorithm, seed, name) for seed in plan.study.seeds]
+        seeds = dict.fromkeys(row["seed"] for row in rows if row["algorithm"] == algorithm)
+        found = [_series(rows, algorithm, seed, name) for seed in seeds]
+        if not found:  # of another model, or not trained here
+            continue
         steps, mean = found[0][0], np.mean([values for _, values in found], 0)
         for _, values in found:
             if smooth:

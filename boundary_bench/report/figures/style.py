@@ -75,7 +75,7 @@ def settings(plan: Plan) -> list[str]:
         f"temperature {sampling.temperature:g}",
         f"top_p {sampling.top_p:g}",
         f"max_tokens {sampling.max_tokens}",
-        f"training seeds {', '.join(map(str, study.seeds))}",
+        f"training seeds {', '.join(map(str, plan.seeds))}",
         intervals(plan),
     ]
 
@@ -104,7 +104,7 @@ def whose(plan: Plan, file: FigureFile) -> str:
 
 def over_seeds(plan: Plan) -> str:
     """How many training seeds a number is the mean over."""
-    seeds = len(plan.study.seeds)
+    seeds = plan.most_seeds
     return f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
 
 

@@ -17,7 +17,7 @@ from boundary_bench.core.files import write_text
 from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
 from boundary_bench.report.figures.style import intervals, sampled, settings
-from boundary_bench.report.limits import left_out, limits
+from boundary_bench.report.limits import left_out, limits, other_prompts
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers
 from boundary_bench.report.page.power import power
@@ -60,6 +60,7 @@ def write(
     text = environment.get_template("report.html.j2").render(
         study=plan.study,
         version=__version__,
+        seeds=plan.most_seeds,
         policy=policy(texts),
         style=Markup(asset("page.css") + asset("samples.css")),
         scripts=[Markup(script) for script in texts],
@@ -68,7 +69,7 @@ def write(
         answers=answers(plan, tables.boundaries),
         ledger=ledger,
         signs=SIGNS,
-        limits=[*left_out(tables), *limits(plan)],
+        limits=[*left_out(tables), *other_prompts(tables), *limits(plan)],
         power=power(plan, tables),
         made_with=settings(plan),
         level=f"{100 * plan.study.analysis.level:g}",

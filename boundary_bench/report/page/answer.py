@@ -24,6 +24,7 @@ class Answer:
     """The answer for one model and benchmark.
 
     Attributes:
+        after: how long the runs were trained.
         large: the smallest large k; the upper half of the study's k counts as large.
         once: findings at the smallest k.
         often: findings at the largest large k with a simultaneous band that excludes 0, else at the largest k.
@@ -31,6 +32,7 @@ class Answer:
 
     model: str
     benchmark: str
+    after: str
     large: int
     once: list[Clause]
     often: list[Clause]
@@ -40,9 +42,14 @@ def answers(plan: Plan, found: Boundaries) -> list[Answer]:
     """The answer for every model and benchmark at the last step, from means over the training seeds."""
     ks = plan.study.ks
     return [
-        Answer(model, benchmark, ks[len(ks) // 2], _clauses(curves), _clauses(curves, ks))
+        Answer(model, benchmark, _after(curves), ks[len(ks) // 2], _clauses(curves), _clauses(curves, ks))
         for (model, benchmark), curves in found.items()
     ]
+
+
+def _after(curves: dict[str, Boundary]) -> str:
+    last = sorted({curve.checkpoints[-1].step for curve in curves.values()})
+    return f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
 
 
 def _clauses(curves: dict[str, Boundary], ks: list[int] | None = None) -> list[Clause]:

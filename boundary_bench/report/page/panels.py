@@ -45,10 +45,15 @@ def study(plan: Plan) -> dict[str, Any]:
     asked = plan.study
     return {
         "models": list(asked.models),
-        "algorithms": list(asked.algorithms),
+        "algorithms": plan.labels,
         "benchmarks": list(asked.benchmarks),
-        "seeds": [str(seed) for seed in asked.seeds],
-        "steps": asked.evaluate.steps,
+        # of courses with one seed each there is nothing to choose
+        "seeds": [str(seed) for seed in plan.seeds[: None if plan.most_seeds > 1 else 1]],
+        "courses": [
+            {"model": model, "algorithm": algorithm, "seeds": [str(run.seed) for run in runs]}
+            for (model, algorithm), runs in plan.courses.items()
+        ],
+        "steps": plan.steps,
         "ks": asked.ks,
         "margin": asked.analysis.margin,
         "verdicts": list(VERDICTS),
@@ -73,14 +78,14 @@ def curves(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
 
     A course is the sequence of an algorithm's checkpoints; the mean over seeds has the seed "".
     """
-    each_seed = _courses(tables) if len(plan.study.seeds) > 1 else {}
+    each_seed = _courses(tables) if plan.most_seeds > 1 else {}
     views = []
     for (model, benchmark), by_algorithm in tables.boundaries.items():
         first = next(iter(by_algorithm.values()))
         courses = [_mean(algorithm, boundary) for algorithm, boundary in by_algorithm.items()]
-        for algorithm, seed in product(plan.study.algorithms, map(str, plan.study.seeds)):
-            if each_seed:
-                courses.append({"algorithm": algorithm, "seed": seed, **each_seed[model, benchmark, algorithm, seed]})
+        for algorithm, seed in product(plan.labels, map(str, plan.seeds)):
+            if course := each_seed.get((model, benchmark, algorithm, seed)):
+                courses.append({"algorithm": algorithm, "seed": seed, **course})
         views.append(
             {
                 "model": model,
@@ -142,8 +147,7 @@ def _rows_curve(rows: Sequence[Row], name: str) -> dict[str, list[float | None]]
 
 def training(plan: Plan, tables: Tables) -> dict[str, Any]:
     """Reward, entropy and response length of every run: running means, thinned to ``POINTS`` steps."""
-    steps = plan.study.training.segments[-1]
-    stride = max(1, math.ceil(steps / POINTS))
+    stride = max(1, math.ceil(max(plan.segments, default=1) / POINTS))
     logs: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in tables.rows["training"]:
         logs[tuple(row[name] for name in RUN_KEYS)].append(row)

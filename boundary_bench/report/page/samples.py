@@ -24,7 +24,7 @@ from boundary_bench.report.page.cases import CaseKind, RunChange, change, choose
 from boundary_bench.report.page.stored import SAMPLES_EACH, Dispute, Sample, disputes, files_here, read_shown
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.posterior import Counts
-from boundary_bench.study.policies import Policy
+from boundary_bench.study.policies import Policy, Run
 
 ARCHIVE = "samples.zip"
 #: Most seeds with shown responses for a problem and algorithm: the first for which the problem was chosen.
@@ -68,7 +68,7 @@ def write(plan: Plan, tables: Tables) -> dict[str, Any]:
         DataError: a manifest or table is missing, a file is torn, or the samples differ from those that were measured.
     """
     study = plan.study
-    most = most_of_kind(len(study.models) * len(study.benchmarks) * len(study.algorithms))
+    most = most_of_kind(len(study.benchmarks) * len(plan.courses))
     data: dict[str, Any] = {
         "archive": ARCHIVE,
         "level": study.analysis.level,
@@ -87,7 +87,7 @@ def write(plan: Plan, tables: Tables) -> dict[str, Any]:
             text.write(README)
         for benchmark in study.benchmarks:
             found = _compared(plan, tables, benchmark)
-            groups = [_group(found, model, name, most) for model in study.models for name in study.algorithms]
+            groups = [_group(found, *whose, runs, most) for whose, runs in plan.courses.items()]
             data["groups"] += groups
             data["problems"] |= _problems(found, groups)
             _read(found, groups, archive, data)
@@ -102,9 +102,8 @@ def _compared(plan: Plan, tables: Tables, benchmark: str) -> Compared:
     return Compared(plan, benchmark, read_problems(plan.problems(benchmark)), counts, disputed)
 
 
-def _group(found: Compared, model: str, algorithm: str, most: int) -> dict[str, Any]:
+def _group(found: Compared, model: str, algorithm: str, runs: list[Run], most: int) -> dict[str, Any]:
     """The changes by an algorithm's runs: totals of every kind, and the problems to show."""
-    runs = [run for run in found.plan.runs if (run.model, run.algorithm) == (model, algorithm)]
     last = [found.plan.policies_of(run)[-1] for run in runs]
     changes, rows = [_change(found, policy) for policy in last], [_count_rows(found, policy.name) for policy in last]
     places, cases, totals = choose(changes, most), [], {}

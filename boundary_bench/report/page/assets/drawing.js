@@ -82,8 +82,15 @@ function algorithmKeys() {
   return shownAlgorithms().map((name) => key(`background: ${hue(name)}`, name));
 }
 
+/** The algorithms of the chosen model's runs, or the chosen one, if a run of the chosen seed is there. */
 function shownAlgorithms() {
-  return chosen.algorithm ? [chosen.algorithm] : study.algorithms;
+  const whose = study.courses.filter(
+    ({ model, algorithm, seeds }) =>
+      model === chosen.model &&
+      (!chosen.algorithm || algorithm === chosen.algorithm) &&
+      (!chosen.seed || seeds.includes(chosen.seed)),
+  );
+  return whose.map(({ algorithm }) => algorithm);
 }
 
 /** Whether what is shown is of one seed, and no mean. */

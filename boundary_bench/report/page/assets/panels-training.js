@@ -31,7 +31,9 @@ panels.dynamics = ({ training, summary }) => {
     ["reward", "training reward"],
     ["entropy", "token entropy of rollouts (nats)"],
     ["response_length", "response length (tokens)"],
-  ].map(([name, title]) => trainingChart(training, name, title));
+  ]
+    .filter(() => training.runs.length)
+    .map(([name, title]) => trainingChart(training, name, title));
   drawings.push(...evaluated.map(([name, title]) => evaluatedChart(rows, name, title)));
   const table = { header: ["algorithm", "step", ...evaluated.map(([, title]) => title)], rows: [], labels: 1 };
   for (const algorithm of shownAlgorithms()) {
@@ -47,7 +49,7 @@ panels.dynamics = ({ training, summary }) => {
   return {
     keys,
     drawings,
-    note: `training: running mean of ${training.window} steps; ${oneSeed() ? "bars and grey band" : "grey band"}: interval of ${oneSeed() ? "" : "the base's "}greedy accuracy over problems`,
+    note: `${training.runs.length ? `training: running mean of ${training.window} steps; ` : ""}${oneSeed() ? "bars and grey band" : "grey band"}: interval of ${oneSeed() ? "" : "the base's "}greedy accuracy over problems`,
     table,
     least: 300,
   };
@@ -81,7 +83,7 @@ function trainingChart(training, name, title) {
       (run) => run.model === chosen.model && run.algorithm === algorithm && (!chosen.seed || run.seed === chosen.seed),
     );
     const seeds = runs.map((run) => run.step.map((step, i) => ({ step, value: run[name][i] })));
-    const mean = seeds[0].map(({ step }, i) => {
+    const mean = (seeds[0] || []).map(({ step }, i) => {
       const value = seeds.some((points) => points[i].value === null)
         ? null
         : d3.mean(seeds, (points) => points[i].value);
@@ -113,7 +115,7 @@ function evaluatedChart(rows, name, title) {
     const bars = name === "greedy" && seeds.length === 1 ? mine.filter((row) => row !== base) : [];
     return { algorithm, seeds, mean, base, bars };
   });
-  const { base } = series[0];
+  const base = policiesOf(rows, "").find((row) => row.algorithm === "base");
   const all = series.flatMap(({ mean }) => mean).filter(({ value }) => value !== null);
   const end = study.steps[study.steps.length - 1];
   const draw = (width) =>

@@ -1,0 +1,87 @@
+"""Checkpoints that were trained elsewhere: folders, commits on the Hugging Face hub, LoRA adapters on the base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from boundary_bench.core import provenance
+from boundary_bench.core.errors import ModelError
+from boundary_bench.core.files import atomic, read_json, write_json
+from boundary_bench.models.config import end_tokens, read_config
+from boundary_bench.models.folder import RECORD, content, load_model
+from boundary_bench.models.hub import download
+from boundary_bench.models.tokenizer import load_tokenizer
+from boundary_bench.study.study import Weights
+from boundary_bench.training.segment import TOKENIZER_FILES, copy_from
+
+#: The file that tells a folder with a LoRA adapter from one with a whole model.
+ADAPTER = "adapter_config.json"
+
+
+def obtain(given: Weights, base: Path, store: Path, log: Callable[[str], None]) -> Path:
+    """The folder of a given checkpoint; an adapter is merged with the base once and kept in ``store``.
+
+    Raises:
+        ModelError: the hub cannot be reached and there is no local copy, or an adapter does not fit the base.
+    """
+    folder = Path(given.path) if given.path is not None else download(str(given.hub), str(given.revision))
+    if not (folder / ADAPTER).is_file() or (folder / "config.json").is_file():
+        return folder
+    merged = store / "model"
+    if not merged.exists():
+        log(f"merging the adapter {folder} with the base")
+        _merge(folder, base, merged)
+    return merged
+
+
+def _merge(adapter: Path, base: Path, target: Path) -> None:
+    """Write the base with an adapter's weights added, in the type of the base's weights."""
+    try:
+        from peft import PeftModel
+    except ModuleNotFoundError:
+        raise ModelError(
+            f"{adapter} is an adapter of PEFT, which is not installed here; run: pip install peft, or save a merged "
+            "copy: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(COPY)"
+        ) from None
+    said = read_json(adapter / ADAPTER)
+    if said.get("peft_type") != "LORA":
+        raise ModelError(f"{adapter}: found an adapter of type {said.get('peft_type')!r:.40}, expected LORA")
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{adapter}: found no adapter_model.safetensors, expected the adapter's weights in that form")
+    try:
+        model = PeftModel.from_pretrained(load_model(base, "cpu", "auto"), adapter, local_files_only=True)
+        merged = model.merge_and_unload(safe_merge=True)
+    except (ValueError, RuntimeError, KeyError, TypeError) as fault:  # whatever an adapter's config makes PEFT raise
+        raise ModelError(f"{adapter} does not fit the base {base}: {type(fault).__name__}: {fault}"[:500]) from None
+    with atomic(target) as temporary:
+        merged.save_pretrained(temporary)
+        copy_from(base, temporary, *TOKENIZER_FILES, "generation_config.json")
+        record = provenance.record() | {"merged": {"adapter": str(adapter), "base": content(base)["content"]}}
+        write_json(temporary / RECORD, record)
+
+
+def differences(folder: Path, base: Path) -> list[str]:
+    """What a checkpoint has otherwise than its base, beside the weights.
+
+    With another tokenizer, chat template or EOS tokens the base and the checkpoint are not asked alike, and part of
+    their difference is not one of the policies.
+    """
+    found = []
+    if load_tokenizer(folder).to_str() != load_tokenizer(base).to_str():
+        found.append("tokenizer")
+    if _chat(folder) != _chat(base):
+        found.append("chat template")
+    if end_tokens(folder) != end_tokens(base):
+        found.append("set of EOS tokens")
+    if read_config(folder).get("model_type") != read_config(base).get("model_type"):
+        found.append("architecture")
+    return found
+
+
+def _chat(folder: Path) -> str:
+    """The chat template of a model folder, "" without one."""
+    own, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    return str(read_json(config).get("chat_template") or "") if config.is_file() else ""

@@ -1,0 +1,190 @@
+"""Checkpoints that were trained elsewhere: adopted, merged where they are adapters, and judged beside trained ones."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from workflow import snakemake, write_study
+
+from boundary_bench.core.errors import ModelError, StudyError
+from boundary_bench.models.folder import load_model, weight_files
+from boundary_bench.plan import make_plan
+from boundary_bench.study.study import Weights
+from boundary_bench.training.given import differences, obtain
+
+
+def study(base: Path, **changes: Any) -> dict[str, Any]:
+    """A study of runs that are given, none by default."""
+    return {
+        "study": "given",
+        "models": {"base": {"path": str(base)}},
+        "runs": {},
+        "benchmarks": {"countdown": {"split": "test", "options": {"problems": {2: 5, 3: 15}}}},
+        "sampling": {"n_max": 32, "stop_after": None, "block": 32, "max_tokens": 24},
+        "analysis": {"resamples": 200},
+        **changes,
+    }
+
+
+def moved(base: Path, folder: Path, size: float) -> Path:
+    """A copy of a model whose weights are somewhat other ones."""
+    shutil.copytree(base, folder)
+    weights, generator = load_file(folder / "model.safetensors"), torch.Generator().manual_seed(0)
+    other = {name: each + size * torch.randn(each.shape, generator=generator) for name, each in weights.items()}
+    save_file(other, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+# the study
+
+
+@pytest.mark.slow
+def test_a_given_and_a_trained_run_make_one_page(tiny_model: Path, tmp_path: Path) -> None:
+    worse, same = moved(tiny_model, tmp_path / "worse", 0.5), shutil.copytree(tiny_model, tmp_path / "same")
+    runs = {
+        "theirs": {"model": "base", "checkpoints": {10: {"path": str(same)}, 30: {"path": str(worse)}}},
+        "again": {"model": "base", "algorithm": "grpo", "seed": 7, "checkpoints": {2: {"path": str(same)}}},
+    }
+    training = {"benchmark": "countdown", "options": {"problems": {3: 20}}, "prompts": 4, "rollouts": 4}
+    trained = {"algorithms": ["grpo"], "seeds": [0], "evaluate": {"steps": [0, 2]}}
+    trained["training"] = {**training, "segments": [2], "max_tokens": 24}
+    file = write_study(tmp_path / "study.yaml", study(tiny_model, runs=runs, **trained))
+    done = snakemake(tmp_path, "-q", "rules", "--config", f"study={file}")
+    assert done.returncode == 0, done.stdout
+    root = tmp_path / "results/given"
+
+    def rows(table: str) -> list[dict[str, str]]:
+        return list(csv.DictReader((root / f"tables/{table}.csv").open()))
+
+    assert {(row["algorithm"], row["seed"], row["step"]) for row in rows("boundary")} == {
+        ("theirs", "0", "10"),
+        ("theirs", "0", "30"),
+        ("grpo", "7", "2"),
+        ("grpo", "0", "2"),
+    }
+    means = {(row["algorithm"], row["step"]): row["seeds"] for row in rows("mean_boundary")}
+    assert means == {("theirs", "10"): "1", ("theirs", "30"): "1", ("grpo", "2"): "2"}
+    assert {(row["algorithm"], row["seed"]) for row in rows("training")} == {("grpo", "0")}
+    theirs = [row for row in rows("differences") if row["algorithm"] == "theirs"]
+    found = {step: {row["change"] for row in theirs if row["step"] == step} for step in ("10", "30")}
+    assert not {"shrunk", "expanded"} & found["10"], "a copy of the base does nothing"
+    assert any(float(row["checkpoint"]) < float(row["base"]) for row in theirs if row["step"] == "30"), "noise does"
+    assert "theirs" in (root / "report.html").read_text()
+    record = json.loads((root / "tables/provenance.json").read_text())
+    given = {f"base--{name}" for name in ("theirs--seed0--step10", "theirs--seed0--step30", "grpo--seed7--step2")}
+    assert record["proofs"].keys() == {"base", *given} and all(record["proofs"].values())
+    assert record["differs"] == {name: [] for name in given}
+    again = snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
+    assert "Nothing to be done" in again
+    (worse / "config.json").write_text((worse / "config.json").read_text() + " ")
+    assert "adopt" in snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
+
+
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no run": ({}, ["no run", "checkpoints: {100: {path: ...}}"]),
+    "of no model": ({"a": {"model": "bsae", "checkpoints": {1: {"path": "x"}}}}, ["runs.a.model", "'bsae'", "'base'"]),
+    "two alike": (
+        {name: {"model": "base", "algorithm": "grpo", "checkpoints": {1: {"path": "x"}}} for name in "ab"},
+        ["runs.b", "algorithm grpo", "seed 0", "another seed"],
+    ),
+    "other steps": (
+        {
+            "a": {"model": "base", "algorithm": "grpo", "checkpoints": {1: {"path": "x"}}},
+            "b": {"model": "base", "algorithm": "grpo", "seed": 1, "checkpoints": {2: {"path": "x"}}},
+        },
+        ["steps [1]", "[2] with seed 1", "another algorithm as its label"],
+    ),
+    "step 0": ({"a": {"model": "base", "checkpoints": {0: {"path": "x"}}}}, ["runs.a.checkpoints.0"]),
+    "no source": ({"a": {"model": "base", "checkpoints": {1: {}}}}, ["path, hub"]),
+    "no revision": ({"a": {"model": "base", "checkpoints": {1: {"hub": "a/b"}}}}, ["pin the commit"]),
+    "no checkpoint": ({"a": {"model": "base", "checkpoints": {}}}, ["runs.a.checkpoints", "at least 1"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fault_in_given_runs_says_what_to_write(name: str, tmp_path: Path) -> None:
+    runs, parts = CASES[name]
+    with pytest.raises(StudyError) as fault:
+        make_plan(str(write_study(tmp_path / "study.yaml", study(tmp_path, runs=runs))))
+    assert all(part in str(fault.value) for part in parts), fault.value
+
+
+# the weights
+
+
+def adapter(base: Path, folder: Path) -> Path:
+    """A LoRA adapter with random weights, as PEFT saves it."""
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=2, lora_alpha=6, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    peft.get_peft_model(load_model(base, "cpu"), config).save_pretrained(folder)
+    return folder
+
+
+def test_an_adapter_is_merged_with_the_base_once(tiny_model: Path, tmp_path: Path) -> None:
+    theirs, said = adapter(tiny_model, tmp_path / "adapter"), list[str]()
+    folder = obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
+    before, after = load_file(tiny_model / "model.safetensors"), load_file(folder / "model.safetensors")
+    parts = load_file(theirs / "adapter_model.safetensors")
+    for name, weight in before.items():
+        place = "base_model.model." + name.removesuffix(".weight")
+        added = torch.zeros_like(weight)
+        if f"{place}.lora_A.weight" in parts:
+            added = 6 / 2 * parts[f"{place}.lora_B.weight"] @ parts[f"{place}.lora_A.weight"]
+            assert added.abs().max() > 0.01
+        torch.testing.assert_close(after[name], weight + added)
+    assert differences(folder, tiny_model) == []
+    assert obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append) == folder
+    assert len(said) == 1
+
+
+def test_an_adapter_of_another_kind_or_in_pickles_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    theirs = adapter(tiny_model, tmp_path / "adapter")
+    config = json.loads((theirs / "adapter_config.json").read_text())
+
+    def refused(**changes: Any) -> str:
+        (theirs / "adapter_config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(ModelError) as fault:
+            obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", print)
+        assert not (tmp_path / "store").exists()
+        return str(fault.value)
+
+    assert "'IA3'" in refused(peft_type="IA3")
+    assert "does not fit the base" in refused(target_modules=["nowhere"])
+    (theirs / "adapter_model.safetensors").rename(theirs / "adapter_model.bin")
+    assert "no adapter_model.safetensors" in refused()
+
+
+@pytest.mark.parametrize(
+    ("part", "tool"),
+    [
+        ("model_world_size_8_rank_0.pt", "verl.model_merger merge"),
+        ("global_step10/mp_rank_00_model_states.pt", "zero_to_fp32.py"),
+        ("pytorch_model_fsdp_0/__0_0.distcp", "accelerate merge-weights"),
+        ("__0_0.distcp", "accelerate merge-weights"),
+    ],
+)
+def test_parts_of_a_state_name_the_tool_that_merges_them(part: str, tool: str, tmp_path: Path) -> None:
+    (tmp_path / part).parent.mkdir(exist_ok=True)
+    (tmp_path / part).touch()
+    with pytest.raises(ModelError, match=tool):
+        weight_files(tmp_path)
+
+
+def test_what_a_checkpoint_has_otherwise_than_its_base_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    assert differences(other, tiny_model) == []
+    (other / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    config = json.loads((other / "config.json").read_text())
+    (other / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, 5]}))
+    (other / "config.json").write_text(json.dumps(config | {"model_type": "mistral"}))
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer | {"normalizer": {"type": "Lowercase"}}))
+    assert differences(other, tiny_model) == ["tokenizer", "chat template", "set of EOS tokens", "architecture"]
