@@ -200,7 +200,9 @@ def grade(
 
 
 def passk(
-    base: Annotated[str, "stored samples or counts: a file, or a pattern of several, as 'base/seed*.jsonl'"],
+    base: Annotated[
+        str, "stored samples or counts: a file, a pattern of several, as 'base/seed*.jsonl', or a folder of YAML files"
+    ],
     other: Annotated[str | None, "those of another policy on the same problems, such as the base after RL"] = None,
     *,
     grader: Annotated[str | None, "grades the responses; by default the files' own scores count"] = None,

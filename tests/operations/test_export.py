@@ -75,6 +75,12 @@ def faults(record: dict[str, Any]) -> list[str]:
 # the schema of Every Eval Ever
 
 
+def test_a_record_has_no_samples_to_read_back(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = next((published / "every_eval_ever").rglob("*.json"))
+    assert main(["passk", str(file)]) == EXIT_USER_ERROR
+    assert "found a record of Every Eval Ever with results alone, expected samples" in capsys.readouterr().err
+
+
 def test_the_schema_is_the_released_one_and_sees_faults() -> None:
     assert file_sha256(SCHEMA) == "c9c6195aec8a9dfa0b2aba4924ac1aa8a184c9d8ca97cee778cb531088e39b48"
     assert json.loads(SCHEMA.read_text())["version"] == SCHEMA_VERSION

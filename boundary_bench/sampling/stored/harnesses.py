@@ -1,120 +1,141 @@
-"""The rows of evaluation harnesses that nest their columns, as rows of plain ones (``rows.NAMES``).
+"""The files of evaluation harnesses as rows of plain columns; those that are no files of rows are read here.
 
-Written by lm-eval (``--log_samples``), lighteval (details), inspect_ai (``.eval`` and ``.json``).
+These are inspect_ai's logs (``.eval`` and ``.json``), evalplus' results, and Large Language Monkeys' YAML files.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from boundary_bench.core.errors import DataError
+from boundary_bench.core.yaml_files import read_plain_yaml
 from boundary_bench.records import Record, read
+from boundary_bench.records.jsons import Parser
+from boundary_bench.records.texts import unpacked
+from boundary_bench.sampling.stored.forms import ROLLOUTS, Notes, plain
 
-#: Bytes of a sample of an inspect_ai log, unpacked.
+#: Bytes of a sample of an inspect_ai log, unpacked, and of a YAML file.
 LARGEST = 2**26
-#: What inspect_ai's scorers write: correct, incorrect, partly correct, no answer.
-LETTERS = {"C": True, "I": False, "P": False, "N": False}
+#: Bytes of the results of evalplus, one line for all samples: 164 problems x 200 samples have some 30 million.
+LARGEST_RESULTS = 2**28
 #: zstd, which newer logs are packed with and zipfile of Python cannot unpack before 3.14.
 ZSTD = 93
+#: What evalplus says of a program: it passes the tests, fails one, or runs out of time, as a wrong one may.
+STATUSES = ("pass", "fail", "timeout")
+#: The files of TRL, of any version.
+COMPLETIONS = re.compile(r"completions_[0-9]+\.parquet")
 
 
 @dataclass
 class Harness:
-    """Reads a file; counts the rows that are no samples, by reason.
+    """Reads a file; its notes say what happened to rows that are no samples."""
 
-    Attributes:
-        kept: the filter of lm-eval whose rows are read.
-    """
-
-    left_out: Counter[str] = field(default_factory=Counter)
-    kept: Any = None
+    notes: Notes = field(default_factory=Notes)
 
     def records(self, file: Path) -> Iterator[Record]:
         """The rows of a file with plain columns; invalid ones as they are.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: the file cannot be read, or holds no samples of a benchmark.
         """
-        for record in inspect_samples(file) if file.suffix == ".eval" else read(file):
-            row = record.row
-            if row is None:
+        for record in self._parts(file):
+            if record.row is None:
                 yield record
-            elif isinstance(row.get("samples"), list) and isinstance(row.get("eval"), dict):
-                for number, sample in enumerate(row["samples"], 1):
-                    yield from self._plain(Record(number, sample, f"sample {number}"))
-            else:
-                yield from self._plain(record)
+                continue
+            try:
+                row = plain(record.row, self.notes)
+            except DataError as fault:
+                raise DataError(f"{file}: row {record}: found {fault}") from None
+            except ValueError as fault:
+                yield replace(record, row=None, fault=str(fault))
+                continue
+            if row is not None:
+                yield replace(record, row=row)
 
-    def _plain(self, record: Record) -> Iterator[Record]:
-        try:
-            yield from self._known(record)
-        except (AttributeError, TypeError, KeyError, IndexError, ValueError) as fault:
-            said = f"no row of the harness that it looks like ({type(fault).__name__}: {fault})"[:200]
-            yield replace(record, row=None, fault=said)
-
-    def _known(self, record: Record) -> Iterator[Record]:
-        row = record.row or {}
-        if "resps" in row and "filter" in row:  # lm-eval writes the same responses once for each of its filters
-            self.kept = self.kept or row["filter"]
-            if row["filter"] == self.kept:
-                yield record
-            else:
-                self.left_out[f"repeat responses for other filters than {self.kept!r:.40}"] += 1
-        elif isinstance(row.get("doc"), dict) and isinstance(row.get("model_response"), dict):
-            yield replace(record, row=_lighteval(row["doc"], row["model_response"]))
-        elif "epoch" in row and isinstance(row.get("output"), dict):
-            if row.get("error"):
-                self.left_out["ended in an error and are missing"] += 1
-            else:
-                yield replace(record, row=_inspect(row))
+    def _parts(self, file: Path) -> Iterator[Record]:
+        """The rows of a file as the harness wrote them."""
+        name = file.name.lower()
+        if COMPLETIONS.fullmatch(name):
+            raise DataError(f"{file}: found completions of TRL, {ROLLOUTS}; sample the checkpoints on a benchmark")
+        if name.endswith((".yaml", ".yml")):
+            yield monkeys_problem(file)
+        elif name.endswith("eval_results.json") and (tasks := _evalplus_tasks(file)) is not None:
+            for number, (task, samples) in enumerate(tasks.items(), 1):
+                yield _evalplus(number, task, samples)
         else:
-            yield record
+            for record in inspect_samples(file) if name.endswith(".eval") else read(file):
+                row = record.row
+                if row and isinstance(row.get("samples"), list) and isinstance(row.get("eval"), dict):
+                    for number, sample in enumerate(row["samples"], 1):
+                        yield _record(number, sample, f"sample {number}")
+                else:
+                    yield record
 
 
-def _lighteval(doc: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
-    """A row of lighteval's details. Its metrics are of all responses together, so they are no scores."""
-    gold, choices = doc.get("gold_index"), doc.get("choices") or []
-    gold = gold[0] if isinstance(gold, list) and gold else gold
-    known = isinstance(gold, int) and 0 <= gold < len(choices)
-    return {
-        "problem_id": doc.get("id"),
-        "question": doc.get("query"),
-        "gold": choices[gold] if known and isinstance(gold, int) else None,
-        "response": response.get("text"),
-    }
+def _record(number: int, row: Any, place: str = "") -> Record:
+    whole = isinstance(row, dict)
+    return Record(
+        number, row if whole else None, place, "" if whole else f"found {type(row).__name__}, expected an object"
+    )
 
 
-def _inspect(sample: dict[str, Any]) -> dict[str, Any]:
-    """A sample of an inspect_ai log; its score where it has a single scorer."""
-    choices = sample["output"].get("choices") or [{}]
-    scores = sample.get("scores") or {}
-    value = next(iter(scores.values())).get("value") if len(scores) == 1 else None
-    target = sample.get("target")
-    return {
-        "problem_id": sample.get("id"),
-        "question": _text(sample.get("input")),
-        "gold": target[0] if isinstance(target, list) and len(target) == 1 else target,
-        "epoch": sample["epoch"],
-        "response": sample["output"].get("completion") or _text(choices[0].get("message", {}).get("content")),
-        "finish_reason": choices[0].get("stop_reason"),
-        "score": LETTERS.get(value, value) if isinstance(value, str) else value,
-    }
+def monkeys_problem(file: Path) -> Record:
+    """The problem of a YAML file of Large Language Monkeys, which is named after it, with all its samples.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    found = read_plain_yaml(file, LARGEST, DataError)
+    if not isinstance(found, dict):
+        return _record(1, found)
+    return Record(1, {**found, "problem_id": file.stem}, file.name)
 
 
-def _text(content: Any) -> Any:
-    """A message as text: of a list of parts the texts, of a list of messages the user's last."""
-    if not isinstance(content, list):
-        return content
-    if said := [each.get("content") for each in content if isinstance(each, dict) and each.get("role") == "user"]:
-        return _text(said[-1])
-    return "".join(each["text"] for each in content if isinstance(each, dict) and isinstance(each.get("text"), str))
+def _evalplus_tasks(file: Path) -> dict[str, Any] | None:
+    """The samples of evalplus by task; None for another file, which may have the same name."""
+    with unpacked(file) as content:
+        text = content.read(LARGEST_RESULTS + 1)
+    if len(text) > LARGEST_RESULTS:
+        raise DataError(f"{file} has more than {LARGEST_RESULTS:,} bytes, expected fewer; take a part of it")
+    parser = Parser()
+    try:
+        found, _ = parser.value(text.decode(), 0)
+    except ValueError:  # the reader of rows says where
+        return None
+    tasks = found.get("eval") if isinstance(found, dict) else None
+    if not isinstance(tasks, dict) or not all(isinstance(samples, list) for samples in tasks.values()):
+        return None
+    if parser.faults:
+        raise DataError(f"{file}: {parser.faults[0]}")
+    return tasks
+
+
+def _evalplus(number: int, task: str, samples: list[Any]) -> Record:
+    """The programs of a task, in order. One is correct if it passes the base tests and, where they ran, those added."""
+    said = [
+        [each.get(f"{tests}_status") for tests in ("base", "plus")] if isinstance(each, dict) else [None, None]
+        for each in samples
+    ]
+    for base, plus in said:
+        if base not in STATUSES or plus not in (*STATUSES, None):
+            fault = f"found the status {base!r:.40} and {plus!r:.40}, expected {', '.join(STATUSES)}"
+            return Record(number, None, task, fault)
+    return Record(
+        number,
+        {
+            "problem_id": task,
+            "response": [each.get("solution") for each in samples],
+            "score": [base == "pass" and plus in ("pass", None) for base, plus in said],
+        },
+        task,
+    )
 
 
 def inspect_samples(file: Path) -> Iterator[Record]:

@@ -70,13 +70,20 @@ class StoredPolicy:
 
 
 def files_of(pattern: str) -> list[Path]:
-    """The files of a path or pattern, in the order of their names.
+    """The files of a path or pattern, or the YAML files of a folder, in the order of their names.
 
     Raises:
         DataError: there is none.
     """
     if Path(pattern).is_file():
         return [Path(pattern)]
+    if Path(pattern).is_dir():
+        if found := sorted(path for path in Path(pattern).glob("*.y*ml") if path.is_file()):
+            return found
+        raise DataError(
+            f"{pattern} is a folder without YAML files, expected one for each problem; give a file in it, as that of a "
+            f"step, or a pattern of the files of one policy, as '{Path(pattern) / 'seed*.jsonl'}'"
+        )
     if found := [Path(name) for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]:
         return found
     raise DataError(f"found no file {pattern}, expected one with samples or counts, or a pattern of several")
@@ -101,9 +108,10 @@ def read_policies(
             sample is there twice.
     """
     policies: dict[str, dict[str, StoredProblem]] = {}
+    steps: dict[str, str] = {}
     first_of: dict[bytes, Path] = {}
     for file in files:
-        here = _Here(policies, file)
+        here = _Here(policies, steps, file)
         digest = hashlib.blake2b()
         for some in _batches(file, places, log):
             grades = _grades(some, grader, judge, at_least, file)
@@ -134,7 +142,9 @@ def _chanceless(policy: StoredPolicy) -> bool:
 
 
 def _stem(files: Sequence[Path]) -> str:
-    """A name for the policy of some files."""
+    """A name for the policy of some files; of YAML files, one for a problem, their folder's."""
+    if len(files) > 1 and files[0].suffix.lower() in (".yaml", ".yml"):
+        return files[0].absolute().parent.name
     return files[0].stem if len(files) == 1 else f"{files[0].stem} and {len(files) - 1} more"
 
 
@@ -144,16 +154,19 @@ class _Here:
 
     Attributes:
         policies: the problems of every policy, of this file and those before it.
-        before: how many samples of a problem those before it held: its indices follow on them.
+        steps: the training step of every policy that names one.
+        before: of a problem in those before it, how many samples there were and the index after the last: the
+            indices here follow on them.
     """
 
     policies: dict[str, dict[str, StoredProblem]]
+    steps: dict[str, str]
     file: Path
-    before: dict[tuple[str, str], int] = field(init=False)
+    before: dict[tuple[str, str], tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.before = {
-            (policy, name): len(each.verdicts)
+            (policy, name): (len(each.verdicts), max(each.verdicts, default=-1) + 1)
             for policy, problems in self.policies.items()
             for name, each in problems.items()
         }
@@ -178,8 +191,9 @@ class _Here:
             known.counts = row.n, row.c
             return
         assert grade is not None
-        start = self.before.get((row.policy, name), 0)
-        index = start + (len(known.verdicts) - start if row.index is None else row.index)
+        self._check_step(row)
+        held, start = self.before.get((row.policy, name), (0, 0))
+        index = start + (len(known.verdicts) - held if row.index is None else row.index)
         if index in known.verdicts or known.counts:
             raise DataError(
                 f"{self.file}: row {row.row}: found sample {index} of problem {name!r:.80} again, expected once"
@@ -190,6 +204,14 @@ class _Here:
         if row.score is not None and grade.reason != THEIRS and grade.verdict not in UNDECIDED:
             known.compared += 1
             known.disputed += _truth(row, at_least, self.file) != (grade.verdict is Verdict.CORRECT)
+
+    def _check_step(self, row: Stored) -> None:
+        """Refuse samples of two training steps as one policy."""
+        if row.step and (known := self.steps.setdefault(row.policy, row.step)) != row.step:
+            raise DataError(
+                f"{self.file}: row {row.row}: found step {row.step:.40} after {known:.40}, expected one step of "
+                f"a policy; give the file of one step, or --columns policy=step --policies {known:.40},{row.step:.40}"
+            )
 
 
 def _batches(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[list[Stored | Counted]]:
@@ -208,7 +230,7 @@ def _rows(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> 
             raise DataError(f"{file}: row {record}: {fault}; --columns names what has another name here") from None
     if not found:
         raise DataError(f"{file} holds no row, expected samples or counts")
-    for reason, count in harness.left_out.items():
+    for reason, count in harness.notes.said.items():
         log(f"{file}: {count} rows {reason}")
 
 
@@ -223,7 +245,10 @@ def _grades(
         for row in single:
             if row.text is None or not row.gold:
                 what = "response" if row.text is None else "reference answer (gold)"
-                raise DataError(f"{file}: row {row.row} has no {what}, expected one to grade; or drop --grader")
+                raise DataError(
+                    f"{file}: row {row.row} has no {what}, expected one to grade; --columns names its place, "
+                    "where it has one; or drop --grader"
+                )
         golds, texts, ended = ([getattr(row, name) for row in single] for name in ("gold", "text", "ended"))
         grades = iter(grade_many(grader, golds, texts, ended, judge))
     return [next(grades) if isinstance(row, Stored) else None for row in rows]

@@ -19,12 +19,24 @@ from boundary_bench.records.paths import find
 NAMES = {
     "problem": ("problem_id", "question_id", "task_id", "doc_id", "idx", "id", "uid"),
     "question": ("question", "problem", "prompt", "query", "input", "instruction"),
-    "gold": ("gold", "gold_answer", "gt", "ground_truth", "expected_answer", "reference", "target", "gts", "answer"),
+    "gold": (
+        "gold",
+        "gold_answer",
+        "gt",
+        "ground_truth",
+        "expected_answer",
+        "reference",
+        "target",
+        "gts",
+        "gt_answer",
+        "answer",
+    ),
     "response": ("response", "responses", "completion", "generation", "code", "samples", "resps.0", "output", "text"),
     "score": ("is_correct", "is_corrects", "passed", "correct", "symbolic_correct", "label", "score", "reward", "acc"),
     "index": ("index", "sample", "sample_index", "generation_id", "epoch"),
     "finish": ("finish_reason", "stop_reason"),
     "policy": ("policy",),
+    "step": ("step",),
     "group": (),
     "n": ("n", "num_samples"),
     "c": ("c", "correct", "num_correct"),
@@ -46,6 +58,7 @@ class Stored:
         index: its sample index; None: its place in the file. Responses in one list have their places in it.
         ended: False if it ran into the token limit.
         policy: the name of its policy, "" where the file has one policy.
+        step: the training step of its policy, "" where the file does not say.
         group: a label of similar problems.
     """
 
@@ -58,6 +71,7 @@ class Stored:
     index: int | None
     ended: bool
     policy: str
+    step: str
     group: str
 
 
@@ -102,17 +116,17 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
         raise ValueError("found neither a response nor a score nor counts (n and c)")
     parts = {"response": texts, "score": scores, "index": _listed(said["index"]), "finish": _listed(said["finish"])}
     for name, values in parts.items():
-        if len(values) not in (0, 1, count) or (len(values) == 1 < count and name in ("response", "index")):
+        if len(values) not in (0, 1, count) or (len(values) == 1 < count and name != "finish"):
             raise ValueError(f"found {len(values)} values of {name} and {count} responses, expected one for each")
     in_list = isinstance(said["response"], list) or isinstance(said["score"], list)
-    row, gold = str(record), _gold(said["gold"])
+    row, gold, step = str(record), _gold(said["gold"]), _step(said["step"])
     for place in range(count):
         text, score, index, finish = (_at(values, place, count) for values in parts.values())
         if text is not None and not isinstance(text, str):
             raise ValueError(f"response: found {text!r:.80}, expected a text or a list of texts")
         number = place if index is None and in_list else _index(index)
         ended = finish is None or written(finish).lower() not in CUT
-        yield Stored(row, problem, question, gold, text, _score(score), number, ended, policy, group)
+        yield Stored(row, problem, question, gold, text, _score(score), number, ended, policy, step, group)
 
 
 @lru_cache(maxsize=64)
@@ -148,7 +162,9 @@ def _question(value: Any) -> Any:
 
 
 def _gold(value: Any) -> str:
-    """The reference answer, "" without one; texts repeat from sample to sample."""
+    """The reference answer, "" without one; texts repeat from sample to sample, and an object has no answer."""
+    if isinstance(value, dict):
+        return ""
     return _gold_of_text(value) if isinstance(value, str) else _gold_of(value)
 
 
@@ -179,6 +195,14 @@ def _whole(name: str, value: Any) -> int:
         return int(float(value))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: found {value!r:.80}, expected a whole number") from None
+
+
+def _step(value: Any) -> str:
+    """A training step; a column of this name may hold other things."""
+    try:
+        return written(value)
+    except ValueError:
+        return ""
 
 
 def _index(value: Any) -> int | None:
