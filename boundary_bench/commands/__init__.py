@@ -69,7 +69,7 @@ def parser(flat: bool = False) -> ArgumentParser:
         "before a study runs": (tools.doctor, tools.forecast, tools.check, tools.new, tools.env, tools.schema),
         "while it runs": (tools.status,),
         "with its results": (tools.claims, tools.diff, tools.regrade, tools.export, tools.publish),
-        "with answers of any model": (tools.passk, tools.grade, tools.explain),
+        "with models and answers that exist": (tools.eval_, tools.passk, tools.grade, tools.explain),
         "stages, which the workflow calls": [of_stage(name) for name in STAGES],
         "shells": (completion,),
     }

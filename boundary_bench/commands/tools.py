@@ -236,6 +236,38 @@ def passk(
     print(json.dumps(asdict(found), indent=2, default=float) if json_ else text(found))
 
 
+def eval_(
+    base: Annotated[str, "the base model: a folder, or ORGANISATION/NAME@COMMIT of the hub"],
+    others: Annotated[list[str], "models after RL from that base, or LoRA adapters; checkpoint folders are one run"],
+    *,
+    benchmark: Annotated[str, "one or more: gsm8k or gsm8k,math-500"],
+    n: Annotated[int, "samples of every problem, and the largest k"] = 64,
+    limit: Annotated[int | None, "problems of each benchmark, the same ones for all models"] = None,
+    data: Annotated[str | None, "a file with the problems, as in a study"] = None,
+    template: Annotated[str | None, "prompt template (the benchmark's)"] = None,
+    temperature: Annotated[float, "of the samples"] = 1.0,
+    max_tokens: Annotated[int, "longest response"] = 512,
+    engine: Annotated[Literal["torch", "vllm"], "what samples"] = "torch",
+    device: Annotated[Literal["cpu", "cuda"], "where it samples"] = "cpu",
+    name: Annotated[str, "name of the study, which is written to NAME.yaml"] = "eval",
+    results: Results = RESULTS,
+) -> None:
+    """Sample models that exist, and find the boundary between a base and those after RL."""
+    from boundary_bench.operations import evaluate
+    from boundary_bench.operations.passk import of_run, text
+
+    names = [each.strip() for each in benchmark.split(",")]
+    asked = evaluate.Asked([base, *others], names, n, limit, data, template, temperature, max_tokens, engine, device)
+    path = Path(f"{name}.yaml")
+    evaluate.write_study(path, evaluate.study_of(name, asked))
+    plan = make_plan(str(path), results)
+    evaluate.run(path, results)
+    for each in names:
+        for run in plan.runs:
+            print(f"\n{each}\n{text(of_run(plan, run, each))}")
+    print(f"\nthe page: {plan.root / 'report.html'}; the study: {path}")
+
+
 def explain(
     gold: Annotated[str, "the reference answer"],
     response: Annotated[str, "the response, or - to read it from standard input"],

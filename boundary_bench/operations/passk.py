@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from boundary_bench.analysis import against_base, counts, curve
-from boundary_bench.analysis.rows import Tally, strata
+from boundary_bench.analysis.rows import Tally, identify, strata
 from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.plan import Plan
 from boundary_bench.sampling.stored.policy import StoredPolicy, StoredProblem
 from boundary_bench.study.analysis import Analysis, Setup
+from boundary_bench.study.policies import Run
+from boundary_bench.tables.reading import read_csv
+from boundary_bench.tables.registry import TABLES
 from boundary_bench.tables.table import ALL
 
 
@@ -69,6 +73,36 @@ def passk(
             for name, rows in against_base(setup, *parts).items():
                 found.pairs.setdefault(name, []).extend({"group": group, **_known(row, policies[1])} for row in rows)
     return found
+
+
+def of_run(plan: Plan, run: Run, benchmark: str) -> Passk:
+    """The same of a run's last checkpoint and its base, from the tables of a finished study."""
+    first, *_, last = plan.policies_of(run)
+    keys = {"benchmark": benchmark, "stratum": ALL}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in ("pass_at_k", "differences", "boundary", "coverage", "summary"):
+        rows = read_csv(plan.root / "tables" / f"{name}.csv", TABLES[name].columns)
+        for policy in (first, last):
+            whose = {key: str(value) for key, value in (identify(policy, benchmark) | keys).items()}
+            mine = [row for row in rows if all(row.get(key, value) == value for key, value in whose.items())]
+            found.setdefault(name, []).extend({column: _value(cell) for column, cell in row.items()} for row in mine)
+    grader = plan.graders(benchmark)[0].label
+    said = []
+    for row in found.pop("summary"):
+        verdicts = {name: row[name] for name in VERDICTS}
+        n = {"policy": row["policy"], "problems": row["problems"], "n": plan.design.n_max}
+        said.append({**n, "verdicts": verdicts, "correct": row["correct"], "grader": grader, "compared": 0})
+    grouped = {name: [{**row, "group": ALL} for row in rows] for name, rows in found.items()}
+    return Passk(said, grouped.pop("pass_at_k"), grouped)
+
+
+def _value(cell: str) -> Any:
+    """A cell as a number, where it is one."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return int(number) if number.is_integer() else number
 
 
 def steps_of(given: str | None) -> list[int] | None:
@@ -175,7 +209,7 @@ def _headline(said: dict[str, Any]) -> str:
     total = said["problems"] * said["n"]
     line = f"{said['policy']}: {said['problems']:,} problem(s) x {said['n']} samples, "
     line += f"{said['correct'] / total:.1%} correct"
-    others = {name: count for name, count in said["verdicts"].items() if name not in ("correct", "wrong")}
+    others = {name: n for name, n in said["verdicts"].items() if name not in ("correct", "wrong") and n}
     line += "".join(f", {count:,} {name}" for name, count in others.items()) + f" ({said['grader']})"
     if said["compared"]:
         line += f"; the file's own scores differ on {said['disputed']:,} of {said['compared']:,}"

@@ -85,7 +85,7 @@ def test_every_command_is_listed_once_with_its_summary(capsys: pytest.CaptureFix
 def test_every_function_of_the_tools_is_a_command() -> None:
     commands = next(action.choices for action in parser()._actions if action.dest == "command")
     functions = {name for name, each in vars(tools).items() if getattr(each, "__module__", "") == tools.__name__}
-    assert {name for name in functions if name.islower() and not name.startswith("_")} <= set(commands)
+    assert {name.rstrip("_") for name in functions if name.islower() and not name.startswith("_")} <= set(commands)
 
 
 def test_a_stage_has_its_wildcards_as_options() -> None:
@@ -102,7 +102,8 @@ def test_a_stage_has_its_wildcards_as_options() -> None:
         (["measure", "smoke", "--policy", "nobody", "--benchmark", "countdown"], "no policy 'nobody' in this study"),
         (["measure", "smoke", "--policy", "countdown-base", "--benchmark", "training"], "no benchmark 'training'"),
         (["compare", "smoke", "--run", "x", "--benchmark", "countdown"], "no run 'x' in this study"),
-        (["train", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "3"], "step 3 is no checkpoint"),
+        (["train", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "3"], "step 3 of run countdown-base--grpo--seed0 is no"),
+        (["adopt", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "2"], "are made by: boundary-bench train"),
         (["pretrain", "smoke", "--model", "x"], "no model 'x' in this study"),
         (
             ["prepare", "smoke", "--benchmark", "training", "--settings", "0" * 12],
@@ -132,7 +133,7 @@ def test_a_shell_completes_commands_and_options(shell: str, tmp_path: Path, caps
 
 def test_a_plan_has_every_stage() -> None:
     plan = make_plan("smoke")
-    assert all(list(stage.each(plan)) or name == "probe" for name, stage in STAGES.items())
+    assert all(list(stage.each(plan)) or name in ("probe", "adopt") for name, stage in STAGES.items())
 
 
 def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

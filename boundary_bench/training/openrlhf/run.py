@@ -34,7 +34,7 @@ CAUSES = {
     r"out of memory|OutOfMemoryError": "a GPU ran out of memory: lower training.openrlhf.micro_batch or "
     "gpu_memory_utilization, or write adam_offload: true",
     # PyTorch says of a full disk only that it could not write
-    r"No space left on device|PytorchStreamWriter failed|unexpected pos \d+": "a disk is full: free some, and run the "
+    r"No space left on device|PytorchStreamWriter failed|basic_ios::clear": "a disk is full: free some, and run the "
     "same command again",
     r"EngineDeadError|Engine core initialization failed": "a vLLM engine died: its own error is further up in the log",
     r"(GradingError|StoreError|DataError|StudyError|TrainingError): ": "see there",
