@@ -102,8 +102,14 @@ def test_a_stage_has_its_wildcards_as_options() -> None:
         (["measure", "smoke", "--policy", "nobody", "--benchmark", "countdown"], "no policy 'nobody' in this study"),
         (["measure", "smoke", "--policy", "countdown-base", "--benchmark", "training"], "no benchmark 'training'"),
         (["compare", "smoke", "--run", "x", "--benchmark", "countdown"], "no run 'x' in this study"),
-        (["train", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "3"], "step 3 of run countdown-base--grpo--seed0 is no"),
-        (["adopt", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "2"], "are made by: boundary-bench train"),
+        (
+            ["train", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "3"],
+            "step 3 of run countdown-base--grpo--seed0 is no",
+        ),
+        (
+            ["adopt", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "2"],
+            "are made by: boundary-bench train",
+        ),
         (["pretrain", "smoke", "--model", "x"], "no model 'x' in this study"),
         (
             ["prepare", "smoke", "--benchmark", "training", "--settings", "0" * 12],

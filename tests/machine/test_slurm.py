@@ -1,4 +1,7 @@
-"""The workflow on a real SLURM cluster: whatever happens to its jobs, the tables are those of an undisturbed run."""
+"""The workflow on a real SLURM cluster: whatever happens to its jobs, the samples are those of an undisturbed run.
+
+That its tables are the same too is seen where the smoke study runs whole, here and there (``.ci/run``).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ import pytest
 import yaml
 from slurm_cluster import Cluster, running, told, until, why_not
 from slurm_runs import node_of, process_of, running_job, sampling_begun, started, steps, training_begun
-from workflow import snakemake, tables, write_study
+from workflow import snakemake, write_study
+
+from boundary_bench.core.files import read_json
+from boundary_bench.samples.grades import sample_rows
+from boundary_bench.samples.manifest import sample_files
 
 pytestmark = [
     pytest.mark.slurm,
@@ -25,6 +32,8 @@ pytestmark = [
 ]
 
 RUN, LAST = "base--grpo--seed0", "base--grpo--seed0--step120"
+#: What follows on the samples is a function of them, and nothing of it is a test of the scheduler.
+UNTIL = ("--until", "sample")
 #: For the clusters of tests that name none: without accounting.
 ACCOUNTING = pytest.mark.parametrize("cluster", [True], indirect=True)
 
@@ -40,11 +49,11 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A study, a folder in which it has run with nothing happening to it, and its tables."""
+    """A study, a folder in which it has run with nothing happening to it, and what its last checkpoint drew."""
 
     folder: Path
     settings: dict[str, Any]
-    tables: dict[str, bytes]
+    drawn: list[tuple[str, int, str]]
 
     def study(self, folder: Path, **training: Any) -> Path:
         """The study's file in a folder; a change of how it is trained must not change what comes out."""
@@ -78,9 +87,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> U
         "analysis": {"resamples": 200},
     }
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = snakemake(folder, "-q", "rules", "--config", f"study={write_study(folder / 'faults.yaml', settings)}")
+    study = write_study(folder / "faults.yaml", settings)
+    done = snakemake(folder, "-q", "rules", *UNTIL, "--config", f"study={study}")
     assert done.returncode == 0, done.stdout
-    return Undisturbed(folder, settings, tables(folder / "results/faults"))
+    return Undisturbed(folder, settings, drawn(folder / "results/faults"))
+
+
+def drawn(root: Path) -> list[tuple[str, int, str]]:
+    """The samples of the last checkpoint: problem, index, response."""
+    (manifest,) = root.glob(f"samples/{LAST}/countdown/*.json")
+    _, blocks = sample_files([manifest], read_json(manifest)["design"])
+    names = ["problem_id", "sample", "response"]
+    return sorted(tuple(row.values()) for file in blocks for row in sample_rows(file, names).to_pylist())
 
 
 @pytest.fixture
@@ -92,18 +110,17 @@ def study(undisturbed: Undisturbed, tmp_path: Path) -> Path:
 def results(undisturbed: Undisturbed, tmp_path: Path) -> Iterator[Path]:
     """A test's results: all that is made of the base is there, training and what follows is not.
 
-    In the end the tables are those of the undisturbed run.
+    In the end the samples are those of the undisturbed run.
     """
     for name in ("results", ".snakemake"):
         shutil.copytree(undisturbed.folder / name, tmp_path / name, copy_function=shutil.copy2)
     root = tmp_path / "results/faults"
-    for place in ("checkpoints", "comparisons", "tables", "store/train", f"samples/{LAST}", f"measures/{LAST}"):
+    for place in ("checkpoints", "store/train", f"samples/{LAST}"):
         shutil.rmtree(root / place)
     for place in [*root.glob(f"store/sample/{LAST}--*"), root / "logs/train", root / f"logs/sample/{LAST}"]:
         shutil.rmtree(place)
-    (root / "report.html").unlink()
     yield root
-    assert tables(root) == undisturbed.tables
+    assert drawn(root) == undisturbed.drawn
 
 
 def nothing_twice(results: Path) -> bool:
@@ -118,7 +135,7 @@ def log_of(results: Path, step: int) -> str:
 
 
 def test_cancelled_jobs_go_on(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study) as run:
+    with started(tmp_path, study, *UNTIL) as run:
         training_begun(results, 20)
         subprocess.run(["scancel", running_job("train")], check=True)
         sampling_begun(results, LAST)
@@ -133,7 +150,7 @@ def test_cancelled_jobs_go_on(cluster: Cluster, study: Path, results: Path, tmp_
 
 @pytest.mark.parametrize("partition", ["requeued", "cancelled"])
 def test_preempted_jobs_go_on(cluster: Cluster, study: Path, results: Path, tmp_path: Path, partition: str) -> None:
-    with started(tmp_path, study, BOUNDARY_BENCH_PARTITION=partition) as run:
+    with started(tmp_path, study, *UNTIL, BOUNDARY_BENCH_PARTITION=partition) as run:
         training_begun(results, 20)
         preempted = running_job("train")
         urgent = ["srun", "-p", "high", "-N", str(cluster.nodes), "--exclusive", "true"]
@@ -147,7 +164,7 @@ def test_preempted_jobs_go_on(cluster: Cluster, study: Path, results: Path, tmp_
 
 
 def test_a_node_that_dies(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study) as run:
+    with started(tmp_path, study, *UNTIL) as run:
         training_begun(results, 30)
         node = node_of(running_job("train"))
         cluster.crash(node)
@@ -161,7 +178,7 @@ def test_a_node_that_dies(cluster: Cluster, study: Path, results: Path, tmp_path
 
 
 def test_a_controller_that_is_started_again(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study) as run:
+    with started(tmp_path, study, *UNTIL) as run:
         training_begun(results, 20)
         cluster.stop("slurmctld")
         training_begun(results, 60)
@@ -171,7 +188,7 @@ def test_a_controller_that_is_started_again(cluster: Cluster, study: Path, resul
 
 
 def test_a_job_whose_time_is_up(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study, "--set-resources", "train:runtime=1") as run:
+    with started(tmp_path, study, *UNTIL, "--set-resources", "train:runtime=1") as run:
         training_begun(results, 20)
         first = running_job("train")
         # as slow as it takes to be there when a minute has passed; SLURM wakes it to tell it
@@ -183,7 +200,7 @@ def test_a_job_whose_time_is_up(cluster: Cluster, study: Path, results: Path, tm
 
 
 def test_snakemake_is_killed_and_started_again(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study) as run:
+    with started(tmp_path, study, *UNTIL) as run:
         training_begun(results, 20)
         # its jobs run on, and know nothing of the next Snakemake; this one is held until it is in the next one's way
         process = process_of("train", study)
@@ -192,7 +209,7 @@ def test_snakemake_is_killed_and_started_again(cluster: Cluster, study: Path, re
         run.process.wait()
         unlocked = snakemake(tmp_path, "--unlock", "--config", f"study={study}")
         assert unlocked.returncode == 0, unlocked.stdout
-        with started(tmp_path, study) as again:
+        with started(tmp_path, study, *UNTIL) as again:
             until(lambda: "waiting: " in log_of(results, 60), "the second job at the door", 120)
             os.kill(process, signal.SIGCONT)
             again.end()
@@ -206,7 +223,7 @@ def test_a_job_that_fails_twice_and_then_works(
     python = program(
         tmp_path, f'echo >> {attempts}; [ $(wc -l < {attempts}) -gt 2 ] || exit 1; exec {sys.executable} "$@"'
     )
-    with started(tmp_path, undisturbed.study(tmp_path, python=str(python))) as run:
+    with started(tmp_path, undisturbed.study(tmp_path, python=str(python)), *UNTIL) as run:
         run.end()
     assert nothing_twice(results) and len(run.submitted("train")) == 4
 
@@ -217,6 +234,7 @@ def test_a_job_that_always_fails_leaves_the_others_alone(
     python = program(tmp_path, f'[[ "$*" != *gspo* ]] || {{ echo no such luck; exit 1; }}; exec {sys.executable} "$@"')
     settings = undisturbed.study(tmp_path, python=str(python), segments=[10])
     study = yaml.safe_load(settings.read_text()) | {"algorithms": ["grpo", "gspo"], "evaluate": {"steps": [0, 10]}}
+    study["sampling"] |= {"n_max": 256}
     with started(tmp_path, write_study(settings, study), "--retries", "1") as run:
         said = run.end(1)
     results = tmp_path / "results/faults"
@@ -234,7 +252,7 @@ def test_a_results_folder_that_the_nodes_do_not_share(cluster: Cluster, study: P
         cluster.stop(f"slurmd-{node}")
         cluster.start_node(node, without=elsewhere)
     try:
-        with started(tmp_path, study, "--retries", "0", results=str(elsewhere)) as run:
+        with started(tmp_path, study, *UNTIL, "--retries", "0", results=str(elsewhere)) as run:
             said = run.end(1)
     finally:
         for node in cluster.names:
@@ -248,7 +266,7 @@ def test_a_results_folder_that_the_nodes_do_not_share(cluster: Cluster, study: P
 
 @ACCOUNTING
 def test_accounting_that_is_down_for_two_minutes(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study, "--slurm-status-command", "sacct") as run:
+    with started(tmp_path, study, *UNTIL, "--slurm-status-command", "sacct") as run:
         training_begun(results, 20)
         cluster.stop("slurmdbd")
         begun = time.monotonic()
@@ -260,7 +278,7 @@ def test_accounting_that_is_down_for_two_minutes(cluster: Cluster, study: Path, 
 
 
 def test_a_cluster_without_accounting(cluster: Cluster, study: Path, results: Path, tmp_path: Path) -> None:
-    with started(tmp_path, study, "--slurm-status-command", "sacct") as run:
+    with started(tmp_path, study, *UNTIL, "--slurm-status-command", "sacct") as run:
         training_begun(results, 20)
         subprocess.run(["scancel", running_job("train")], check=True)
         run.end()
