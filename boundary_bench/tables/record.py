@@ -49,7 +49,7 @@ class Record(BaseModel):
     weights_sha256: dict[str, str]
     samples_sha256: dict[str, dict[str, dict[str, str]]]
     proofs: dict[str, dict[str, Any] | None]
-    differs: dict[str, list[str]]
+    differs: dict[str, list[str]] = {}
 
 
 def read_record(root: Path) -> Record:

@@ -99,12 +99,12 @@ def test_a_release_carries_every_published_study(tmp_path: Path) -> None:
     shutil.copytree(PUBLISHED.parent, tmp_path / "results/published")
     build = script("release", "one archive a study")
     bash(build, tmp_path, GITHUB_REF_NAME="v1.2.3")
-    name = "quickstart-seeds-v1.2.3.tar.gz"
-    assert {path.name for path in (tmp_path / "assets").iterdir()} == {SUMS, name}
+    name, other = (f"{study}-v1.2.3.tar.gz" for study in ("quickstart-seeds", "deepscaler-1.5b"))
+    assert {path.name for path in (tmp_path / "assets").iterdir()} == {SUMS, name, other}
     bash(f"sha256sum --strict -c {SUMS} && tar -xzf {name}", tmp_path / "assets")
     assert faults(tmp_path / "assets/quickstart-seeds") == []
     shutil.rmtree(tmp_path / "assets")
     (tmp_path / "results/published/quickstart-seeds/report.html").write_text("another")
     with pytest.raises(subprocess.CalledProcessError):
         bash(build, tmp_path, GITHUB_REF_NAME="v1.2.3")
-    assert not list((tmp_path / "assets").glob("*.tar.gz")), "what was changed is not released"
+    assert not (tmp_path / "assets" / name).exists(), "what was changed is not released"
