@@ -48,7 +48,9 @@ def hostile_page(plan: Plan, folder: Path) -> Path:
         }
     )
     sets = {renamed(name): chosen for name, chosen in plan.problem_sets.items()}
-    other = _Renamed(plan, study=study, root=folder, problem_sets=sets)
+    courses = {tuple(map(renamed, whose)): runs for whose, runs in plan.courses.items()}
+    labels = [renamed(label) for label in plan.labels]
+    other = _Renamed(plan, study=study, root=folder, problem_sets=sets, courses=courses, labels=labels)
     pivot = Pivot(HOSTILE, ["policy", HOSTILE], [[HOSTILE, "1"]], 1)
     source = record(plan, tables)
     source["machine"]["cpu"] = source["study"]["models"]["base-model"]["path"] = HOSTILE

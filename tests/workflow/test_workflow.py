@@ -54,9 +54,11 @@ def variant(folder: Path, **changes: object) -> tuple[str, str]:
 @pytest.mark.parametrize("study", sorted(path.stem for path in (REPOSITORY / "workflows/studies").glob("*.yaml")))
 def test_every_shipped_study_plans(study: str, tmp_path: Path) -> None:
     jobs, content = planned(tmp_path, "--config", f"study={study}"), shipped(study)
-    runs = len(content["algorithms"]) * len(content["seeds"]) * len(content["models"])
-    policies = len(content["models"]) + runs * (len(content["evaluate"]["steps"]) - 1)
-    assert jobs["train"] == runs * len(content["training"]["segments"])
+    trained = len(content.get("algorithms", [])) * len(content.get("seeds", [])) * len(content["models"])
+    given = sum(len(run["checkpoints"]) for run in content.get("runs", {}).values())
+    policies = len(content["models"]) + given + trained * (len(content.get("evaluate", {"steps": [0]})["steps"]) - 1)
+    assert jobs.get("adopt", 0) == given
+    assert jobs.get("train", 0) == trained * len(content.get("training", {"segments": []})["segments"])
     assert jobs["measure"] == policies * len(content["benchmarks"])
     assert jobs["sample"] == jobs["measure"] * content["sampling"].get("shards", 1)
     stages = Counter(job.stage.name for job in every_job(make_plan(study, tmp_path / "results")))
@@ -279,6 +281,7 @@ def test_a_missing_input_is_never_nothing_to_be_done(finished: Path) -> None:
     data.write_text('{"numbers": [1, 2, 3], "target": 6}\n')
     arguments = variant(
         finished,
+        algorithms=["grpo"],
         benchmarks=shipped("smoke")["benchmarks"] | {"mine": {"kind": "countdown", "data": str(data)}},
     )
     assert snakemake(finished, "-q", *arguments).returncode == 0
