@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from boundary_bench.core import provenance
 from boundary_bench.core.errors import ModelError
@@ -28,27 +29,29 @@ def obtain(given: Weights, base: Path, store: Path, log: Callable[[str], None]) 
     folder = Path(given.path) if given.path is not None else download(str(given.hub), str(given.revision))
     if not (folder / ADAPTER).is_file() or (folder / "config.json").is_file():
         return folder
-    merged = store / "model"
+    said, weights = read_json(folder / ADAPTER), folder / "adapter_model.safetensors"
+    if said.get("peft_type") != "LORA":
+        raise ModelError(f"{folder}: found an adapter of type {said.get('peft_type')!r:.40}, expected LORA")
+    if not weights.is_file():
+        raise ModelError(f"{folder}: found no {weights.name}, expected the adapter's weights in that form")
+    # named by content: another adapter in the same folder is another checkpoint
+    adapter = {"config": said, "weights": provenance.file_sha256(weights), "base": content(base)["content"]}
+    merged = store / f"merged-{provenance.fingerprint(adapter)}"
     if not merged.exists():
         log(f"merging the adapter {folder} with the base")
-        _merge(folder, base, merged)
+        _merge(folder, base, merged, {"folder": str(folder), **adapter})
     return merged
 
 
-def _merge(adapter: Path, base: Path, target: Path) -> None:
-    """Write the base with an adapter's weights added, in the type of the base's weights."""
+def _merge(adapter: Path, base: Path, target: Path, said: dict[str, Any]) -> None:
+    """Write the base with an adapter's weights added, in the type of the base's weights; ``said`` goes to its record."""
     try:
         from peft import PeftModel
     except ModuleNotFoundError:
         raise ModelError(
-            f"{adapter} is an adapter of PEFT, which is not installed here; run: pip install peft, or save a merged "
+            f"{adapter} is an adapter of PEFT, which is not installed here; run: pip install peft (the extra lora), or save a merged "
             "copy: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(COPY)"
         ) from None
-    said = read_json(adapter / ADAPTER)
-    if said.get("peft_type") != "LORA":
-        raise ModelError(f"{adapter}: found an adapter of type {said.get('peft_type')!r:.40}, expected LORA")
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise ModelError(f"{adapter}: found no adapter_model.safetensors, expected the adapter's weights in that form")
     try:
         model = PeftModel.from_pretrained(load_model(base, "cpu", "auto"), adapter, local_files_only=True)
         merged = model.merge_and_unload(safe_merge=True)
@@ -57,8 +60,7 @@ def _merge(adapter: Path, base: Path, target: Path) -> None:
     with atomic(target) as temporary:
         merged.save_pretrained(temporary)
         copy_from(base, temporary, *TOKENIZER_FILES, "generation_config.json")
-        record = provenance.record() | {"merged": {"adapter": str(adapter), "base": content(base)["content"]}}
-        write_json(temporary / RECORD, record)
+        write_json(temporary / RECORD, provenance.record() | {"merged": said})
 
 
 def differences(folder: Path, base: Path) -> list[str]:

@@ -143,6 +143,10 @@ def test_an_adapter_is_merged_with_the_base_once(tiny_model: Path, tmp_path: Pat
     assert differences(folder, tiny_model) == []
     assert obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append) == folder
     assert len(said) == 1
+    doubled = {name: 2 * each for name, each in parts.items()}
+    save_file(doubled, theirs / "adapter_model.safetensors", {"format": "pt"})
+    again = obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
+    assert again != folder and len(said) == 2, "another adapter in the same folder"
 
 
 def test_an_adapter_of_another_kind_or_in_pickles_is_refused(tiny_model: Path, tmp_path: Path) -> None:
