@@ -44,13 +44,13 @@ def obtain(given: Weights, base: Path, store: Path, log: Callable[[str], None]) 
 
 
 def _merge(adapter: Path, base: Path, target: Path, said: dict[str, Any]) -> None:
-    """Write the base with an adapter's weights added, in the type of the base's weights; ``said`` goes to its record."""
+    """Write the base with an adapter's weights added, in the type of the base's; ``said`` goes to the record."""
     try:
         from peft import PeftModel
     except ModuleNotFoundError:
         raise ModelError(
-            f"{adapter} is an adapter of PEFT, which is not installed here; run: pip install peft (the extra lora), or save a merged "
-            "copy: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(COPY)"
+            f"{adapter} is an adapter of PEFT, which is not installed here; run: pip install peft (the extra lora), or "
+            "save a merged copy: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(COPY)"
         ) from None
     try:
         model = PeftModel.from_pretrained(load_model(base, "cpu", "auto"), adapter, local_files_only=True)
