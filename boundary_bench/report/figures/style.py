@@ -104,8 +104,10 @@ def whose(plan: Plan, file: FigureFile) -> str:
 
 def over_seeds(plan: Plan) -> str:
     """How many training seeds a number is the mean over."""
-    seeds = plan.most_seeds
-    return f"mean over {seeds} training seeds" if seeds > 1 else "one training seed"
+    least, most = min(map(len, plan.courses.values())), plan.most_seeds
+    if most == 1:
+        return "one training seed"
+    return f"mean over {most if least == most else f'{least} to {most}'} training seeds"
 
 
 def level(plan: Plan) -> str:

@@ -16,7 +16,7 @@ from boundary_bench.claims.verdicts import ClaimVerdict, Ledger
 from boundary_bench.core.files import write_text
 from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
-from boundary_bench.report.figures.style import intervals, sampled, settings
+from boundary_bench.report.figures.style import intervals, over_seeds, sampled, settings
 from boundary_bench.report.limits import left_out, limits, other_prompts
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers
@@ -60,7 +60,7 @@ def write(
     text = environment.get_template("report.html.j2").render(
         study=plan.study,
         version=__version__,
-        seeds=plan.most_seeds,
+        seeds=over_seeds(plan),
         policy=policy(texts),
         style=Markup(asset("page.css") + asset("samples.css")),
         scripts=[Markup(script) for script in texts],
