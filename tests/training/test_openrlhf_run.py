@@ -207,7 +207,7 @@ def test_a_disk_that_fills_up_and_an_engine_that_dies_end_the_run_and_cost_no_sa
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], check=True)
     try:
         shutil.copytree(place.root / "problems", disk / STUDY / "problems")
         shutil.copytree(place.root / "models", disk / STUDY / "models")

@@ -33,13 +33,13 @@ Metrics = dict[str, float]
 CAUSES = {
     r"out of memory|OutOfMemoryError": "a GPU ran out of memory: lower training.openrlhf.micro_batch or "
     "gpu_memory_utilization, or write adam_offload: true",
-    # PyTorch says of a full disk only that it could not write
-    r"No space left on device|PytorchStreamWriter failed|basic_ios::clear": "a disk is full: free some, and run the "
-    "same command again",
+    r"No space left on device": "a disk is full: free some, and run the same command again",
     r"EngineDeadError|Engine core initialization failed": "a vLLM engine died: its own error is further up in the log",
     r"(GradingError|StoreError|DataError|StudyError|TrainingError): ": "see there",
     r"ConnectionError: .*[Rr]ay": "Ray cannot be reached: RAY_ADDRESS names a cluster that is not there",
 }
+#: A disk with fewer bytes is full: a step writes more.
+FULL = 8 << 20
 #: Fatal: the remaining processes may wait for the dead one forever.
 FATAL = re.compile(r"EngineDeadError|Engine core initialization failed|ActorDiedError|RayActorError")
 SECONDS_AFTER_FATAL = 60.0
@@ -272,6 +272,10 @@ def said(output: Path) -> str:
     with open(output, "rb") as file:
         file.seek(max(0, output.stat().st_size - 200_000))
         lines = file.read().decode(errors="replace").splitlines()
+    if (
+        free := shutil.disk_usage(output).free
+    ) < FULL:  # then the output may be cut, and PyTorch says of it nothing clear
+        return f"a disk is full: {free:,} bytes are left for {output}; free some, and run the same command again"
     for line in reversed([line for line in lines if SAMPLE not in line]):
         for pattern, meaning in CAUSES.items():
             if re.search(pattern, line):
