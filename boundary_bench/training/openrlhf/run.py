@@ -272,9 +272,8 @@ def said(output: Path) -> str:
     with open(output, "rb") as file:
         file.seek(max(0, output.stat().st_size - 200_000))
         lines = file.read().decode(errors="replace").splitlines()
-    if (
-        free := shutil.disk_usage(output).free
-    ) < FULL:  # then the output may be cut, and PyTorch says of it nothing clear
+    # then the output may be cut, and PyTorch says nothing clear of it
+    if (free := shutil.disk_usage(output).free) < FULL:
         return f"a disk is full: {free:,} bytes are left for {output}; free some, and run the same command again"
     for line in reversed([line for line in lines if SAMPLE not in line]):
         for pattern, meaning in CAUSES.items():
