@@ -8,6 +8,7 @@ from typing import Any
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.study.policies import Policy, Run, one_of
 from boundary_bench.study.study import GivenRun, Study
+from boundary_bench.tables.table import BASE
 
 
 class Names:
@@ -49,12 +50,18 @@ class Names:
         """The runs of every (model, algorithm), which differ in their seeds: the tables hold means over them.
 
         Raises:
-            StudyError: runs of one course have checkpoints at other steps, or no run is of a model.
+            StudyError: a run is called as the tables call the base, runs of one course have checkpoints at other steps,
+                or no run is of a model.
         """
         found: dict[tuple[str, str], list[Run]] = {}
         for run in self.runs:
             found.setdefault((run.model, run.algorithm), []).append(run)
         for (model, algorithm), runs in found.items():
+            if algorithm == BASE:
+                raise StudyError(
+                    f"a run of {model} is called {BASE!r}, as the tables call the base model; give it another name, or "
+                    "another algorithm as its label"
+                )
             for other in runs[1:]:
                 if self.steps_of(other) != self.steps_of(runs[0]):
                     raise StudyError(

@@ -101,6 +101,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["steps [1]", "[2] with seed 1", "another algorithm as its label"],
     ),
+    "called base": ({"base": {"model": "base", "checkpoints": {1: {"path": "x"}}}}, ["called 'base'", "another"]),
     "step 0": ({"a": {"model": "base", "checkpoints": {0: {"path": "x"}}}}, ["runs.a.checkpoints.0"]),
     "no source": ({"a": {"model": "base", "checkpoints": {1: {}}}}, ["path, hub"]),
     "no revision": ({"a": {"model": "base", "checkpoints": {1: {"hub": "a/b"}}}}, ["pin the commit"]),
