@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from boundary_bench.grading import judge_here
+from boundary_bench.records import Record
+from boundary_bench.sampling.stored.forms import Notes, plain
 from boundary_bench.sampling.stored.policy import StoredPolicy, read_policies
+from boundary_bench.sampling.stored.rows import Counted, stored
 
 Row = dict[str, Any]
+#: Writes rows into a file of the test; the fixture ``write``.
+Write = Callable[..., Path]
 
 
 def written(path: Path, rows: Sequence[Row]) -> Path:
@@ -32,3 +37,14 @@ def verdicts(policy: StoredPolicy) -> dict[str, str]:
     return {
         name: "".join(str(each)[0] for _, each in sorted(of.verdicts.items())) for name, of in policy.problems.items()
     }
+
+
+def read_or_refused(row: Row) -> None:
+    """Any row becomes samples or counts, or is refused with a reason."""
+    try:
+        known = plain(row, Notes())
+        found = list(stored(Record(1, known), {})) if known is not None else []
+    except ValueError as fault:
+        assert str(fault)
+    else:
+        assert all(isinstance(each, Counted) or isinstance(each.text, str | None) for each in found)

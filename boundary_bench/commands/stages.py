@@ -173,7 +173,7 @@ def sample(
         facts = task.facts(sampling.engine, at.put)
         tell = campaign.Tell(task.log, lambda record: append_line(said, json.dumps(record)))
         engine = load_engine(task.folder, sampling, task.log)
-        proof = {} if chosen.run in plan.trained else _proof(task, sampling, engine, store)
+        proof = {} if plan.trained_here(chosen) else _proof(task, sampling, engine, store)
         files = campaign.run(drawn, engine, store, facts, tell, task.stopped)
         place = os.path.relpath(store.folder, target.parent)
         found = {"folder": place, "files": files, "design": plan.design_settings, **facts, **proof}

@@ -14,6 +14,8 @@ import yaml
 from boundary_bench.core.errors import EXIT_RUN_AGAIN, Interrupted, StudyError
 from boundary_bench.core.files import write_text
 from boundary_bench.machine.launcher import REPOSITORY
+from boundary_bench.plan import Plan
+from boundary_bench.study.file import checked
 
 #: The training step in the name of a checkpoint's folder, as TRL, verl, OpenRLHF and this project write it.
 STEP = re.compile(r"(?:step|checkpoint)[-_]?0*([1-9]\d*)", re.IGNORECASE)
@@ -111,8 +113,9 @@ def write_study(path: Path, study: dict[str, Any]) -> None:
     """Write the study, or find it there already.
 
     Raises:
-        StudyError: the file holds another study.
+        StudyError: it is no study, and nothing is written; or the file holds another one.
     """
+    Plan(checked(study, "eval: what was asked for"), path, path.parent)
     text = "# written by boundary-bench eval; add benchmarks, checkpoints or samples, and run it as a study\n"
     text += yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
     if path.exists():

@@ -110,6 +110,10 @@ class Names:
             return [0, *self.given[run].steps]
         return self.study.evaluate.steps if self.study.evaluate else []
 
+    def trained_here(self, policy: Policy) -> bool:
+        """Whether the study's trainer makes a policy's weights; those of a base or a given checkpoint are adopted."""
+        return policy.run is not None and policy.run not in self.given
+
     def policies_of(self, run: Run) -> list[Policy]:
         """The evaluated policies of a run in order of training, the base model first."""
         return [Policy(run.model, run if step else None, step) for step in self.steps_of(run)]

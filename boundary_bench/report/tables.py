@@ -98,7 +98,7 @@ def collect(plan: Plan) -> Tables:
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
         tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
-    own = [policy for policy in plan.policies if policy.run not in plan.trained]
+    own = [policy for policy in plan.policies if not plan.trained_here(policy)]
     tables.proofs.update((policy.name, _proof(plan, policy)) for policy in own)
     given = [policy for policy in own if policy.run]
     tables.differs.update((policy.name, _field(plan.weights(policy), "differs")) for policy in given)

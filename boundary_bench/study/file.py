@@ -48,10 +48,19 @@ def load_study(path: Path) -> Study:
     found = read_yaml(path, f"no study file at {path}; shipped ones are in workflows/studies/", StudyError)
     if not isinstance(found, dict):
         raise StudyError(f"{path}: found {type(found).__name__}, expected a mapping that starts with 'study: NAME'")
+    return checked(found, f"the study {path}")
+
+
+def checked(found: dict[str, Any], what: str) -> Study:
+    """A study from a mapping.
+
+    Raises:
+        StudyError: a key or value is wrong; the message begins with ``what``.
+    """
     try:
         return Study.model_validate(found)
     except ValidationError as fault:
-        raise StudyError(explain(fault, f"the study {path}")) from None
+        raise StudyError(explain(fault, what)) from None
 
 
 def explain(fault: ValidationError, what: str) -> str:

@@ -20,7 +20,9 @@ class Weights(Block):
 
     sources: ClassVar[tuple[str, ...]] = ("path", "hub")
 
-    path: str | None = Field(None, description="folder in Hugging Face format (safetensors), or a LoRA adapter's")
+    path: str | None = Field(
+        None, description="folder in Hugging Face format (safetensors); in runs also a LoRA adapter's"
+    )
     hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
     revision: str | None = Field(None, description="commit of the hub model; required with hub")
 

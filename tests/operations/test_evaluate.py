@@ -19,8 +19,8 @@ COMMIT = "0123456789abcdef"
 
 
 def asked(*models: object, **changes: Any) -> Asked:
-    usual = {"limit": None, "data": None, "template": None, "temperature": 1.0, "max_tokens": 64}
-    return Asked([*map(str, models)], ["gsm8k"], 8, **{**usual, "engine": "torch", "device": "cpu", **changes})
+    usual = {"benchmarks": ["gsm8k"], "n": 8, "limit": None, "data": None, "template": None, "temperature": 1.0}
+    return Asked([*map(str, models)], **{**usual, "max_tokens": 64, "engine": "torch", "device": "cpu", **changes})
 
 
 @pytest.fixture
@@ -71,14 +71,26 @@ def test_what_is_no_model_or_given_twice_is_refused(folders: Path) -> None:
             study_of("mine", asked(*models))
 
 
-def test_a_study_that_says_something_else_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    write_study(path, {"study": "mine"})
-    write_study(path, {"study": "mine"})
-    assert yaml.safe_load(path.read_text()) == {"study": "mine"}
+def test_a_study_that_says_something_else_is_kept(folders: Path) -> None:
+    path, models = folders / "mine.yaml", (folders / "base", folders / "My model!")
+    found = study_of("mine", asked(*models))
+    write_study(path, found)
+    write_study(path, found)
+    assert yaml.safe_load(path.read_text()) == found
     with pytest.raises(StudyError, match="--name"):
-        write_study(path, {"study": "mine", "models": {}})
-    assert yaml.safe_load(path.read_text()) == {"study": "mine"}
+        write_study(path, study_of("mine", asked(*models, limit=3)))
+    assert yaml.safe_load(path.read_text()) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"benchmarks": ["gsm8"]}, "'gsm8'"), ({"n": 1}, "n_max"), ({"template": "nowhere"}, "nowhere")],
+)
+def test_what_is_no_study_is_not_written(folders: Path, changes: dict[str, Any], said: str) -> None:
+    """Or the corrected command would be refused, as one that says something else."""
+    with pytest.raises(StudyError, match=said):
+        write_study(folders / "mine.yaml", study_of("mine", asked(folders / "base", folders / "My model!", **changes)))
+    assert not (folders / "mine.yaml").exists()
 
 
 @pytest.mark.slow

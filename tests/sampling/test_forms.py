@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored_files import Row, read, verdicts, written
+from stored_files import Row, Write, read, read_or_refused, verdicts
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import judge_here
 from boundary_bench.grading.graders import GRADERS
-from boundary_bench.records import Record
 from boundary_bench.sampling.stored.forms import Notes, plain
 from boundary_bench.sampling.stored.policy import files_of, paired, read_policies
-from boundary_bench.sampling.stored.rows import Counted, stored
 
 NUMERIC = GRADERS["numeric"]
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(rows: Sequence[Row], name: str = "rows.jsonl") -> Path:
-        return written(tmp_path / name, rows)
-
-    return write
-
 
 # the batch interface of OpenAI and vLLM
 
@@ -315,10 +301,4 @@ def test_any_row_is_read_or_refused_with_a_reason(row: Row, changed: Row, data: 
     if inner:
         name = data.draw(st.sampled_from(inner))
         row[name] = {**row[name], data.draw(st.sampled_from(sorted(row[name]))): data.draw(VALUES)}
-    try:
-        found = plain(row, Notes())
-        samples = list(stored(Record(1, found), {})) if found is not None else []
-    except ValueError as fault:
-        assert str(fault)
-    else:
-        assert all(isinstance(each, Counted) or isinstance(each.text, str | None) for each in samples)
+    read_or_refused(row)

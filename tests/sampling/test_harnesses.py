@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
-from stored_files import Row, read, verdicts, written
+from stored_files import Row, Write, read, verdicts
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading.graders import GRADERS
@@ -17,17 +16,6 @@ from boundary_bench.sampling.stored.policy import files_of
 
 NUMERIC = GRADERS["numeric"]
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "data"
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(rows: Sequence[Row], name: str = "rows.jsonl") -> Path:
-        return written(tmp_path / name, rows)
-
-    return write
-
 
 # code: evalplus and human-eval
 
