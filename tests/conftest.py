@@ -139,3 +139,11 @@ def chromium() -> Iterator[Any]:
         browser = started.chromium.launch(executable_path=path, args=options, timeout=60_000)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes rows into a file of JSON lines."""
+    from stored_files import written
+
+    return lambda rows, name="rows.jsonl": written(tmp_path / name, rows)

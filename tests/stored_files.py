@@ -9,7 +9,7 @@ from typing import Any
 
 from boundary_bench.grading import judge_here
 from boundary_bench.records import Record
-from boundary_bench.sampling.stored.forms import Notes, plain
+from boundary_bench.records.forms import Notes, plain
 from boundary_bench.sampling.stored.policy import StoredPolicy, read_policies
 from boundary_bench.sampling.stored.rows import Counted, stored
 

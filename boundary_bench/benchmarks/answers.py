@@ -15,7 +15,7 @@ from boundary_bench.grading import Verdict
 from boundary_bench.grading.boxes import boxed
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.grading.sieve import LONGEST
-from boundary_bench.records.jsons import Parser
+from boundary_bench.records.jsons import structured
 
 Row = dict[str, Any]
 #: The column of worked solutions; a text without a box and without #### contains no answer.
@@ -69,19 +69,6 @@ def undressed(answer: str) -> str:
     """
     match = DRESSED.fullmatch(answer)
     return next(part for part in match.groups() if part is not None).strip() if match else answer
-
-
-def structured(value: Any) -> list[Any] | dict[str, Any] | None:
-    """A list or object, also from JSON text as in a cell of a CSV file; None for other values."""
-    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
-        parser, text = Parser(), value.strip()
-        try:
-            value, end = parser.value(text)
-        except ValueError:
-            return None
-        if parser.faults or end < len(text):
-            return None
-    return value if isinstance(value, list | dict) else None
 
 
 def listed(value: Any) -> list[Any] | None:

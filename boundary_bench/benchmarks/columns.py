@@ -11,9 +11,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from boundary_bench.benchmarks.answers import SOLUTION, Row, listed, structured
+from boundary_bench.benchmarks.answers import SOLUTION, Row, listed
 from boundary_bench.benchmarks.base import Kind
 from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.records.jsons import structured
 from boundary_bench.records.paths import find, flow, places
 
 #: Other names of the same column, the likeliest first.

@@ -87,6 +87,19 @@ class Parser:
         return int(text)
 
 
+def structured(value: Any) -> list[Any] | dict[str, Any] | None:
+    """A list or object, also from JSON text as in a cell of a CSV file; None for other values."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        parser, text = Parser(), value.strip()
+        try:
+            value, end = parser.value(text)
+        except ValueError:
+            return None
+        if parser.faults or end < len(text):
+            return None
+    return value if isinstance(value, list | dict) else None
+
+
 def rows(path: Path) -> Iterator[Record]:
     """The rows of a JSON file; an invalid array, or invalid objects over several lines, raise DataError."""
     begun = _begins(path)

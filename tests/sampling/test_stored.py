@@ -17,8 +17,9 @@ from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import Verdict, judge_here
 from boundary_bench.grading.graders import GRADERS
 from boundary_bench.records import Record
+from boundary_bench.records.harnesses import files_of
 from boundary_bench.records.paths import named_places
-from boundary_bench.sampling.stored.policy import StoredPolicy, chosen_of, files_of, paired, read_policies
+from boundary_bench.sampling.stored.policy import StoredPolicy, chosen_of, paired, read_policies
 from boundary_bench.sampling.stored.rows import NAMES, Counted, stored
 
 NUMERIC = GRADERS["numeric"]

@@ -9,14 +9,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from glob import glob
 from itertools import islice
 from pathlib import Path
 
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.grading import TRUNCATED, Grade, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.sampling.stored.harnesses import Harness
+from boundary_bench.records.harnesses import Harness
 from boundary_bench.sampling.stored.rows import Counted, Stored, stored
 
 TOGETHER = 1024  # responses graded at a time
@@ -67,26 +66,6 @@ class StoredPolicy:
     def verdicts(self) -> Counter[Verdict]:
         """How many samples have each verdict."""
         return Counter(verdict for problem in self.problems.values() for verdict in problem.verdicts.values())
-
-
-def files_of(pattern: str) -> list[Path]:
-    """The files of a path or pattern, or the YAML files of a folder, in the order of their names.
-
-    Raises:
-        DataError: there is none.
-    """
-    if Path(pattern).is_file():
-        return [Path(pattern)]
-    if Path(pattern).is_dir():
-        if found := sorted(path for path in Path(pattern).glob("*.y*ml") if path.is_file()):
-            return found
-        raise DataError(
-            f"{pattern} is a folder without YAML files, expected one for each problem; give a file in it, as that of a "
-            f"step, or a pattern of the files of one policy, as '{Path(pattern) / 'seed*.jsonl'}'"
-        )
-    if found := [Path(name) for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]:
-        return found
-    raise DataError(f"found no file {pattern}, expected one with samples or counts, or a pattern of several")
 
 
 def read_policies(

@@ -16,8 +16,9 @@ from stored_files import Row, Write, read, read_or_refused, verdicts
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import judge_here
 from boundary_bench.grading.graders import GRADERS
-from boundary_bench.sampling.stored.forms import Notes, plain
-from boundary_bench.sampling.stored.policy import files_of, paired, read_policies
+from boundary_bench.records.forms import Notes, plain
+from boundary_bench.records.harnesses import files_of
+from boundary_bench.sampling.stored.policy import paired, read_policies
 
 NUMERIC = GRADERS["numeric"]
 

@@ -11,8 +11,8 @@ from stored_files import Row, Write, read, verdicts
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading.graders import GRADERS
-from boundary_bench.sampling.stored import harnesses
-from boundary_bench.sampling.stored.policy import files_of
+from boundary_bench.records import harnesses
+from boundary_bench.records.harnesses import files_of
 
 NUMERIC = GRADERS["numeric"]
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "data"

@@ -11,15 +11,16 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.yaml_files import read_plain_yaml
 from boundary_bench.records import Record, read
+from boundary_bench.records.forms import ROLLOUTS, Notes, plain
 from boundary_bench.records.jsons import Parser
 from boundary_bench.records.texts import unpacked
-from boundary_bench.sampling.stored.forms import ROLLOUTS, Notes, plain
 
 #: Bytes of a sample of an inspect_ai log, unpacked, and of a YAML file.
 LARGEST = 2**26
@@ -31,6 +32,26 @@ ZSTD = 93
 STATUSES = ("pass", "fail", "timeout")
 #: The files of TRL, of any version.
 COMPLETIONS = re.compile(r"completions_[0-9]+\.parquet")
+
+
+def files_of(pattern: str) -> list[Path]:
+    """The files of a path or pattern, or the YAML files of a folder, in the order of their names.
+
+    Raises:
+        DataError: there is none.
+    """
+    if Path(pattern).is_file():
+        return [Path(pattern)]
+    if Path(pattern).is_dir():
+        if found := sorted(path for path in Path(pattern).glob("*.y*ml") if path.is_file()):
+            return found
+        raise DataError(
+            f"{pattern} is a folder without YAML files, expected one for each problem; give a file in it, as that of a "
+            f"step, or a pattern of the files of one policy, as '{Path(pattern) / 'seed*.jsonl'}'"
+        )
+    if found := [Path(name) for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]:
+        return found
+    raise DataError(f"found no file {pattern}, expected one with samples or counts, or a pattern of several")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The rows that evaluation harnesses nest, as rows of plain columns (``rows.NAMES``): a function and a test for each.
+"""The rows that evaluation harnesses nest, as rows of plain columns: a function and a test for each.
 
 Written by lm-eval (``--log_samples``), lighteval (details), inspect_ai, evalscope, the batch interface of OpenAI and
 vLLM, verl (validation) and Every Eval Ever. What trainers write of their rollouts is refused.
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from boundary_bench.benchmarks.answers import structured
 from boundary_bench.core.errors import DataError
+from boundary_bench.records.jsons import structured
 
 Row = dict[str, Any]
 #: What inspect_ai's scorers write: correct, incorrect, partly correct, no answer.
