@@ -104,7 +104,7 @@ def write_samples(
     job = ("sample", policy.name, benchmark, 1)
     facts = {**made_from(plan, *job), "settings": settings(plan, *job)}
     place = str(depth / store.folder.relative_to(plan.root))
-    write_json(target, {"folder": place, "files": files, "design": plan.design_settings, **facts})
+    write_json(target, {"folder": place, "files": files, "design": plan.design.record(), **facts})
 
 
 def make_tree(

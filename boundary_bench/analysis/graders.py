@@ -19,12 +19,14 @@ import pyarrow as pa
 from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
+from boundary_bench.grading.graders import STORED
 from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.study.analysis import Setup
 
 MOST_CASES = 200
+THEIRS = "by the file"  # the reason of a verdict
 CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
 CASES += ["grader", "answer_of_grader", "verdict_of_grader", "reason_of_grader", "end"]
 LONGEST_END = 200
@@ -36,7 +38,8 @@ CORRECT = VERDICTS.index(Verdict.CORRECT)
 def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Path:
     """Write another grader's verdicts on all samples of a policy, unless the file has them already.
 
-    Truncated responses stay truncated. Rows are in the order of the blocks and of the samples in them.
+    Truncated responses stay truncated. The verdicts of ``STORED`` are in the blocks of imported samples. Rows are in
+    the order of the blocks and of the samples in them.
     """
     facts = {"grader": grader.identity, "samples": graded.samples}
     if target.is_file() and facts.items() <= read_table(target, ["sample"])[1].items():
@@ -44,6 +47,9 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
     reference_of = {problem.id: problem.reference for problem in graded.problems}
     tables = []
     for block in graded.blocks:
+        if grader is STORED:
+            tables.append(_stored(block))
+            continue
         rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
         references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
         finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
@@ -56,6 +62,14 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
         tables.append(pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **found}))
     write_table(target, pa.concat_tables(tables), facts)
     return target
+
+
+def _stored(block: Path) -> pa.Table:
+    """The verdicts by the scores that stand beside imported samples."""
+    rows = sample_rows(block, ["problem_id", "sample", "stored"])
+    verdict = rows.column("stored").cast(pa.string())
+    told = {"verdict": verdict, "answer": pa.nulls(len(rows), pa.string()), "reason": pa.array([THEIRS] * len(rows))}
+    return pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **told})
 
 
 def compare_graders(
@@ -163,7 +177,7 @@ def _cases(blocks: Sequence[Path], file: Path, grader: Grader) -> list[dict[str,
     for a, b in _differing(blocks, read_table(file)[0]):
         key = a["problem_id"], *(each[name] for each in (a, b) for name in ("answer", "verdict", "reason"))
         times[key] += 1
-        example.setdefault(key, (a["sample"], a["response"][-LONGEST_END:]))
+        example.setdefault(key, (a["sample"], (a["response"] or "")[-LONGEST_END:]))
     rows = [
         (key[0], example[key][0], count, *key[1:4], grader.label, *key[4:], example[key][1])
         for key, count in times.most_common(MOST_CASES)

@@ -18,6 +18,7 @@ from boundary_bench.study.analysis import Setup
 
 #: Success rates at which Cover@tau is reported.
 THRESHOLDS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+UNKNOWN = float("nan")
 
 
 def measures(setup: Setup, tally: Tally, whose: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -48,8 +49,9 @@ def pass_rows(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resa
     ks = setup.ks
     found = estimate(ks, [(1, tally.counts)], resamples, setup.level)
     null_K = null_line(tally.rows["chance"], ks)
-    # maj@k needs equally many samples of every problem: k up to the first round
-    majority_PK = np.stack(tally.rows["majority"])
+    # maj@k needs equally many samples of every problem, k up to the first round, and their answers
+    votes = tally.rows["majority"]
+    majority_PK = np.zeros((len(votes), 0)) if None in votes.tolist() else np.stack(votes)
     majority = [mean_interval(value_P, resamples, setup.level) for value_P in majority_PK.T]
     majority += [(float("nan"),) * 3] * (len(ks) - len(majority))
     return [
@@ -79,6 +81,8 @@ def _cover_rows(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Re
 
 def _summary_row(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resamples) -> dict[str, Any]:
     rows = tally.rows
+    # of stored samples there may be no greedy responses and no answers
+    silent, unread = None in rows["greedy"].tolist(), bool(np.isnan(rows["distinct_answers"].astype(float)).any())
     greedy = mean_interval((rows["greedy"] == str(Verdict.CORRECT)).astype(np.float64), resamples, setup.level)
     answered, first = rows["distinct_answers"] > 0, int(rows["first"].sum())
     entropies = ("answer_entropy", "answer_entropy_miller_madow", "answer_entropy_chao_shen")
@@ -87,14 +91,14 @@ def _summary_row(setup: Setup, tally: Tally, where: dict[str, Any], resamples: R
         **where,
         **tally.sampled,
         "first_round": tally.design.rounds[0],
-        **dict(zip(("greedy", "greedy_low", "greedy_high"), greedy, strict=True)),
+        **dict(zip(("greedy", "greedy_low", "greedy_high"), (UNKNOWN,) * 3 if silent else greedy, strict=True)),
         **setup.intervals,
-        **{f"greedy_{name}": int((rows["greedy"] == name).sum()) for name in VERDICTS},
+        **{f"greedy_{name}": UNKNOWN if silent else int((rows["greedy"] == name).sum()) for name in VERDICTS},
         "token_entropy": per_token(rows["entropy"], rows["tokens"]),
         "nll": per_token(-rows["logprob"], rows["tokens"]),
         "sequence_entropy": _mean(sequence_entropy(rows["logprob"], rows["first"])),
         **{name: _mean(rows[name][answered]) for name in entropies},
-        "problems_with_answers": int(answered.sum()),
+        "problems_with_answers": UNKNOWN if unread else int(answered.sum()),
         "distinct_answers": _mean(rows["distinct_answers"]),
         "distinct_responses_share": float(rows["distinct_responses"].sum()) / first,
         "mean_tokens": float(rows["tokens"].sum()) / first,

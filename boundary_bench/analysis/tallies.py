@@ -9,7 +9,7 @@ Axes: P problems, N sample indices, F samples of the first round, S rows of a bl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,14 @@ class FirstRound:
 
     All problems have equally many, so early stopping cannot bias statistics of them. Tokens, log-probabilities and
     entropies are NaN if a block has none.
+
+    Attributes:
+        texts: whether every sample has its response.
+        read: see ``Graded``.
     """
+
+    texts: bool
+    read: bool
 
     correct_PF: np.ndarray
     tokens_PF: np.ndarray
@@ -58,7 +65,8 @@ def tally(graded: Graded, ks: Sequence[int]) -> pa.Table:
 
     ``n``, ``correct`` and the other verdicts count the samples up to a problem's stopping point, ``drawn`` the sample
     indices that they took: samples without a score (by default ``timeout``) are in ``drawn`` and not in ``n``. The
-    columns from ``first`` on cover the first round alone.
+    columns from ``first`` on cover the first round alone. What stored samples do not tell is null: imported ones may
+    have no tokens, responses, answers or greedy responses.
 
     Args:
         ks: sizes of the majority vote; those beyond the first round are left out.
@@ -80,7 +88,7 @@ def tally(graded: Graded, ks: Sequence[int]) -> pa.Table:
     columns = {
         **_counts(graded.problems, verdict_PN, found),
         **_first_columns(first, [k for k in ks if k <= design.rounds[0]]),
-        "greedy": _greedy(graded.greedy, ids),
+        "greedy": pa.array(_greedy(graded.greedy, ids) if graded.greedy else [None] * len(ids), pa.string()),
     }
     return pa.table(columns)
 
@@ -108,7 +116,8 @@ def _first_round(graded: Graded) -> FirstRound:
     place_R, sample_R = np.nonzero(slot_PN < size)
     correct_PF[place_R, slot_PN[place_R, sample_R]] = (verdict_PN == VERDICTS.index(Verdict.CORRECT))[place_R, sample_R]
     kinds = (np.float64, np.float32, np.float32, np.uint64, bool, np.uint64)
-    first = FirstRound(correct_PF, *(np.zeros((len(ids), size), kind) for kind in kinds))
+    first = FirstRound(True, graded.read, correct_PF, *(np.zeros((len(ids), size), kind) for kind in kinds))
+    texts = True
     for file in blocks:
         if block_range(file)[0] >= end:
             continue
@@ -121,11 +130,12 @@ def _first_round(graded: Graded) -> FirstRound:
         first.tokens_PF[at_S] = pc.list_value_length(rows.column("tokens")).to_numpy()
         first.logprob_PF[at_S] = rows.column("logprob").to_numpy()
         first.entropy_PF[at_S] = rows.column("entropy").to_numpy()
-        first.response_PF[at_S] = _keys(rows.column("response"))
+        texts &= rows.column("response").null_count == 0
+        first.response_PF[at_S] = _keys(pc.fill_null(rows.column("response"), ""))
         answer = rows.column("answer")
         first.answered_PF[at_S] = pc.is_valid(answer).to_numpy()
         first.answer_PF[at_S] = _keys(pc.fill_null(answer, ""))
-    return first
+    return replace(first, texts=texts)
 
 
 def _keys(texts: pa.ChunkedArray) -> np.ndarray:
@@ -148,7 +158,7 @@ def _first_columns(first: FirstRound, ks: list[int]) -> dict[str, Any]:
         majority_at_k(answer_F, correct_F, ks).tolist() if ks else []
         for answer_F, correct_F in zip(answers, first.correct_PF, strict=True)
     ]
-    return {
+    columns = {
         "first": np.full(total, size),
         "tokens": pa.array(first.tokens_PF.sum(1), pa.int64(), from_pandas=True),
         "entropy": first.entropy_PF.sum(1, dtype=np.float64),
@@ -160,6 +170,10 @@ def _first_columns(first: FirstRound, ks: list[int]) -> dict[str, Any]:
         "answer_entropy_chao_shen": np.array([chao_shen(count_A) for count_A in counts]),
         "majority": pa.array(majority, pa.list_(pa.float64())),
     }
+    untold = [] if first.texts else ["distinct_responses"]
+    if not first.read:
+        untold += ["distinct_answers", *(name for name in columns if name.startswith("answer_")), "majority"]
+    return columns | {name: pa.nulls(total, pa.array(columns[name]).type) for name in untold}
 
 
 def _greedy(files: Sequence[Path], ids: Sequence[str]) -> list[str]:

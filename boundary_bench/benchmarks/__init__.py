@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boundary_bench.benchmarks import hub, lm_eval_task, reasoning_gym_bridge
+from boundary_bench.benchmarks import hub, lm_eval_task, reasoning_gym_bridge, stored
 from boundary_bench.benchmarks.base import LEFT_OUT, HubOptions, Kind, Options, Prepared, Split
 from boundary_bench.benchmarks.columns import OWN, Columns
 from boundary_bench.benchmarks.countdown import COUNTDOWN, COUNTDOWN_HARD
@@ -21,12 +21,13 @@ from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.study.file import explain
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN)
+    kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN, stored.STORED_ROWS)
 }
 #: Kinds of a library, named ``FAMILY:NAME``; the name is looked up in the library when problems are made.
 FAMILIES: dict[str, Callable[[str], Kind]] = {
     "lm_eval": lm_eval_task.kind,
     "reasoning_gym": reasoning_gym_bridge.kind,
+    "stored": stored.kind,
 }
 __all__ = ["FAMILIES", "KINDS", "PLAIN", "check", "kind_of", "options_of", "problems_of"]
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from boundary_bench.core import randomness
 from boundary_bench.grading import Grader
+from boundary_bench.records import Record
 
 Split = Literal["train", "dev", "test"]
 #: Reasons why a row becomes no problem: it has no reference, the study skips it, it repeats another word for word, it
@@ -73,6 +74,7 @@ class Problem:
         solution: a response that grades correct.
         stratum: a label that groups similar problems (for countdown: how many numbers).
         chance: probability that one uniformly random valid response is correct; None if unknown.
+        name: what its rows call it, "" if nothing; no part of its identity.
     """
 
     prompt: str
@@ -80,6 +82,7 @@ class Problem:
     solution: str
     stratum: str = ""
     chance: float | None = None
+    name: str = ""
 
     @property
     def id(self) -> str:
@@ -145,6 +148,7 @@ class Kind:
         columns: the columns of a row and their meaning, the question first.
         reference: columns that may hold the reference answer; one of them must.
         uniform: columns that either all rows have or none.
+        read: path -> rows of files that are not read as others are; None: as others.
         grader: grades responses.
         definition: a user's file that defines problems and grades.
         second: an independent grader of the same responses; the tables show how often the two disagree.
@@ -169,3 +173,4 @@ class Kind:
     definition: Path | None = None
     reference: tuple[str, ...] = ()
     uniform: tuple[str, ...] = ()
+    read: Callable[[Path], Iterator[Record]] | None = None

@@ -36,6 +36,7 @@ def write_problems(path: Path, problems: list[Problem], split: str, facts: dict[
         "stratum": [problem.stratum for problem in problems],
         "chance": pa.array([problem.chance for problem in problems], pa.float64()),
         "split": [split] * len(problems),
+        "name": [problem.name for problem in problems],
     }
     write_table(path, pa.table(columns), {"content": content_of(problems), **facts})
 
@@ -62,7 +63,7 @@ def read_prepared(path: Path) -> tuple[list[Problem], dict[str, Any]]:
         raise DataError(f"{fault}; the prepare stage makes it anew") from None
     rows = table.to_pylist()
     problems = [
-        Problem(**{name: row[name] for name in ("prompt", "reference", "solution", "stratum", "chance")})
+        Problem(**{name: row[name] for name in ("prompt", "reference", "solution", "stratum", "chance", "name")})
         for row in rows
     ]
     for row, problem in zip(rows, problems, strict=True):

@@ -34,6 +34,8 @@ def rows_in(kind: Kind, path: Path, split: Split) -> Iterator[Record]:
     Args:
         split: the part of a folder; a file serves as any split.
     """
+    if kind.read:
+        return kind.read(path)
     if not path.is_dir():
         if not path.is_file():
             raise DataError(

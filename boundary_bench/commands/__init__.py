@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from argparse import ArgumentParser
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ A study runs with: snakemake --cores all --config study=STUDY"""
 
 def of_stage(name: str) -> arguments.Command:
     """The command of a stage: its function, with the study as argument and the wildcards as options."""
-    function = getattr(stages, name)
+    function = getattr(stages, f"{name}_" if iskeyword(name) else name)
 
     def command(study: str, results: Path, settings: str | None, **values: Any) -> None:
         plan = make_plan(study, results)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.commands.workplace import Log, Task, logger, stop_signal, task_of, workplace
-from boundary_bench.core.errors import StudyError, did_you_mean
+from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.core.files import append_line, read_json, write_json, write_text
 from boundary_bench.core.locks import lease
-from boundary_bench.core.provenance import fingerprint
+from boundary_bench.core.provenance import file_sha256, fingerprint, record
+from boundary_bench.grading.graders import STORED
 from boundary_bench.plan import Plan
 from boundary_bench.plan.stages import identity, intervals, settings
 from boundary_bench.tables.table import ALL
@@ -176,7 +177,7 @@ def sample(
         proof = {} if plan.trained_here(chosen) else _proof(task, sampling, engine, store)
         files = campaign.run(drawn, engine, store, facts, tell, task.stopped)
         place = os.path.relpath(store.folder, target.parent)
-        found = {"folder": place, "files": files, "design": plan.design_settings, **facts, **proof}
+        found = {"folder": place, "files": files, "design": plan.design.record(), **facts, **proof}
         write_json(target, {**found, "settings": task.settings})
 
 
@@ -194,6 +195,36 @@ def _proof(task: Task, sampling: Sampling, engine: Engine, store: SampleStore) -
     return {"proof": read_json(file)} if file.exists() else {}
 
 
+def import_(plan: Plan, policy: str, benchmark: str) -> None:
+    """Read and grade the samples of a policy on a benchmark that others stored."""
+    from boundary_bench.benchmarks.problem_file import content_of, read_problems
+    from boundary_bench.grading.judging import Judge
+    from boundary_bench.sampling.stored import importing
+
+    chosen, log = plan.policy(policy), logger(f"import {policy} {benchmark}")
+    said, kind = plan.stored(chosen)[benchmark], plan.problem_sets[benchmark].kind
+    files, problems = plan.files(said), read_problems(plan.problems(benchmark))
+    made_with, content = settings(plan, "import", policy, benchmark), content_of(problems)
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"found no file {file}, expected stored samples; paths start where you are")
+    told = {str(file): file_sha256(file) for file in files}
+    store = plan.store(
+        "import", policy, benchmark, identity={**made_with, "problems": content, "files": list(told.values())}
+    )
+    grader = None if said.grades == "stored" or kind.grader is STORED else kind.grader
+    facts = {"settings": fingerprint(made_with), "problems": content, "engine": "import", "provenance": record()}
+    facts["grader"] = (grader or STORED).identity
+    target = plan.imported(policy, benchmark)
+    with lease(store, log), Judge(plan.judgements) as judge:
+        job = importing.Import(said, files, problems, grader, judge, facts, log)
+        found = importing.run(job, store / "samples")
+    place = os.path.relpath(store / "samples", target.parent)
+    design = plan.design_of(chosen, benchmark).record()
+    write_json(target, {"folder": place, **found, "design": design, **facts, "from": told, "settings": made_with})
+    log(f"-> {target}")
+
+
 def measure(plan: Plan, policy: str, benchmark: str) -> None:
     """Turn the samples of a policy on a benchmark into estimates with intervals."""
     from boundary_bench.analysis.graders import CASES, compare_graders
@@ -204,9 +235,11 @@ def measure(plan: Plan, policy: str, benchmark: str) -> None:
     from boundary_bench.core.parquet import columns_of, write_table
     from boundary_bench.grading.judging import Judge
     from boundary_bench.samples.grades import read_graded
+    from boundary_bench.samples.manifest import graders_of
 
     chosen, setup, folder = plan.policy(policy), plan.setup, plan.measures(policy, benchmark)
-    graded = read_graded(plan.samples(chosen, benchmark), read_problems(plan.problems(benchmark)), plan.design)
+    manifests, design = plan.samples(chosen, benchmark), plan.design_of(chosen, benchmark)
+    graded = read_graded(manifests, read_problems(plan.problems(benchmark)), design)
     table, made_with = tally(graded, setup.ks), settings(plan, "measure", policy, benchmark)
     facts = {"policy": policy, "benchmark": benchmark, "samples": graded.samples}
     write_table(folder / "problems.parquet", table, {**facts, "settings": made_with})
@@ -215,7 +248,7 @@ def measure(plan: Plan, policy: str, benchmark: str) -> None:
         write_rows(folder, name, ({**row, **last} for row in rows))
     target = partial(plan.grades, policy, benchmark)
     with Judge(plan.judgements) as judge:
-        rows, cases = compare_graders(setup, graded, plan.graders(benchmark), judge, target)
+        rows, cases = compare_graders(setup, graded, graders_of(manifests, plan.graders(benchmark)), judge, target)
     write_rows(folder, "graders", ({**whose, "stratum": ALL, **row, **last} for row in rows))
     write_csv(folder / "disagreements.csv", cases, CASES)
     for row in rows:

@@ -164,8 +164,8 @@ def regrade(
 
     chosen, plan = grader_of(grader, "regrade --grader"), make_plan(study, results)
     check_names(plan, "regrade", {"policy": policy, "benchmark": benchmark})
-    problems = read_problems(plan.problems(benchmark))
-    graded = read_graded(plan.samples(plan.policy(policy), benchmark), problems, plan.design)
+    whose, problems = plan.policy(policy), read_problems(plan.problems(benchmark))
+    graded = read_graded(plan.samples(whose, benchmark), problems, plan.design_of(whose, benchmark))
     with Judge(plan.judgements) as judge:
         file = regrade(graded, chosen, judge, plan.grades(policy, benchmark, chosen.name))
     logger(f"regrade {policy} {benchmark}")(

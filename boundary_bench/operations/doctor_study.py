@@ -23,6 +23,7 @@ from boundary_bench.operations import doctor_python, forecast
 from boundary_bench.plan import Plan
 from boundary_bench.study.backends import BACKENDS
 from boundary_bench.study.engines import ENGINES
+from boundary_bench.study.study import Origin
 
 OTHER = "name another folder: --results FOLDER here, --config results=FOLDER for snakemake"
 CORE = {
@@ -147,8 +148,16 @@ def gpus(stage: str, asked: int, visible: int) -> Check:
 
 
 def models(plan: Plan) -> Iterator[Check]:
-    """Whether base models are on this machine."""
-    return (_model(plan, name) for name in plan.study.models)
+    """Whether base models, given checkpoints and stored samples are on this machine."""
+    for where, origin in plan.study.origins.items():
+        what = where.replace("models.", "model ").replace("runs.", "run ").replace(".checkpoints.", " step ")
+        if origin.samples is None:
+            yield _model(origin, what)
+        for benchmark, said in (origin.samples or {}).items():
+            files = plan.files(said)
+            lacking = [file for file in files if not file.is_file()]
+            found = f"no file {lacking[0]}" if lacking else f"{len(files)} file(s), {files[0]}"
+            yield Check("missing" if lacking else "ok", f"{what}: samples on {benchmark}", found)
 
 
 def problems(plan: Plan) -> Iterator[Check]:
@@ -156,10 +165,9 @@ def problems(plan: Plan) -> Iterator[Check]:
     return (_problems(plan, name) for name in plan.problem_sets)
 
 
-def _model(plan: Plan, name: str) -> Check:
+def _model(model: Origin, what: str) -> Check:
     from boundary_bench.models.folder import weight_files
 
-    model, what = plan.study.models[name], f"model {name}"
     if not model.path and not model.hub:
         return Check("ok", what, "made by pretrain")
     try:
@@ -167,7 +175,8 @@ def _model(plan: Plan, name: str) -> Check:
     except ModelError:
         return _from_network(what, f"{model.hub} at {model.revision}", "write {path: FOLDER}")
     try:
-        weight_files(folder)
+        if not (folder / "adapter_config.json").is_file():
+            weight_files(folder)
     except (ModelError, DataError) as fault:
         return Check("missing", what, str(fault))
     return Check("ok", what, model.path or f"{model.hub} in the cache of the hub ({_cache()})")

@@ -141,7 +141,7 @@ def forecast(plan: Plan, assumptions: Assumptions) -> Forecast:
     """
     per_problem = samples_of_a_problem(plan, assumptions.success_rate)
     benchmarks = {name: _set(plan, name, per_problem) for name in plan.study.benchmarks}
-    models = {name: _model(plan, name, assumptions, benchmarks) for name in plan.study.models}
+    models = {name: _model(plan, name, assumptions, benchmarks) for name in plan.weighed}
     found = jobs(plan)
     counts = dict(Counter(job.stage.name for job in found))
     return Forecast(plan.study.study, counts, chain(found), benchmarks, models, assumed(plan, assumptions))
@@ -307,7 +307,7 @@ def _run(training: Training | None, assumptions: Assumptions) -> tuple[float, fl
 def _model(plan: Plan, name: str, assumptions: Assumptions, benchmarks: dict[str, SetForecast]) -> ModelForecast:
     study = plan.study
     runs = [run for run in plan.trained if run.model == name]
-    policies = sum(policy.model == name for policy in plan.policies)
+    policies = sum(policy.model == name and not plan.stored(policy) for policy in plan.policies)
     size = parameters(plan, name)
     update, rollout, sample = _rates(plan, size, assumptions)
     drawn, processed, gpus = _run(study.training, assumptions)

@@ -9,8 +9,10 @@ from boundary_bench.operations.forecast import Forecast, total
 
 
 def text(found: Forecast) -> str:
-    """The whole forecast."""
-    parts = [_jobs(found), _samples(found), _models(found), _disk(found), _assumptions(found), _unknown(found)]
+    """The whole forecast; of stored samples alone, which cost nothing, the jobs."""
+    parts = [_jobs(found)]
+    if found.models:
+        parts += [_samples(found), _models(found), _disk(found), _assumptions(found), _unknown(found)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 

@@ -69,7 +69,7 @@ def outdated(plan: Plan, made: Record) -> list[str]:
     before = {f"{kind} {name}": value for kind, each in made.fingerprints.items() for name, value in each.items()}
     now = {f"{kind} {name}": value for kind, each in fingerprints(plan).items() for name, value in each.items()}
     changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
-    policies = made.weights_sha256.keys() ^ {policy.name for policy in plan.policies}
+    policies = made.samples_sha256.keys() ^ {policy.name for policy in plan.policies}
     return sorted(changed | {f"policy {name}" for name in policies})
 
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks.problem_sets import ProblemSet, problem_sets
 from boundary_bench.benchmarks.templates import Template, template_of
-from boundary_bench.core.errors import StatisticsError, StudyError
+from boundary_bench.core.errors import DataError, StatisticsError, StudyError
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import grader_of
 from boundary_bench.machine import launcher
 from boundary_bench.plan.layout import Layout
 from boundary_bench.plan.names import Names
+from boundary_bench.records.harnesses import files_of
 from boundary_bench.statistics.design import Design, plan_rounds
 from boundary_bench.study.analysis import Setup
 from boundary_bench.study.file import find_study, load_study
 from boundary_bench.study.policies import Policy, Run
+from boundary_bench.study.stored import StoredSamples
 from boundary_bench.study.study import Study
 from boundary_bench.study.training import Training
 
@@ -101,13 +103,25 @@ class Plan(Names, Layout):
 
     @cached_property
     def design(self) -> Design:
-        """The sampling design: when a problem has enough samples."""
+        """The design of all samples that are drawn here: when a problem has enough of them."""
         sampling = self.study.sampling
         try:
             rounds = sampling.rounds or plan_rounds(sampling.n_max, sampling.stop_after)
             return Design(tuple(rounds), sampling.stop_after, tuple(sampling.unscored))
         except StatisticsError as fault:
             raise StudyError(f"sampling: {fault}") from None
+
+    def design_of(self, policy: Policy, benchmark: str) -> Design:
+        """The design of a policy's samples: of stored ones the first n of every problem."""
+        if said := self.stored(policy).get(benchmark):
+            return Design((said.n,), None, ("timeout",))
+        return self.design
+
+    @cached_property
+    def designs(self) -> list[Design]:
+        """Every design of the study, each once."""
+        pairs = product(self.policies, self.study.benchmarks)
+        return list(dict.fromkeys(self.design_of(*pair) for pair in pairs))
 
     @cached_property
     def setup(self) -> Setup:
@@ -116,8 +130,8 @@ class Plan(Names, Layout):
 
     @property
     def probes(self) -> list[tuple[Policy, str]]:
-        """Every base model with every benchmark, for the contamination probe; empty if the study asks for none."""
-        bases = [policy for policy in self.policies if policy.run is None]
+        """Every base model with weights and every benchmark, for the contamination probe; empty if there is none."""
+        bases = [policy for policy in self.policies if policy.run is None and not self.stored(policy)]
         return [(policy, name) for policy in bases for name in self.study.benchmarks] if self.study.probe else []
 
     @property
@@ -127,10 +141,20 @@ class Plan(Names, Layout):
         for name, chosen in self.problem_sets.items():
             found[f"the task of {name}"] = str(chosen.kind.definition) if chosen.kind.definition else None
         found["training.data"] = self.study.training.data if self.study.training else None
-        found |= {f"models.{name}.path": model.path for name, model in self.study.models.items()}
-        for name, run in self.study.runs.items():
-            found |= {f"runs.{name}.checkpoints.{step}": each.path for step, each in run.checkpoints.items()}
+        for where, origin in self.study.origins.items():
+            found[f"{where}.path"] = origin.path
+            for benchmark, said in (origin.samples or {}).items():
+                files = self.files(said)
+                found |= {f"{where}.samples.{benchmark} ({place})": str(file) for place, file in enumerate(files, 1)}
         return {where: path for where, path in found.items() if path}
+
+    @staticmethod
+    def files(said: StoredSamples) -> list[Path]:
+        """The files of stored samples; what the study says itself where there are none."""
+        try:
+            return files_of(said.files)
+        except DataError:
+            return [Path(said.files)]
 
     def command(self, part: launcher.Part) -> list[str]:
         """The command line in the environment that trains or samples; see ``launcher.command``."""
@@ -147,7 +171,9 @@ class Plan(Names, Layout):
         return range(1, self.shard_count + 1)
 
     def samples(self, policy: Policy, benchmark: str) -> list[Path]:
-        """The manifests of a policy's samples, one a shard."""
+        """The manifests of a policy's samples: one a shard, or that of stored ones."""
+        if self.stored(policy):
+            return [self.imported(policy, benchmark)]
         return [self.shard(policy, benchmark, shard) for shard in self.shards]
 
     def checkpoint(self, run: Run, step: int) -> Path:
@@ -157,11 +183,6 @@ class Plan(Names, Layout):
     def weights(self, policy: Policy) -> Path:
         """The manifest of a policy's weights."""
         return self.checkpoint(policy.run, policy.step) if policy.run else self.model(policy.model)
-
-    @property
-    def design_settings(self) -> dict[str, Any]:
-        """The design as sample manifests record it."""
-        return self.design.record()
 
 
 def make_plan(name: str, results: Path = Path("results")) -> Plan:

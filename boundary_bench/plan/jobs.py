@@ -58,7 +58,7 @@ class Job:
     @property
     def facts(self) -> dict[str, Any]:
         """Facts that its first output must carry to be up to date; empty if it is not checked."""
-        found = {"settings": settings(self.plan, self.stage.name, *self.values), "design": self.plan.design_settings}
+        found = {"settings": settings(self.plan, self.stage.name, *self.values), "design": self.plan.design.record()}
         return {name: found[name] for name in self.stage.says}
 
     @property

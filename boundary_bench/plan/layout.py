@@ -43,6 +43,10 @@ class Layout:
         """The manifest of one shard of a policy's samples."""
         return self.root / "samples" / str(policy) / benchmark / f"{shard}-of-{self.shard_count}.json"
 
+    def imported(self, policy: object = "{policy}", benchmark: str = "{benchmark}") -> Path:
+        """The manifest of a policy's samples that others stored."""
+        return self.root / "samples" / str(policy) / benchmark / "imported.json"
+
     def grades(self, policy: object, benchmark: str, grader: str) -> Path:
         """The verdicts of another grader on a policy's samples."""
         return self.root / "grades" / str(policy) / benchmark / f"{grader}.parquet"

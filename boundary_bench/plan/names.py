@@ -7,7 +7,8 @@ from typing import Any
 
 from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.study.policies import Policy, Run, one_of
-from boundary_bench.study.study import GivenRun, Study
+from boundary_bench.study.stored import StoredSamples
+from boundary_bench.study.study import GivenRun, Origin, Study
 from boundary_bench.tables.table import BASE
 
 
@@ -41,9 +42,14 @@ class Names:
 
     @cached_property
     def trained(self) -> list[Run]:
-        """The runs that are trained here: every model x algorithm x seed."""
+        """The runs that are trained here: every model x algorithm x seed, of the models with weights."""
         study = self.study
-        return [Run(m, a, s) for m in study.models for a in study.algorithms for s in study.seeds]
+        return [Run(m, a, s) for m in self.weighed for a in study.algorithms for s in study.seeds]
+
+    @property
+    def weighed(self) -> list[str]:
+        """The models with weights; of the others there are samples alone."""
+        return [name for name, model in self.study.models.items() if model.samples is None]
 
     @cached_property
     def courses(self) -> dict[tuple[str, str], list[Run]]:
@@ -112,7 +118,18 @@ class Names:
 
     def trained_here(self, policy: Policy) -> bool:
         """Whether the study's trainer makes a policy's weights; those of a base or a given checkpoint are adopted."""
-        return policy.run is not None and policy.run not in self.given
+        return self.origin(policy) is None
+
+    def origin(self, policy: Policy) -> Origin | None:
+        """Where a base or a given checkpoint comes from; None if it is trained here."""
+        if policy.run is None:
+            return self.study.models[policy.model]
+        return self.given[policy.run].checkpoints[policy.step] if policy.run in self.given else None
+
+    def stored(self, policy: Policy) -> dict[str, StoredSamples]:
+        """The stored samples of a policy by benchmark; empty if it is sampled here."""
+        origin = self.origin(policy)
+        return (origin.samples if origin else None) or {}
 
     def policies_of(self, run: Run) -> list[Policy]:
         """The evaluated policies of a run in order of training, the base model first."""
@@ -130,7 +147,7 @@ class Names:
         It grows with models + algorithms + seeds only.
         """
         study = self.study
-        return f"(?:{one_of(study.models)})--(?:{one_of(study.algorithms)})--seed(?:{one_of(study.seeds)})"
+        return f"(?:{one_of(self.weighed)})--(?:{one_of(study.algorithms)})--seed(?:{one_of(study.seeds)})"
 
     @property
     def given_pattern(self) -> str:
@@ -143,11 +160,26 @@ class Names:
         return f"{self.trained_pattern}|{self.given_pattern}"
 
     @property
-    def policy_pattern(self) -> str:
-        """A regular expression that matches exactly the policies' names, built on ``trained_pattern``."""
+    def sampled_pattern(self) -> str:
+        """A regular expression that matches exactly the policies that are sampled here."""
         steps = one_of(self.study.evaluate.steps[1:] if self.study.evaluate else [])
-        given = one_of(policy for run in self.given for policy in self.policies_of(run)[1:])
-        return f"{one_of(self.study.models)}|{self.trained_pattern}--step(?:{steps})|{given}"
+        given = one_of(policy for policy in self._given_policies if not self.stored(policy))
+        return f"{one_of(self.weighed)}|{self.trained_pattern}--step(?:{steps})|{given}"
+
+    @property
+    def stored_pattern(self) -> str:
+        """A regular expression that matches exactly the policies with stored samples."""
+        bases = [Policy(name, None, 0) for name in self.study.models]
+        return one_of(policy for policy in [*bases, *self._given_policies] if self.stored(policy))
+
+    @property
+    def policy_pattern(self) -> str:
+        """A regular expression that matches exactly the policies' names."""
+        return f"{self.sampled_pattern}|{self.stored_pattern}"
+
+    @property
+    def _given_policies(self) -> list[Policy]:
+        return [policy for run in self.given for policy in self.policies_of(run)[1:]]
 
     @cached_property
     def _run_of(self) -> dict[str, Run]:

@@ -19,6 +19,7 @@ from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.plan import Plan
 from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, PROBE_FILES, report_files
+from boundary_bench.statistics.design import Design
 from boundary_bench.study.backends import BACKENDS
 
 #: A job: its stage and wildcard values.
@@ -174,8 +175,17 @@ def _continuations(plan: Plan, benchmark: str) -> dict[str, Any]:
     return {"sampling": drawing, **_kind(plan, benchmark)}
 
 
-def _analysis(plan: Plan) -> dict[str, Any]:
-    return {"design": plan.design_settings, "ks": plan.study.ks, **intervals(plan)}
+def _imported(plan: Plan, policy: str, benchmark: str) -> dict[str, Any]:
+    """The settings that turn stored rows into samples, without the path of the rows: content identifies them."""
+    said = plan.stored(plan.policy(policy))[benchmark]
+    return {"stored": said.identity(), **({} if said.grades == "stored" else _kind(plan, benchmark))}
+
+
+def _analysis(plan: Plan, *designs: Design) -> dict[str, Any]:
+    """The settings of estimates; of samples of other designs than the study's their designs too."""
+    others = [design.record() for design in dict.fromkeys(designs) if design != plan.design]
+    own = {"design": plan.design.record(), "ks": plan.study.ks, **intervals(plan)}
+    return own | ({"designs": others} if others else {})
 
 
 def intervals(plan: Plan) -> dict[str, Any]:
@@ -183,15 +193,34 @@ def intervals(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in plan.study.analysis.identity().items() if name != "ks"}
 
 
-def _measures(plan: Plan, benchmark: str) -> dict[str, Any]:
-    return {**_analysis(plan), "graders": [grader.identity for grader in plan.graders(benchmark)]}
+def _measures(plan: Plan, benchmark: str, policy: str | None = None) -> dict[str, Any]:
+    own = {"design": plan.design_of(plan.policy(policy), benchmark).record()} if policy else {}
+    return {**_analysis(plan), **own, "graders": [grader.identity for grader in plan.graders(benchmark)]}
+
+
+def _compared(plan: Plan, run: str | None = None, benchmark: str = "") -> dict[str, Any]:
+    policies = plan.policies_of(plan.run(run)) if run else []
+    return _analysis(plan, *(plan.design_of(policy, benchmark) for policy in policies))
 
 
 # jobs
 
 
-def _pairs(plan: Plan) -> Iterable[tuple[str, str]]:
-    return ((policy.name, benchmark) for policy in plan.policies for benchmark in plan.study.benchmarks)
+def _pairs(plan: Plan, *stored: bool) -> Iterable[tuple[str, str]]:
+    """Every policy with every benchmark, or those with stored samples, or those that are sampled here."""
+    policies = [policy for policy in plan.policies if bool(plan.stored(policy)) in (stored or (False, True))]
+    return ((policy.name, benchmark) for policy in policies for benchmark in plan.study.benchmarks)
+
+
+def samples_made_by(plan: Plan, policy: str, benchmark: str) -> list[Key]:
+    """The jobs that make a policy's samples on a benchmark, one for each of its manifests."""
+    if plan.stored(plan.policy(policy)):
+        return [("import", policy, benchmark)]
+    return [("sample", policy, benchmark, shard) for shard in plan.shards]
+
+
+def _any_stored(plan: Plan, run: str) -> bool:
+    return any(map(plan.stored, plan.policies_of(plan.run(run))))
 
 
 def weights_made_by(plan: Plan, policy: str) -> Key:
@@ -223,8 +252,13 @@ def _content(fact: str, made_by: Iterable[Key]) -> Facts:
     return dict(zip((fact, "problems"), ((key, "content") for key in made_by), strict=True))
 
 
+def _adopted(plan: Plan) -> Iterable[tuple[str, int]]:
+    every = [policy for run in plan.given for policy in plan.policies_of(run)[1:]]
+    return ((policy.run.name, policy.step) for policy in every if policy.run and not plan.stored(policy))
+
+
 def _leaves(plan: Plan) -> Iterable[Key]:
-    stages = ("prepare", "train", "adopt", "sample", "probe", "measure", "compare")
+    stages = ("prepare", "train", "adopt", "sample", "import", "probe", "measure", "compare")
     return ((name, *values) for name in stages for values in STAGES[name].each(plan))
 
 
@@ -256,7 +290,7 @@ STAGES = {
             name="pretrain",
             version=1,
             names=("{model}",),
-            each=lambda plan: ((name,) for name in plan.study.models),
+            each=lambda plan: ((name,) for name in plan.weighed),
             outputs=lambda plan, model: [plan.model(model)],
             needs=lambda plan, model: [],
             about=lambda plan, model: (model,),
@@ -283,7 +317,7 @@ STAGES = {
             name="adopt",
             version=1,
             names=("{run}", "step{step}"),
-            each=lambda plan: ((run.name, step) for run, given in plan.given.items() for step in given.steps),
+            each=_adopted,
             outputs=lambda plan, run, step: [plan.manifest(run, step)],
             needs=lambda plan, run, step: [("pretrain", plan.run(run).model)],
             about=lambda plan, run, step: (run, str(step)),
@@ -297,7 +331,7 @@ STAGES = {
             name="sample",
             version=4,
             names=("{policy}", "{benchmark}", "{shard}-of-{shards}"),
-            each=lambda plan: ((*pair, shard) for pair in _pairs(plan) for shard in plan.shards),
+            each=lambda plan: ((*pair, shard) for pair in _pairs(plan, False) for shard in plan.shards),
             outputs=lambda plan, policy, benchmark, shard: [plan.shard(policy, benchmark, shard)],
             needs=_sampled_from,
             about=lambda plan, policy, benchmark, shard: (plan.policy(policy).model, benchmark),
@@ -306,6 +340,20 @@ STAGES = {
             made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
             stores=2,
             like=lambda plan, policy, benchmark, shard: f"{plan.policy(policy).model} {benchmark}",
+        ),
+        Stage(
+            name="import",
+            version=1,
+            names=("{policy}", "{benchmark}"),
+            each=lambda plan: _pairs(plan, True),
+            outputs=lambda plan, policy, benchmark: [plan.imported(policy, benchmark)],
+            needs=lambda plan, policy, benchmark: [("prepare", benchmark)],
+            about=lambda plan, policy, benchmark: (policy, benchmark),
+            identity=_imported,
+            says=("settings",),
+            made_from=lambda plan, policy, benchmark: {"problems": (("prepare", benchmark), "content")},
+            stores=2,
+            like=lambda plan, policy, benchmark: benchmark,
         ),
         Stage(
             name="probe",
@@ -326,10 +374,11 @@ STAGES = {
             each=_pairs,
             outputs=lambda plan, policy, benchmark: [plan.measures(policy, benchmark) / name for name in MEASURE_FILES],
             needs=lambda plan, policy, benchmark: [
-                *(("sample", policy, benchmark, shard) for shard in plan.shards),
+                *samples_made_by(plan, policy, benchmark),
                 ("prepare", benchmark),
             ],
-            about=lambda plan, policy, benchmark: (benchmark,),
+            # of stored samples the design is their own
+            about=lambda plan, policy, benchmark: (benchmark, policy)[: 1 + bool(plan.stored(plan.policy(policy)))],
             identity=_measures,
         ),
         Stage(
@@ -341,8 +390,8 @@ STAGES = {
             needs=lambda plan, run, benchmark: [
                 ("measure", policy.name, benchmark) for policy in plan.policies_of(plan.run(run))
             ],
-            about=lambda plan, run, benchmark: (),
-            identity=_analysis,
+            about=lambda plan, run, benchmark: (run, benchmark) if _any_stored(plan, run) else (),
+            identity=_compared,
         ),
         Stage(
             name="report",
@@ -352,7 +401,7 @@ STAGES = {
             outputs=report_files,
             needs=_leaves,
             about=lambda plan: (),
-            identity=_analysis,
+            identity=lambda plan: _analysis(plan, *plan.designs),
         ),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from boundary_bench.plan import Plan
+from boundary_bench.report import drawing
 from boundary_bench.report.figures.style import level
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.coverage import detection_limit
@@ -37,7 +38,7 @@ def _made(plan: Plan) -> list[Limit]:
 
 
 def _rare(plan: Plan) -> Limit:
-    n = plan.design.n_max
+    n = max(design.n_max for design in plan.designs)
     limit, thrice = detection_limit(n), detection_limit(n, min(3, n))
     return Limit(
         f"success rates below {limit:.2g} (n = {n})",
@@ -80,15 +81,32 @@ GUESSING = Limit(
 
 
 def _measured(plan: Plan) -> Limit:
-    sampling = plan.study.sampling
     sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in plan.study.benchmarks)
+    drawn = "; ".join(drawing.settings(plan))
+    unscored = dict.fromkeys(verdict for design in plan.designs for verdict in design.unscored)
     return Limit(
-        f"anything beyond temperature {sampling.temperature:g} and {sampling.max_tokens} tokens",
-        f"Everything is measured on {sets}, at temperature {sampling.temperature:g} and responses of "
-        f"at most {sampling.max_tokens} tokens. Verdicts that count as missing: "
-        f"{', '.join(plan.design.unscored)}; all others but correct count as not "
-        "solved in pass@k. The summary counts every verdict apart.",
+        f"anything beyond {drawn}",
+        f"Everything is measured on {sets}; {drawn}. Verdicts that count as missing: {', '.join(unscored)}; all others "
+        "but correct count as not solved in pass@k. The summary counts every verdict apart.",
     )
+
+
+def from_files(plan: Plan, tables: Tables) -> list[Limit]:
+    """The limits from samples that others drew; empty without such ones."""
+    found = []
+    if said := drawing.otherwise(plan):
+        found.append(
+            Limit(
+                f"the policies alone: {len(said)} comparison(s) are of samples drawn in other ways, or in unknown ones",
+                f"Of stored samples only the study can say how they were drawn. Not alike or not known: "
+                f"{'; '.join(said)}. A part of a difference may come from that.",
+            )
+        )
+    for (policy, benchmark), notes in tables.notes.items():
+        found += [
+            Limit(f"samples of {policy} on {benchmark}: {note}", f"{policy} on {benchmark}: {note}.") for note in notes
+        ]
+    return found
 
 
 def other_prompts(tables: Tables) -> list[Limit]:

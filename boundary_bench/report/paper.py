@@ -10,7 +10,8 @@ import numpy as np
 from boundary_bench.analysis.means import Boundary
 from boundary_bench.core.text import attempts, decimals, percent
 from boundary_bench.plan import Plan
-from boundary_bench.report.figures.style import intervals, level, over_seeds, sampled
+from boundary_bench.report import drawing
+from boundary_bench.report.figures.style import intervals, level, over_seeds
 from boundary_bench.report.tables import Tables
 from boundary_bench.statistics.estimate import Estimate
 from boundary_bench.statistics.paired import Change, changes
@@ -123,6 +124,4 @@ def _whose(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: str) 
 
 
 def _settings(plan: Plan, problems: int) -> str:
-    sampling = plan.study.sampling
-    drawn = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens"
-    return f"{problems} problems, {sampled(plan)}, {drawn}."
+    return f"{problems} problems, {drawing.designs(plan)}, {', '.join(drawing.settings(plan))}."

@@ -32,10 +32,11 @@ from boundary_bench.plan.stages import (
     identity,
     intervals,
     outputs,
+    samples_made_by,
     settings,
     weights_made_by,
 )
-from boundary_bench.samples.manifest import files_of
+from boundary_bench.samples.manifest import files_of, graders_of
 from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.reading import read_csv
 from boundary_bench.tables.registry import TABLES
@@ -57,6 +58,8 @@ class Tables:
         samples: sha256 of every sample file of each policy and benchmark.
         proofs: what ``sampling.proof`` found of the engine on each policy that was not trained here.
         differs: what each given checkpoint has otherwise than its base, beside the weights.
+        notes: what is to be known of stored samples, by (policy name, benchmark).
+        imported: sha256 of the files that stored samples come from, by policy name and benchmark.
         boundaries: means over the training seeds, for the figures and the tables of means.
     """
 
@@ -67,6 +70,8 @@ class Tables:
     samples: dict[str, dict[str, dict[str, str]]]
     proofs: dict[str, dict[str, Any] | None]
     differs: dict[str, list[str]]
+    notes: dict[tuple[str, str], list[str]]
+    imported: dict[str, dict[str, dict[str, str]]]
     boundaries: Boundaries
 
     def whole(self, table: str, benchmark: str | None = None) -> list[Row]:
@@ -82,7 +87,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, has other settings, or has other policies, benchmarks, problems, strata, k or
             columns than the study.
     """
-    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {}, {})
+    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {}, {}, {}, {})
     tables.rows["problems"] += [_prepared(plan, name) for name in plan.problem_sets]
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
@@ -97,8 +102,12 @@ def collect(plan: Plan) -> Tables:
     contents = _contents(plan)
     tables.contents.update((name, contents["prepare", name]) for name in plan.problem_sets)
     for policy in plan.policies:
-        tables.weights[policy.name], tables.samples[policy.name] = _declared(plan, policy, contents)
-    own = [policy for policy in plan.policies if not plan.trained_here(policy)]
+        tables.samples[policy.name] = _declared(plan, policy, contents)
+        if plan.stored(policy):
+            _add_imported(plan, tables, policy)
+        else:
+            tables.weights[policy.name] = _field(plan.weights(policy), "weights_sha256")
+    own = [policy for policy in plan.policies if not plan.trained_here(policy) and not plan.stored(policy)]
     tables.proofs.update((policy.name, _proof(plan, policy)) for policy in own)
     given = [policy for policy in own if policy.run]
     tables.differs.update((policy.name, _field(plan.weights(policy), "differs")) for policy in given)
@@ -156,21 +165,29 @@ def _contents(plan: Plan) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for name in plan.problem_sets:
         found["prepare", name] = str(read_table(plan.problems(name), ["id"])[1].get("content"))
-    made = [weights_made_by(plan, policy.name) for policy in plan.policies]
+    made = [weights_made_by(plan, policy.name) for policy in plan.policies if not plan.stored(policy)]
     return found | {key: str(_field(next(iter(outputs(plan, key))), "content")) for key in made}
 
 
-def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> tuple[str, dict[str, dict[str, str]]]:
-    """Hashes of a policy's weights and sample files, all checked against the study's present settings and inputs."""
-    path = plan.weights(policy)
-    _check(plan, path, weights_made_by(plan, policy.name), contents)
+def _declared(plan: Plan, policy: Policy, contents: dict[Key, str]) -> dict[str, dict[str, str]]:
+    """Hashes of a policy's sample files; these and its weights checked against the study's present settings."""
+    if not plan.stored(policy):
+        _check(plan, plan.weights(policy), weights_made_by(plan, policy.name), contents)
     samples = {}
     for benchmark in plan.study.benchmarks:
         manifests = plan.samples(policy, benchmark)
-        for shard, manifest in zip(plan.shards, manifests, strict=True):
-            _check(plan, manifest, ("sample", policy.name, benchmark, shard), contents)
+        for job, manifest in zip(samples_made_by(plan, policy.name, benchmark), manifests, strict=True):
+            _check(plan, manifest, job, contents)
         samples[benchmark] = files_of(manifests)
-    return _field(path, "weights_sha256"), samples
+    return samples
+
+
+def _add_imported(plan: Plan, tables: Tables, policy: Policy) -> None:
+    """The files that a policy's stored samples come from, and what is to be known of them."""
+    for benchmark in plan.study.benchmarks:
+        (manifest,) = plan.samples(policy, benchmark)
+        tables.imported.setdefault(policy.name, {})[benchmark] = _field(manifest, "from")
+        tables.notes[policy.name, benchmark] = _field(manifest, "notes")
 
 
 def _check(plan: Plan, path: Path, job: Key, contents: dict[Key, str]) -> None:
@@ -210,32 +227,40 @@ def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[
         )
     if table.column("problem_id").to_pylist() != ids:
         raise DataError(f"{path} is of other problems than {plan.problems(benchmark)}; run the measure stage again")
-    return Tally(plan.design, {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS})
+    return Tally(
+        plan.design_of(policy, benchmark), {name: table.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS}
+    )
 
 
 def _add(plan: Plan, tables: Tables, job: Key, policies: list[Policy], strata: list[str], made_with: str = "") -> None:
     """The fragments of a job: of every table that it makes exactly the rows of these policies and strata, along its
     further keys."""
     last = {"settings": made_with or identity(plan, *job)}
-    places = [{**identify(policy, job[-1]), "stratum": name, **last} for policy, name in product(policies, strata)]
     for path in outputs(plan, job):
         if path.suffix == ".csv" and path.stem in TABLES:
-            columns, further = TABLES[path.stem].columns, _further(plan, job[-1], path.stem)
-            found = [{**place, **each} for place in places for each in further]
+            columns = TABLES[path.stem].columns
+            found = [
+                {**identify(policy, job[-1]), "stratum": name, **last, **each}
+                for policy, name in product(policies, strata)
+                for each in _further(plan, policy, job[-1], path.stem)
+            ]
             found = [{name: value for name, value in row.items() if name in columns} for row in found]
             expected = list({tuple(row.items()): row for row in found}.values())
             tables.rows[path.stem].extend(read_rows(path, expected, columns))
 
 
-def _further(plan: Plan, benchmark: str, table: str) -> list[dict[str, Any]]:
+def _further(plan: Plan, policy: Policy, benchmark: str, table: str) -> list[dict[str, Any]]:
     """The values of a table's keys other than policy or run, benchmark and stratum."""
-    ks, labels = plan.study.ks, [grader.label for grader in plan.graders(benchmark)]
+    ks, design = plan.study.ks, plan.design_of(policy, benchmark)
     if table == "graders":
-        return [{"stratum": ALL, "grader": name, "k": k} for name in labels for k in grader_ks(plan.setup, plan.design)]
+        graders = graders_of(plan.samples(policy, benchmark), plan.graders(benchmark))
+        at = list(product([each.label for each in graders], grader_ks(plan.setup, design)))
+        return [{"stratum": ALL, "grader": name, "k": k} for name, k in at]
     if table == "stages":
         return [{"measure": "pass@k", "k": k} for k in ks] + [{"measure": name, "k": ""} for name in ENTROPIES]
     fractions = plan.study.probe.fractions if plan.study.probe else ()
-    axes = {"k": ks, "threshold": THRESHOLDS, "hits": countable(plan.design), "fraction": [*map(cell, fractions)]}
+    designs = design, plan.design_of(Policy(policy.model, None, 0), benchmark)
+    axes = {"k": ks, "threshold": THRESHOLDS, "hits": countable(*designs), "fraction": [*map(cell, fractions)]}
     own = [name for name in TABLES[table].keys if name in axes]
     return [dict(zip(own, values, strict=True)) for values in product(*(axes[name] for name in own))]
 
@@ -334,6 +359,7 @@ def record(plan: Plan, tables: Tables) -> dict[str, Any]:
         "samples_sha256": tables.samples,
         "proofs": tables.proofs,
         "differs": tables.differs,
+        "imported": tables.imported,
     }
 
 

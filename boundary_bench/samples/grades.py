@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
+from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Verdict
+from boundary_bench.grading.graders import STORED
 from boundary_bench.samples.manifest import files_of, sample_files
 from boundary_bench.statistics.design import Design, Progress, progress
 
@@ -57,8 +59,9 @@ class Graded:
 
     Attributes:
         problems: in the order of the problem file.
-        greedy, blocks: the files, checked against their hashes.
+        greedy, blocks: the files, checked against their hashes; imported samples have no greedy ones.
         samples: a fingerprint of the files.
+        read: whether a grader read answers in the responses; else their verdicts are those of somebody's files.
         verdict_PN: int8, each verdict's place in ``VERDICTS`` or ``NOT_DRAWN``, for sample indices below
             ``SPARE * n_max``.
     """
@@ -68,6 +71,7 @@ class Graded:
     greedy: Sequence[Path]
     blocks: Sequence[Path]
     samples: str
+    read: bool
     verdict_PN: np.ndarray
 
     @property
@@ -96,7 +100,8 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
     """
     greedy, blocks = sample_files(manifests, design.record())
     verdict_PN = read_verdicts(blocks, [problem.id for problem in problems], design.n_max)
-    return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), verdict_PN)
+    read = read_json(manifests[0]).get("grader") != STORED.identity
+    return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), read, verdict_PN)
 
 
 def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:

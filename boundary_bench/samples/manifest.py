@@ -9,8 +9,12 @@ from typing import Any
 from boundary_bench.core.errors import DataError, StoreError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.provenance import file_sha256
+from boundary_bench.grading import Grader
+from boundary_bench.grading.graders import STORED
 
 GREEDY = "greedy"
+#: The engine of samples that others drew.
+IMPORT = "import"
 
 
 def sample_files(manifests: Sequence[Path], design: dict[str, Any]) -> tuple[list[Path], list[Path]]:
@@ -40,22 +44,38 @@ def declared_files(manifest: Path, design: dict[str, Any]) -> dict[Path, str]:
     """The hash of every file that a sample manifest declares, by path. Whether the files exist is not checked.
 
     Raises:
-        DataError: it is no manifest, has another design, or declares no greedy responses or no block.
+        DataError: it is no manifest, has another design, or declares no block, or no greedy responses where the
+            samples were drawn here.
     """
     found = read_json(manifest)
     try:
         folder, hashes, declared = manifest.parent / found["folder"], dict(found["files"]), found["design"]
+        drawn_here = found.get("engine") != IMPORT
     except (KeyError, TypeError, ValueError) as fault:
         raise DataError(
             f"{manifest} is no sample manifest ({fault}); delete it and run the sample stage again"
         ) from None
     greedy = [name for name in hashes if name.startswith(GREEDY)]
-    if declared != design or not greedy or len(greedy) == len(hashes):
+    if declared != design or (drawn_here and not greedy) or len(greedy) == len(hashes):
         raise DataError(
             f"{manifest}: found the design {declared} and {len(hashes)} files, expected {design}, the greedy "
             "responses and at least one block; run the sample stage again, which keeps every stored block"
         )
     return {folder / name: str(expected) for name, expected in hashes.items()}
+
+
+def graders_of(manifests: Sequence[Path], graders: Sequence[Grader]) -> list[Grader]:
+    """The graders of a policy's samples: first the one that they were drawn with, then the others.
+
+    The files' own scores of imported samples are the last of those of the benchmark, or the only one where no grader
+    of ours was asked or there is no text.
+    """
+    said = read_json(manifests[0])
+    if said.get("engine") != IMPORT:
+        return list(graders)
+    if said["grader"] == STORED.identity:
+        return [STORED, *(each for each in graders if each is not STORED and said["texts"])]
+    return [*graders, *([STORED] if said["scored"] else [])]
 
 
 def files_of(manifests: Sequence[Path]) -> dict[str, str]:

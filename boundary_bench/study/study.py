@@ -12,19 +12,23 @@ from pydantic import Field, field_validator, model_validator
 from boundary_bench.study.analysis import Analysis, Probe
 from boundary_bench.study.blocks import Block, Columns, KindName, Name, Steps
 from boundary_bench.study.sampling import Sampling
+from boundary_bench.study.stored import StoredSamples
 from boundary_bench.study.training import Pretrain, Training
 
 
-class Weights(Block):
-    """Where weights come from: exactly one of the sources."""
+class Origin(Block):
+    """Where a policy comes from, exactly one of the sources: its weights, or its samples."""
 
-    sources: ClassVar[tuple[str, ...]] = ("path", "hub")
+    sources: ClassVar[tuple[str, ...]] = ("path", "hub", "samples")
 
     path: str | None = Field(
         None, description="folder in Hugging Face format (safetensors); in runs also a LoRA adapter's"
     )
     hub: str | None = Field(None, description="name on the Hugging Face hub, or in its local cache")
     revision: str | None = Field(None, description="commit of the hub model; required with hub")
+    samples: dict[Name, StoredSamples] | None = Field(
+        None, description="stored samples on every benchmark, which take the place of weights: {math-500: {files: ...}}"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -36,10 +40,10 @@ class Weights(Block):
         return self
 
 
-class Model(Weights):
-    """Where a base model comes from: exactly one of pretrain, path or hub."""
+class Model(Origin):
+    """Where a base model comes from: exactly one of pretrain, path, hub or samples."""
 
-    sources: ClassVar[tuple[str, ...]] = ("pretrain", "path", "hub")
+    sources: ClassVar[tuple[str, ...]] = ("pretrain", "path", "hub", "samples")
 
     pretrain: Pretrain | None = Field(None, description="make a small base model from scratch")
     template: Name | None = Field(
@@ -53,8 +57,8 @@ class GivenRun(Block):
     model: Name = Field(description="the base model that it began from, an entry of models")
     algorithm: Name | None = Field(None, description="its label in tables and figures; by default the run's name")
     seed: int = Field(0, ge=0, description="its training seed, where the same course was run with several")
-    checkpoints: dict[Annotated[int, Field(ge=1)], Weights] = Field(
-        min_length=1, description="the weights at each training step: {100: {path: FOLDER}, 200: {hub: ..., ...}}"
+    checkpoints: dict[Annotated[int, Field(ge=1)], Origin] = Field(
+        min_length=1, description="weights or samples at each training step: {100: {path: FOLDER}, 200: {hub: ...}}"
     )
 
     @property
@@ -169,19 +173,53 @@ class Study(Block):
         return self
 
     @model_validator(mode="after")
+    def _stored(self) -> Study:
+        for where, origin in self.origins.items():
+            if origin.samples is None:
+                continue
+            if odd := sorted(origin.samples.keys() - self.benchmarks.keys()):
+                raise ValueError(f"{where}.samples: {odd[0]!r} is none of the benchmarks; add it there, or drop it")
+            if lacking := [name for name in self.benchmarks if name not in origin.samples]:
+                raise ValueError(f"{where}.samples: found none on {lacking[0]}, expected some on every benchmark")
+        for name, run in self.runs.items():
+            base = self.models.get(run.model)
+            weights = [step for step, origin in run.checkpoints.items() if origin.samples is None]
+            if base and base.samples is not None and weights:
+                raise ValueError(
+                    f"runs.{name}.checkpoints.{weights[0]}: found weights, and samples alone of its base {run.model}; "
+                    "expected the base's weights, with which a checkpoint is compared, or samples of both"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Study:
-        beyond = [k for k in self.ks if k > self.sampling.n_max]
+        beyond = [k for k in self.ks if k > self.n]
         if beyond or self.ks[0] < 1:
             raise ValueError(
-                f"analysis.ks: {beyond or self.ks[0]} is outside 1..{self.sampling.n_max} (sampling.n_max): "
-                "pass@k needs k samples a problem; raise n_max or drop these k"
+                f"analysis.ks: {beyond or self.ks[0]} is outside 1..{self.n} (sampling.n_max, or the smallest n of "
+                "stored samples): pass@k needs k samples a problem; raise n_max or drop these k"
             )
         return self
 
     @property
+    def origins(self) -> dict[str, Origin]:
+        """Where every base and given checkpoint comes from, by its place in the study."""
+        found: dict[str, Origin] = {f"models.{name}": model for name, model in self.models.items()}
+        for name, run in self.runs.items():
+            found |= {f"runs.{name}.checkpoints.{step}": origin for step, origin in run.checkpoints.items()}
+        return found
+
+    @property
+    def n(self) -> int:
+        """The largest k that every policy has samples for."""
+        stored = [each.n for origin in self.origins.values() for each in (origin.samples or {}).values()]
+        sampled = any(origin.samples is None for origin in self.origins.values())
+        return min([*stored, *([self.sampling.n_max] if sampled else [])])
+
+    @property
     def ks(self) -> list[int]:
         """The values of k that are reported."""
-        return self.analysis.ks or [2**i for i in range(self.sampling.n_max.bit_length())]
+        return self.analysis.ks or [2**i for i in range(self.n.bit_length())]
 
 
 def _filled(value: Any) -> Any:

@@ -37,6 +37,7 @@ class Record(BaseModel):
         samples_sha256: by policy, benchmark and sample file.
         proofs: by policy that was not trained here, how its engine compared with transformers; None if it was not.
         differs: by given checkpoint, what it has otherwise than its base, beside the weights.
+        imported: sha256 of the files that stored samples come from, by policy, benchmark and file.
     """
 
     study: dict[str, Any]
@@ -50,6 +51,7 @@ class Record(BaseModel):
     samples_sha256: dict[str, dict[str, dict[str, str]]]
     proofs: dict[str, dict[str, Any] | None]
     differs: dict[str, list[str]] = {}
+    imported: dict[str, dict[str, dict[str, str]]] = {}
 
 
 def read_record(root: Path) -> Record:

@@ -13,14 +13,14 @@ from boundary_bench.models.config import end_tokens, read_config
 from boundary_bench.models.folder import RECORD, content, load_model
 from boundary_bench.models.hub import download
 from boundary_bench.models.tokenizer import load_tokenizer
-from boundary_bench.study.study import Weights
+from boundary_bench.study.study import Origin
 from boundary_bench.training.segment import TOKENIZER_FILES, copy_from
 
 #: The file that tells a folder with a LoRA adapter from one with a whole model.
 ADAPTER = "adapter_config.json"
 
 
-def obtain(given: Weights, base: Path, store: Path, log: Callable[[str], None]) -> Path:
+def obtain(given: Origin, base: Path, store: Path, log: Callable[[str], None]) -> Path:
     """The folder of a given checkpoint; an adapter is merged with the base once and kept in ``store``.
 
     Raises:

@@ -156,9 +156,9 @@ def test_verdicts_that_count_as_missing_are_part_of_the_design_alone(smoke: dict
     usual = make_plan(str(write(tmp_path, smoke)))
     smoke["sampling"] |= {"unscored": ["timeout", "truncated"]}
     other = make_plan(str(write(tmp_path, smoke)))
-    assert usual.design.unscored == ("timeout",) and usual.design_settings["unscored"] == ["timeout"]
+    assert usual.design.unscored == ("timeout",) and usual.design.record()["unscored"] == ["timeout"]
     assert other.design.unscored == ("timeout", "truncated")
-    assert other.design_settings == usual.design_settings | {"unscored": ["timeout", "truncated"]}
+    assert other.design.record() == usual.design_settings | {"unscored": ["timeout", "truncated"]}
     assert sampled(other) == sampled(usual)
 
 

@@ -16,7 +16,7 @@ from workflow import snakemake, write_study
 from boundary_bench.core.errors import ModelError, StudyError
 from boundary_bench.models.folder import load_model, weight_files
 from boundary_bench.plan import make_plan
-from boundary_bench.study.study import Weights
+from boundary_bench.study.study import Origin
 from boundary_bench.training.given import differences, obtain
 
 
@@ -131,7 +131,7 @@ def adapter(base: Path, folder: Path) -> Path:
 
 def test_an_adapter_is_merged_with_the_base_once(tiny_model: Path, tmp_path: Path) -> None:
     theirs, said = adapter(tiny_model, tmp_path / "adapter"), list[str]()
-    folder = obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
+    folder = obtain(Origin(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
     before, after = load_file(tiny_model / "model.safetensors"), load_file(folder / "model.safetensors")
     parts = load_file(theirs / "adapter_model.safetensors")
     for name, weight in before.items():
@@ -142,11 +142,11 @@ def test_an_adapter_is_merged_with_the_base_once(tiny_model: Path, tmp_path: Pat
             assert added.abs().max() > 0.01
         torch.testing.assert_close(after[name], weight + added)
     assert differences(folder, tiny_model) == []
-    assert obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append) == folder
+    assert obtain(Origin(path=str(theirs)), tiny_model, tmp_path / "store", said.append) == folder
     assert len(said) == 1
     doubled = {name: 2 * each for name, each in parts.items()}
     save_file(doubled, theirs / "adapter_model.safetensors", {"format": "pt"})
-    again = obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
+    again = obtain(Origin(path=str(theirs)), tiny_model, tmp_path / "store", said.append)
     assert again != folder and len(said) == 2, "another adapter in the same folder"
 
 
@@ -157,7 +157,7 @@ def test_an_adapter_of_another_kind_or_in_pickles_is_refused(tiny_model: Path, t
     def refused(**changes: Any) -> str:
         (theirs / "adapter_config.json").write_text(json.dumps(config | changes))
         with pytest.raises(ModelError) as fault:
-            obtain(Weights(path=str(theirs)), tiny_model, tmp_path / "store", print)
+            obtain(Origin(path=str(theirs)), tiny_model, tmp_path / "store", print)
         assert not (tmp_path / "store").exists()
         return str(fault.value)
 

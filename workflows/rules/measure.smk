@@ -1,6 +1,6 @@
 rule measure:
     input:
-        samples=[PLAN.shard(shard=shard) for shard in PLAN.shards],
+        samples=lambda wildcards: PLAN.samples(PLAN.policy(wildcards.policy), wildcards.benchmark),
         problems=PLAN.problems(),
     output:
         outputs("measure"),

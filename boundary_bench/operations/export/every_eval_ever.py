@@ -151,7 +151,7 @@ def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
     shared = {"max_tokens": tokens, "execution_command": command}
     at_random = {
         "generation_args": {"temperature": sampling.temperature, "top_p": sampling.top_p, **shared},
-        "additional_details": _strings({"sampling": drawn, "design": plan.design_settings}),
+        "additional_details": _strings({"sampling": drawn, "design": plan.design.record()}),
     }
     found = []
     for k in plan.study.ks:

@@ -10,6 +10,7 @@ from typing import Any
 from boundary_bench.core.files import atomic
 from boundary_bench.plan import Plan
 from boundary_bench.plan.figures import FigureFile
+from boundary_bench.report import drawing
 from boundary_bench.statistics.intervals import INTERVAL
 
 GREY = "#6b6b6b"
@@ -68,13 +69,10 @@ def footer(plan: Plan, figure: Any, note: str) -> float:
 
 def settings(plan: Plan) -> list[str]:
     """The study's settings for the footer."""
-    study, sampling = plan.study, plan.study.sampling
     return [
-        f"study {study.study}",
-        sampled(plan),
-        f"temperature {sampling.temperature:g}",
-        f"top_p {sampling.top_p:g}",
-        f"max_tokens {sampling.max_tokens}",
+        f"study {plan.study.study}",
+        drawing.designs(plan),
+        *drawing.settings(plan),
         f"training seeds {', '.join(map(str, plan.seeds))}",
         intervals(plan),
     ]
@@ -87,14 +85,6 @@ def filled(parts: list[str], letters: float) -> list[str]:
         longer = lines[-1] + SEPARATOR + part
         lines = [*lines[:-1], longer] if len(longer) <= letters else [*lines, part]
     return lines
-
-
-def sampled(plan: Plan) -> str:
-    """The sampling design in a few words."""
-    design = plan.design
-    if design.stop_after is None:
-        return f"n = {design.n_max} samples a problem"
-    return f"n = {', '.join(map(str, design.rounds))} samples a problem, until {design.stop_after} are correct"
 
 
 def whose(plan: Plan, file: FigureFile) -> str:

@@ -16,8 +16,9 @@ from boundary_bench.claims.verdicts import ClaimVerdict, Ledger
 from boundary_bench.core.files import write_text
 from boundary_bench.core.text import small
 from boundary_bench.plan import Plan
-from boundary_bench.report.figures.style import intervals, over_seeds, sampled, settings
-from boundary_bench.report.limits import left_out, limits, other_prompts
+from boundary_bench.report import drawing
+from boundary_bench.report.figures.style import intervals, over_seeds, settings
+from boundary_bench.report.limits import from_files, left_out, limits, other_prompts
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers
 from boundary_bench.report.page.power import power
@@ -69,12 +70,12 @@ def write(
         answers=answers(plan, tables.boundaries),
         ledger=ledger,
         signs=SIGNS,
-        limits=[*left_out(tables), *other_prompts(tables), *limits(plan)],
+        limits=[*left_out(tables), *other_prompts(tables), *from_files(plan, tables), *limits(plan)],
         power=power(plan, tables),
         made_with=settings(plan),
         level=f"{100 * plan.study.analysis.level:g}",
         pivots=pivots,
-        sampled=sampled(plan),
+        sampled=drawing.designs(plan),
         intervals=intervals(plan),
         settings=yaml.safe_dump(source["study"], sort_keys=False, allow_unicode=True),
         record=source,

@@ -91,7 +91,7 @@ def curves(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
                 "model": model,
                 "benchmark": benchmark,
                 "problems": len(first.base.value_PK),
-                "samples": plan.design.n_max,
+                "samples": max(plan.design_of(policy, benchmark).n_max for policy in plan.policies),
                 "null": None if np.isnan(first.null).any() else _list(first.null),
                 "base": _curve(first.base),
                 "courses": courses,

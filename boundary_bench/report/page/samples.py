@@ -198,7 +198,8 @@ def _read(found: Compared, groups: Sequence[dict[str, Any]], archive: zipfile.Zi
                 _write_line(text, {"id": problem.id, **asdict(problem)})
     with _text(archive, f"{found.benchmark}/samples.jsonl") as text:
         for name, chosen in wanted.items():
-            files, gone = files_here(found.plan, found.plan.policy(name), found.benchmark)
+            policy = found.plan.policy(name)
+            files, gone = files_here(found.plan, policy, found.benchmark)
             if gone:
                 data["absent"].append((name, found.benchmark, gone, len(files)))
                 continue
@@ -207,7 +208,7 @@ def _read(found: Compared, groups: Sequence[dict[str, Any]], archive: zipfile.Zi
             pairs = {problem.id: (n, correct) for problem, n, correct in each_P if problem.id in chosen}
             asked = {id_: [case.sample for case in cases.get(id_, ())][:SAMPLES_EACH] for id_ in pairs}
             kept = data["samples"][f"{name}/{found.benchmark}"] = {id_: [] for id_ in pairs}
-            for sample in read_shown(found.plan.design, files, pairs, asked):
+            for sample in read_shown(found.plan.design_of(policy, found.benchmark), files, pairs, asked):
                 _write_line(text, {"policy": name, **asdict(sample)})
                 kept[sample.problem_id].append(_row(sample, cases.get(sample.problem_id, ())))
 
@@ -220,7 +221,7 @@ def _row(sample: Sample, cases: Sequence[Dispute]) -> list[Any]:
         rounded(sample.logprob, 6),
         rounded(sample.entropy, 6),
         sample.answer and excerpt(sample.answer),
-        excerpt(sample.response),
+        sample.response and excerpt(sample.response),
         [[case.grader, case.verdict, case.samples] for case in cases if case.sample == sample.sample],
         sample.reason,
     ]

@@ -38,12 +38,13 @@ class Sample:
 
     Attributes:
         sample: its index in the store; None for the greedy response.
-        tokens: number of tokens; ``logprob`` and ``entropy`` are sums over them. None if the store has no value.
+        tokens: number of tokens; ``logprob`` and ``entropy`` are sums over them. None if the store has no value, as
+            ``response`` is where stored samples have a score alone.
     """
 
     problem_id: str
     sample: int | None
-    response: str
+    response: str | None
     tokens: int | None
     logprob: float | None
     entropy: float | None
@@ -69,7 +70,13 @@ class Dispute:
 def files_here(plan: Plan, policy: Policy, benchmark: str) -> tuple[list[Path], int]:
     """The sample files of a policy, and the number of deleted ones."""
     manifests = plan.samples(policy, benchmark)
-    files = sorted({file for manifest in manifests for file in declared_files(manifest, plan.design_settings)})
+    files = sorted(
+        {
+            file
+            for manifest in manifests
+            for file in declared_files(manifest, plan.design_of(policy, benchmark).record())
+        }
+    )
     return files, sum(not file.is_file() for file in files)
 
 

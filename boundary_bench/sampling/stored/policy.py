@@ -5,22 +5,18 @@ Axes: P problems.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
-from boundary_bench.grading import TRUNCATED, Grade, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.records.harnesses import Harness
-from boundary_bench.sampling.stored.rows import Counted, Stored, stored
+from boundary_bench.grading import Grade, Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.sampling.stored.reading import THEIRS, Placed, Reader, theirs, truth
+from boundary_bench.sampling.stored.rows import Counted, Stored
 
-TOGETHER = 1024  # responses graded at a time
 SHOWN = 3  # examples in a message
-THEIRS = "by the file"  # the reason of a grade
 #: Verdicts without a decision about an answer.
 UNDECIDED = (Verdict.TRUNCATED, Verdict.TIMEOUT)
 
@@ -87,23 +83,24 @@ def read_policies(
             sample is there twice.
     """
     policies: dict[str, dict[str, StoredProblem]] = {}
-    steps: dict[str, str] = {}
-    first_of: dict[bytes, Path] = {}
-    for file in files:
-        here = _Here(policies, steps, file)
-        digest = hashlib.blake2b()
-        for some in _batches(file, places, log):
-            grades = _grades(some, grader, judge, at_least, file)
-            for row, grade in zip(some, grades, strict=True):
-                here.add(row, grade, at_least)
-                said = row.text or str(row.score) if isinstance(row, Stored) else f"{row.n} {row.c}"
-                digest.update(f"{row.problem or row.question}\0{said}\0".encode(errors="surrogatepass"))
-        other = first_of.setdefault(digest.digest(), file)
-        if other is not file:
-            raise DataError(f"{file} holds the same responses as {other}, expected other samples; drop one")
-    graded, content = grader.label if grader else None, b"".join(first_of)
+    reader = Reader(places, log)
+    for file, some in reader.batches(files):
+        for each, grade in zip(some, _grades(some, grader, judge, at_least, file), strict=True):
+            row, problems = each.row, policies.setdefault(each.row.policy, {})
+            known = problems.setdefault(each.name, StoredProblem(row.question, row.gold, row.group))
+            if isinstance(row, Counted):
+                known.counts = row.n, row.c
+                continue
+            assert grade is not None
+            known.verdicts[each.index] = grade.verdict
+            if row.text is not None:
+                known.texts.add(hash(row.text))
+            if row.score is not None and grade.reason != THEIRS and grade.verdict not in UNDECIDED:
+                known.compared += 1
+                known.disputed += truth(row, at_least, file) != (grade.verdict is Verdict.CORRECT)
+    graded = grader.label if grader else None
     found = [
-        StoredPolicy(name or _stem(files), tuple(files), content, problems, graded)
+        StoredPolicy(name or _stem(files), tuple(files), reader.content, problems, graded)
         for name, problems in policies.items()
     ]
     for policy in filter(_chanceless, found):
@@ -127,99 +124,14 @@ def _stem(files: Sequence[Path]) -> str:
     return files[0].stem if len(files) == 1 else f"{files[0].stem} and {len(files) - 1} more"
 
 
-@dataclass
-class _Here:
-    """The file that is read.
-
-    Attributes:
-        policies: the problems of every policy, of this file and those before it.
-        steps: the training step of every policy that names one.
-        before: of a problem in those before it, how many samples there were and the index after the last: the
-            indices here follow on them.
-    """
-
-    policies: dict[str, dict[str, StoredProblem]]
-    steps: dict[str, str]
-    file: Path
-    before: dict[tuple[str, str], tuple[int, int]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.before = {
-            (policy, name): (len(each.verdicts), max(each.verdicts, default=-1) + 1)
-            for policy, problems in self.policies.items()
-            for name, each in problems.items()
-        }
-
-    def add(self, row: Stored | Counted, grade: Grade | None, at_least: float | None) -> None:
-        """Enter what a row says."""
-        name = row.problem or normal(row.question)
-        if not name:
-            raise DataError(f"{self.file}: row {row.row} names no problem and has no question, expected one of them")
-        problems = self.policies.setdefault(row.policy, {})
-        known = problems.setdefault(name, StoredProblem(row.question, row.gold, row.group))
-        if row.question and known.question and normal(row.question) != normal(known.question):
-            raise DataError(
-                f"{self.file}: row {row.row}: problem {name!r:.80} has another question than before "
-                f"({row.question[:60]!r} and {known.question[:60]!r}); are these rows of two benchmarks?"
-            )
-        if isinstance(row, Counted):
-            if known.counts or known.verdicts:
-                raise DataError(
-                    f"{self.file}: row {row.row}: found counts of problem {name!r:.80} again, expected once"
-                )
-            known.counts = row.n, row.c
-            return
-        assert grade is not None
-        self._check_step(row)
-        held, start = self.before.get((row.policy, name), (0, 0))
-        index = start + (len(known.verdicts) - held if row.index is None else row.index)
-        if index in known.verdicts or known.counts:
-            raise DataError(
-                f"{self.file}: row {row.row}: found sample {index} of problem {name!r:.80} again, expected once"
-            )
-        known.verdicts[index] = grade.verdict
-        if row.text is not None:
-            known.texts.add(hash(row.text))
-        if row.score is not None and grade.reason != THEIRS and grade.verdict not in UNDECIDED:
-            known.compared += 1
-            known.disputed += _truth(row, at_least, self.file) != (grade.verdict is Verdict.CORRECT)
-
-    def _check_step(self, row: Stored) -> None:
-        """Refuse samples of two training steps as one policy."""
-        if row.step and (known := self.steps.setdefault(row.policy, row.step)) != row.step:
-            raise DataError(
-                f"{self.file}: row {row.row}: found step {row.step:.40} after {known:.40}, expected one step of "
-                f"a policy; give the file of one step, or --columns policy=step --policies {known:.40},{row.step:.40}"
-            )
-
-
-def _batches(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[list[Stored | Counted]]:
-    rows = _rows(file, places, log)
-    while some := list(islice(rows, TOGETHER)):
-        yield some
-
-
-def _rows(file: Path, places: Mapping[str, str], log: Callable[[str], None]) -> Iterator[Stored | Counted]:
-    found, harness = False, Harness()
-    for record in harness.records(file):
-        found = True
-        try:
-            yield from stored(record, places)
-        except ValueError as fault:
-            raise DataError(f"{file}: row {record}: {fault}; --columns names what has another name here") from None
-    if not found:
-        raise DataError(f"{file} holds no row, expected samples or counts")
-    for reason, count in harness.notes.said.items():
-        log(f"{file}: {count} rows {reason}")
-
-
 def _grades(
-    rows: Sequence[Stored | Counted], grader: Grader | None, judge: JudgeAll, at_least: float | None, file: Path
+    some: Sequence[Placed], grader: Grader | None, judge: JudgeAll, at_least: float | None, file: Path
 ) -> list[Grade | None]:
     """The grade of every response, None for counts."""
+    rows = [each.row for each in some]
     single = [row for row in rows if isinstance(row, Stored)]
     if grader is None:
-        grades = iter([_own(row, at_least, file) for row in single])
+        grades = iter([theirs(row, at_least, file) for row in single])
     else:
         for row in single:
             if row.text is None or not row.gold:
@@ -231,27 +143,6 @@ def _grades(
         golds, texts, ended = ([getattr(row, name) for row in single] for name in ("gold", "text", "ended"))
         grades = iter(grade_many(grader, golds, texts, ended, judge))
     return [next(grades) if isinstance(row, Stored) else None for row in rows]
-
-
-def _own(row: Stored, at_least: float | None, file: Path) -> Grade:
-    """The grade by the file's score. A response that was cut off is truncated, unless it was scored correct."""
-    if row.score is None:
-        raise DataError(f"{file}: row {row.row} has no score, expected one; or --grader says how responses are graded")
-    if _truth(row, at_least, file):
-        return Grade(Verdict.CORRECT, None, THEIRS)
-    return Grade(Verdict.WRONG, None, THEIRS) if row.ended else TRUNCATED
-
-
-def _truth(row: Stored, at_least: float | None, file: Path) -> bool:
-    assert row.score is not None
-    if at_least is not None and not isinstance(row.score, bool):
-        return row.score >= at_least
-    if row.score not in (0, 1):
-        raise DataError(
-            f"{file}: row {row.row}: found the score {row.score:g}, expected true or false, or 0 or 1; "
-            "--correct-from 1 counts scores of 1 and more as correct"
-        )
-    return bool(row.score)
 
 
 def chosen_of(policies: Sequence[StoredPolicy], names: str | None) -> list[StoredPolicy]:

@@ -10,34 +10,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from boundary_bench.benchmarks.answers import reference, written
-from boundary_bench.benchmarks.base import NoReference
+from boundary_bench.benchmarks.answers import written
+from boundary_bench.benchmarks.stored import NAMES as OF_PROBLEMS
+from boundary_bench.benchmarks.stored import first_at, gold_in, question_in
 from boundary_bench.records import Record
-from boundary_bench.records.paths import find
 
 #: What a row may say, and the names of it, the likeliest first.
 NAMES = {
-    "problem": ("problem_id", "question_id", "task_id", "doc_id", "idx", "id", "uid"),
-    "question": ("question", "problem", "prompt", "query", "input", "instruction"),
-    "gold": (
-        "gold",
-        "gold_answer",
-        "gt",
-        "ground_truth",
-        "expected_answer",
-        "reference",
-        "target",
-        "gts",
-        "gt_answer",
-        "answer",
-    ),
+    **OF_PROBLEMS,
     "response": ("response", "responses", "completion", "generation", "code", "samples", "resps.0", "output", "text"),
     "score": ("is_correct", "is_corrects", "passed", "correct", "symbolic_correct", "label", "score", "reward", "acc"),
     "index": ("index", "sample", "sample_index", "generation_id", "epoch"),
     "finish": ("finish_reason", "stop_reason"),
     "policy": ("policy",),
     "step": ("step",),
-    "group": (),
     "n": ("n", "num_samples"),
     "c": ("c", "correct", "num_correct"),
 }
@@ -101,14 +87,14 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
     if record.row is None:
         raise ValueError(record.fault)
     there = _there(tuple(record.row), tuple(places.items()))
-    said = {name: _found(record.row, name, known) for name, known in there}
+    said = {name: first_at(record.row, known) for name, known in there}
     problem = written(said["problem"]) or None
-    question, policy, group = written(_question(said["question"])), written(said["policy"]), written(said["group"])
+    question, policy, group = written(question_in(said["question"])), written(said["policy"]), written(said["group"])
     if said["n"] is not None and said["response"] is None:
         n, c = (_whole(name, said[name]) for name in ("n", "c"))
         if not 0 <= c <= n or n < 1:
             raise ValueError(f"found {c} correct of {n} samples, expected 0 <= c <= n and one sample or more")
-        yield Counted(str(record), problem, question, _gold(said["gold"]), policy, group, n, c)
+        yield Counted(str(record), problem, question, gold_in(said["gold"]), policy, group, n, c)
         return
     texts, scores = _listed(said["response"]), _listed(said["score"])
     count = max(len(texts), len(scores))
@@ -119,7 +105,7 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
         if len(values) not in (0, 1, count) or (len(values) == 1 < count and name != "finish"):
             raise ValueError(f"found {len(values)} values of {name} and {count} responses, expected one for each")
     in_list = isinstance(said["response"], list) or isinstance(said["score"], list)
-    row, gold, step = str(record), _gold(said["gold"]), _step(said["step"])
+    row, gold, step = str(record), gold_in(said["gold"]), _step(said["step"])
     for place in range(count):
         text, score, index, finish = (_at(values, place, count) for values in parts.values())
         if text is not None and not isinstance(text, str):
@@ -139,43 +125,6 @@ def _there(columns: tuple[str, ...], given: tuple[tuple[str, str], ...]) -> list
             raise ValueError(f"no column {known[0]!r} ({name}); the columns are {', '.join(columns)}"[:300])
         found.append((name, tuple(each for each in known if each in columns or each.partition(".")[0] in columns)))
     return found
-
-
-def _found(row: dict[str, Any], name: str, places: tuple[str, ...]) -> Any:
-    """The first value at one of these places."""
-    for place in places:
-        try:
-            value = row[place] if place in row else find(row, place)
-        except KeyError:
-            continue
-        if value is not None:
-            return value
-    return None
-
-
-def _question(value: Any) -> Any:
-    """The last message of a user, where a prompt is a list of messages."""
-    if isinstance(value, list):
-        said = [each.get("content") for each in value if isinstance(each, dict) and each.get("role") == "user"]
-        return said[-1] if said else None
-    return value
-
-
-def _gold(value: Any) -> str:
-    """The reference answer, "" without one; texts repeat from sample to sample, and an object has no answer."""
-    if isinstance(value, dict):
-        return ""
-    return _gold_of_text(value) if isinstance(value, str) else _gold_of(value)
-
-
-def _gold_of(value: Any) -> str:
-    try:
-        return reference(("gold",), {"gold": value})[0]
-    except NoReference:
-        return ""
-
-
-_gold_of_text = lru_cache(maxsize=1024)(_gold_of)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,0 +1,121 @@
+"""Problems of stored rows: evaluation files that hold responses, scores or counts beside the question.
+
+Data set: the rows of somebody's samples, ``kind: stored:GRADER`` or ``kind: stored``, whose grades are the files' own.
+Rows of one problem repeat it; its question names it, or what the file calls it where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from boundary_bench.benchmarks.answers import Row, reference, written
+from boundary_bench.benchmarks.base import Kind, NoReference, Problem, RowOptions
+from boundary_bench.grading.graders import STORED, grader_of
+from boundary_bench.records import Record
+from boundary_bench.records.harnesses import Harness, files_of
+from boundary_bench.records.paths import find
+
+#: What a row says of its problem, and the names of it, the likeliest first.
+NAMES = {
+    "problem": ("problem_id", "question_id", "task_id", "doc_id", "idx", "id", "uid"),
+    "question": ("question", "problem", "prompt", "query", "input", "instruction"),
+    "gold": (
+        "gold",
+        "gold_answer",
+        "gt",
+        "ground_truth",
+        "expected_answer",
+        "reference",
+        "target",
+        "gts",
+        "gt_answer",
+        "answer",
+    ),
+    "group": (),
+}
+COLUMNS = {
+    "question": "text",
+    "gold": "the reference answer",
+    "problem": "what the rows call the problem",
+    "group": "a label of similar problems",
+}
+
+
+def first_at(row: Row, places: Iterable[str]) -> Any:
+    """The first value at one of these places, None without one."""
+    for place in places:
+        try:
+            value = row[place] if place in row else find(row, place)
+        except KeyError:
+            continue
+        if value is not None:
+            return value
+    return None
+
+
+def question_in(value: Any) -> Any:
+    """The last message of a user, where a prompt is a list of messages."""
+    if isinstance(value, list):
+        said = [each.get("content") for each in value if isinstance(each, dict) and each.get("role") == "user"]
+        return said[-1] if said else None
+    return value
+
+
+def gold_in(value: Any) -> str:
+    """The reference answer, "" without one; texts repeat from sample to sample, and an object has no answer."""
+    if isinstance(value, dict):
+        return ""
+    return _gold_of_text(value) if isinstance(value, str) else _gold_of(value)
+
+
+def _gold_of(value: Any) -> str:
+    try:
+        return reference(("gold",), {"gold": value})[0]
+    except NoReference:
+        return ""
+
+
+_gold_of_text = lru_cache(maxsize=1024)(_gold_of)
+
+
+def parse(graded: bool, row: Row) -> Problem:
+    """The problem in a row.
+
+    Raises:
+        NoReference: it has no reference answer, and its responses are to be graded.
+        ValueError: nothing names the problem.
+    """
+    said = {name: first_at(row, dict.fromkeys((name, *names))) for name, names in NAMES.items() if name != "problem"}
+    # a column named problem may hold the question
+    name = written(first_at(row, NAMES["problem"]))
+    question, gold = written(question_in(said["question"])) or name, gold_in(said["gold"])
+    if not question:
+        raise ValueError("found neither a question nor a name of the problem")
+    if graded and not gold:
+        raise NoReference("no reference answer (gold)")
+    return Problem(question, gold, f"\\boxed{{{gold}}}", written(said["group"]), name=name)
+
+
+def rows(path: Path) -> Iterator[Record]:
+    """The rows of the files at a path, or of a pattern, with plain columns."""
+    for file in files_of(str(path)):
+        yield from Harness().records(file)
+
+
+STORED_ROWS = Kind(
+    "stored", 1, RowOptions(), None, partial(parse, False), COLUMNS, STORED, reference=("gold",), read=rows
+)
+
+
+def kind(name: str) -> Kind:
+    """The kind ``stored:GRADER``, whose responses a grader of ours grades.
+
+    Raises:
+        StudyError: there is no such grader.
+    """
+    grader = grader_of(name, f"kind: stored:{name}")
+    return replace(STORED_ROWS, name=f"stored:{name}", parse=partial(parse, True), grader=grader)
