@@ -51,7 +51,7 @@ def pass_rows(setup: Setup, tally: Tally, where: dict[str, Any], resamples: Resa
     null_K = null_line(tally.rows["chance"], ks)
     # maj@k needs equally many samples of every problem, k up to the first round, and their answers
     votes = tally.rows["majority"]
-    majority_PK = np.zeros((len(votes), 0)) if None in votes.tolist() else np.stack(votes)
+    majority_PK = np.zeros((len(votes), 0)) if any(vote is None for vote in votes) else np.stack(votes)
     majority = [mean_interval(value_P, resamples, setup.level) for value_P in majority_PK.T]
     majority += [(float("nan"),) * 3] * (len(ks) - len(majority))
     return [

@@ -40,7 +40,7 @@ NAMES = {
 COLUMNS = {
     "question": "text",
     "gold": "the reference answer",
-    "problem": "what the rows call the problem",
+    "problem_id": "what the rows call the problem",
     "group": "a label of similar problems",
 }
 

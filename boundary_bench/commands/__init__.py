@@ -10,7 +10,6 @@ import inspect
 import os
 import sys
 from argparse import ArgumentParser
-from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +28,7 @@ A study runs with: snakemake --cores all --config study=STUDY"""
 
 def of_stage(name: str) -> arguments.Command:
     """The command of a stage: its function, with the study as argument and the wildcards as options."""
-    function = getattr(stages, f"{name}_" if iskeyword(name) else name)
+    function = stages.function_of(name)
 
     def command(study: str, results: Path, settings: str | None, **values: Any) -> None:
         plan = make_plan(study, results)

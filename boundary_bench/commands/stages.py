@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from functools import partial
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +21,8 @@ from boundary_bench.core.locks import lease
 from boundary_bench.core.provenance import file_sha256, fingerprint, record
 from boundary_bench.grading.graders import STORED
 from boundary_bench.plan import Plan
-from boundary_bench.plan.stages import identity, intervals, settings
+from boundary_bench.plan.identities import intervals
+from boundary_bench.plan.stages import identity, settings
 from boundary_bench.tables.table import ALL
 from boundary_bench.tables.writing import write_csv, write_rows
 
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
     from boundary_bench.sampling.engine import Engine
     from boundary_bench.study.policies import Run
     from boundary_bench.study.sampling import Sampling
+
+
+def function_of(stage: str) -> Callable[..., None]:
+    """The function of a stage; a word of Python's own has an underscore behind it."""
+    return globals()[f"{stage}_" if iskeyword(stage) else stage]
 
 
 def prepare(plan: Plan, benchmark: str) -> None:

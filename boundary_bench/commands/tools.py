@@ -213,10 +213,14 @@ def passk(
     n: Annotated[int | None, "take the first N samples of every problem"] = None,
     ks: Annotated[str | None, "values of k, as 1,8,64 or 1-128 (powers of two)"] = None,
     level: Annotated[float, "confidence level"] = 0.95,
+    report: Annotated[bool, "write the study that says the same, and make its tables and page"] = False,
+    name: Annotated[str, "name of that study, which is written to NAME.yaml"] = "stored",
+    results: Results = RESULTS,
     json_: Json = False,
 ) -> None:
     """pass@k of stored samples or counts, and the boundary between two policies."""
     from boundary_bench.grading.graders import grader_of
+    from boundary_bench.operations import own_study, stored_study
     from boundary_bench.operations.passk import passk, steps_of, text
     from boundary_bench.records.harnesses import files_of
     from boundary_bench.records.paths import named_places
@@ -233,8 +237,15 @@ def passk(
         for each in filter(None, (base, other)):
             read += read_policies(files_of(each), places, by_us, judge, correct_from, log)
     first, *rest = chosen_of(read, policies)
+    if report and not rest:
+        raise StudyError("passk --report: found one policy, expected a base and another one, which the page compares")
     found = passk([first, *(paired(first, each, log) for each in rest)], n, steps_of(ks), Analysis(level=level), log)
     print(json.dumps(asdict(found), indent=2, default=float) if json_ else text(found))
+    if report:
+        path, asked = Path(f"{name}.yaml"), stored_study.Asked([base, other or base], grader, places, correct_from)
+        own_study.write("passk", path, stored_study.study_of(name, asked, [first, *rest], found, Analysis(level=level)))
+        own_study.run("passk", path, results)
+        print(f"\nthe page: {make_plan(str(path), results).root / 'report.html'}; the study: {path}")
 
 
 def eval_(
@@ -254,15 +265,15 @@ def eval_(
     results: Results = RESULTS,
 ) -> None:
     """Sample models that exist, and find the boundary between a base and those after RL."""
-    from boundary_bench.operations import evaluate
+    from boundary_bench.operations import evaluate, own_study
     from boundary_bench.operations.passk import of_run, text
 
     names = [each.strip() for each in benchmark.split(",")]
     asked = evaluate.Asked([base, *others], names, n, limit, data, template, temperature, max_tokens, engine, device)
     path = Path(f"{name}.yaml")
-    evaluate.write_study(path, evaluate.study_of(name, asked))
+    own_study.write("eval", path, evaluate.study_of(name, asked))
     plan = make_plan(str(path), results)
-    evaluate.run(path, results)
+    own_study.run("eval", path, results)
     for each in names:
         for run in plan.runs:
             print(f"\n{each}\n{text(of_run(plan, run, each))}")

@@ -17,10 +17,8 @@ from typing import Any, Literal
 from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.claims.literature import LITERATURE
 from boundary_bench.core.provenance import file_sha256, fingerprint
-from boundary_bench.plan import Plan
+from boundary_bench.plan import Plan, identities
 from boundary_bench.plan.outputs import COMPARISON_FILES, MEASURE_FILES, PROBE_FILES, report_files
-from boundary_bench.statistics.design import Design
-from boundary_bench.study.backends import BACKENDS
 
 #: A job: its stage and wildcard values.
 Key = tuple[Any, ...]
@@ -109,100 +107,6 @@ def fingerprints(plan: Plan) -> dict[str, dict[str, str]]:
     return found | {"literature": {name: file_sha256(path) for name, path in LITERATURE.items()}}
 
 
-# identities
-
-
-def _kind(plan: Plan, name: str) -> dict[str, Any]:
-    """Kind and grader of a problem set, with their versions."""
-    kind = plan.problem_sets[name].kind
-    return {"kind": [kind.name, kind.version], "grader": kind.grader.identity}
-
-
-def _problems(plan: Plan, name: str) -> dict[str, Any]:
-    """The settings that turn rows into problems, without the path of the rows: content identifies the problems."""
-    chosen = plan.problem_sets[name]
-    usual = chosen.kind.options.model_dump(mode="json")
-    options = chosen.options.model_dump(mode="json")
-    found = {
-        "split": chosen.entry.split,
-        "seed": chosen.entry.seed,
-        "options": {name: value for name, value in options.items() if value != usual.get(name)},
-        "columns": chosen.entry.columns,
-    }
-    return {**_kind(plan, name), **{name: value for name, value in found.items() if value}}
-
-
-def _model(plan: Plan, name: str) -> dict[str, Any]:
-    """The settings of pre-training, or name and commit on the hub; empty for a folder, which its content identifies."""
-    found = plan.study.models[name].identity()
-    return {key: value for key, value in found.items() if key not in ("path", "template")}
-
-
-def _given(plan: Plan, run: str, step: str) -> dict[str, Any]:
-    """Name and commit on the hub of a given checkpoint; empty for a folder, which its content identifies."""
-    found = plan.given[plan.run(run)].checkpoints[int(step)].identity()
-    return {key: value for key, value in found.items() if key != "path"}
-
-
-def _template(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
-    template = plan.template(model, benchmark)
-    return {} if template.name == "raw" else {"template": template.settings}
-
-
-def _training(plan: Plan, name: str) -> dict[str, Any]:
-    run = plan.run(name)
-    training = plan.trainings[run.algorithm]
-    return {
-        "algorithm": plan.algorithms[run.algorithm].identity(),
-        "seed": run.seed,
-        "training": training.course(),
-        "backend_version": BACKENDS[training.backend].version,
-        **_kind(plan, TRAINING_SET),
-        **_template(plan, run.model, TRAINING_SET),
-    }
-
-
-def _samples(plan: Plan, model: str, benchmark: str) -> dict[str, Any]:
-    """The settings of a single response. The number of samples belongs to the design: a new one keeps stored files."""
-    drawing = plan.study.sampling.drawing()
-    stop = {"stop": found} if (found := plan.stop(model, benchmark)) else {}
-    return {"sampling": drawing, **_kind(plan, benchmark), **_template(plan, model, benchmark), **stop}
-
-
-def _continuations(plan: Plan, benchmark: str) -> dict[str, Any]:
-    """The settings of a greedy continuation in the probe: without a template, and without the fractions."""
-    drawing = plan.study.sampling.drawing(unused={"temperature", "top_p", "seed"})
-    return {"sampling": drawing, **_kind(plan, benchmark)}
-
-
-def _imported(plan: Plan, policy: str, benchmark: str) -> dict[str, Any]:
-    """The settings that turn stored rows into samples, without the path of the rows: content identifies them."""
-    said = plan.stored(plan.policy(policy))[benchmark]
-    return {"stored": said.identity(), **({} if said.grades == "stored" else _kind(plan, benchmark))}
-
-
-def _analysis(plan: Plan, *designs: Design) -> dict[str, Any]:
-    """The settings of estimates; of samples of other designs than the study's their designs too."""
-    others = [design.record() for design in dict.fromkeys(designs) if design != plan.design]
-    own = {"design": plan.design.record(), "ks": plan.study.ks, **intervals(plan)}
-    return own | ({"designs": others} if others else {})
-
-
-def intervals(plan: Plan) -> dict[str, Any]:
-    """The settings of the intervals that are not at their defaults."""
-    return {name: value for name, value in plan.study.analysis.identity().items() if name != "ks"}
-
-
-def _measures(plan: Plan, benchmark: str, policy: str | None = None) -> dict[str, Any]:
-    own = {"design": plan.design_of(plan.policy(policy), benchmark).record()} if policy else {}
-    return {**_analysis(plan), **own, "graders": [grader.identity for grader in plan.graders(benchmark)]}
-
-
-def _compared(plan: Plan, run: str | None = None, benchmark: str = "") -> dict[str, Any]:
-    policies = plan.policies_of(plan.run(run)) if run else []
-    return _analysis(plan, *(plan.design_of(policy, benchmark) for policy in policies))
-
-
 # jobs
 
 
@@ -273,7 +177,7 @@ STAGES = {
             outputs=lambda plan, benchmark: [plan.problems(benchmark)],
             needs=lambda plan, benchmark: [],
             about=lambda plan, benchmark: (benchmark,),
-            identity=_problems,
+            identity=identities.problems,
             says=("settings",),
         ),
         Stage(
@@ -294,7 +198,7 @@ STAGES = {
             outputs=lambda plan, model: [plan.model(model)],
             needs=lambda plan, model: [],
             about=lambda plan, model: (model,),
-            identity=_model,
+            identity=identities.model,
             says=("settings",),
             stores=1,
             like=lambda plan, model: model,
@@ -307,7 +211,7 @@ STAGES = {
             outputs=lambda plan, run, step: [plan.manifest(run, step), plan.step_log(run, step)],
             needs=_before,
             about=lambda plan, run, step: (run,),
-            identity=_training,
+            identity=identities.training,
             says=("settings",),
             made_from=lambda plan, run, step: _content("base", _trained_from(plan, run)),
             stores=1,
@@ -321,7 +225,7 @@ STAGES = {
             outputs=lambda plan, run, step: [plan.manifest(run, step)],
             needs=lambda plan, run, step: [("pretrain", plan.run(run).model)],
             about=lambda plan, run, step: (run, str(step)),
-            identity=_given,
+            identity=identities.given,
             says=("settings",),
             made_from=lambda plan, run, step: {"base": (("pretrain", plan.run(run).model), "content")},
             stores=2,
@@ -335,7 +239,7 @@ STAGES = {
             outputs=lambda plan, policy, benchmark, shard: [plan.shard(policy, benchmark, shard)],
             needs=_sampled_from,
             about=lambda plan, policy, benchmark, shard: (plan.policy(policy).model, benchmark),
-            identity=_samples,
+            identity=identities.samples,
             says=("settings", "design"),
             made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
             stores=2,
@@ -349,7 +253,7 @@ STAGES = {
             outputs=lambda plan, policy, benchmark: [plan.imported(policy, benchmark)],
             needs=lambda plan, policy, benchmark: [("prepare", benchmark)],
             about=lambda plan, policy, benchmark: (policy, benchmark),
-            identity=_imported,
+            identity=identities.imported,
             says=("settings",),
             made_from=lambda plan, policy, benchmark: {"problems": (("prepare", benchmark), "content")},
             stores=2,
@@ -363,7 +267,7 @@ STAGES = {
             outputs=lambda plan, policy, benchmark: [plan.probe(policy, benchmark) / name for name in PROBE_FILES],
             needs=_sampled_from,
             about=lambda plan, policy, benchmark: (benchmark,),
-            identity=_continuations,
+            identity=identities.continuations,
             made_from=lambda plan, *values: _content("model", _sampled_from(plan, *values)),
             stores=2,
         ),
@@ -379,7 +283,7 @@ STAGES = {
             ],
             # of stored samples the design is their own
             about=lambda plan, policy, benchmark: (benchmark, policy)[: 1 + bool(plan.stored(plan.policy(policy)))],
-            identity=_measures,
+            identity=identities.measures,
         ),
         Stage(
             name="compare",
@@ -391,7 +295,7 @@ STAGES = {
                 ("measure", policy.name, benchmark) for policy in plan.policies_of(plan.run(run))
             ],
             about=lambda plan, run, benchmark: (run, benchmark) if _any_stored(plan, run) else (),
-            identity=_compared,
+            identity=identities.compared,
         ),
         Stage(
             name="report",
@@ -401,7 +305,7 @@ STAGES = {
             outputs=report_files,
             needs=_leaves,
             about=lambda plan: (),
-            identity=lambda plan: _analysis(plan, *plan.designs),
+            identity=lambda plan: identities.analysis(plan, *plan.designs),
         ),
     )
 }

@@ -25,12 +25,12 @@ from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.core.text import cell
 from boundary_bench.plan import Plan
+from boundary_bench.plan.identities import intervals
 from boundary_bench.plan.stages import (
     STAGES,
     Key,
     fingerprints,
     identity,
-    intervals,
     outputs,
     samples_made_by,
     settings,

@@ -12,7 +12,8 @@ from workflow import finish, stage
 
 from boundary_bench.commands import main
 from boundary_bench.core.errors import StudyError
-from boundary_bench.operations.evaluate import Asked, study_of, write_study
+from boundary_bench.operations.evaluate import Asked, study_of
+from boundary_bench.operations.own_study import write
 from boundary_bench.study.study import Study
 
 COMMIT = "0123456789abcdef"
@@ -74,11 +75,11 @@ def test_what_is_no_model_or_given_twice_is_refused(folders: Path) -> None:
 def test_a_study_that_says_something_else_is_kept(folders: Path) -> None:
     path, models = folders / "mine.yaml", (folders / "base", folders / "My model!")
     found = study_of("mine", asked(*models))
-    write_study(path, found)
-    write_study(path, found)
+    write("eval", path, found)
+    write("eval", path, found)
     assert yaml.safe_load(path.read_text()) == found
     with pytest.raises(StudyError, match="--name"):
-        write_study(path, study_of("mine", asked(*models, limit=3)))
+        write("eval", path, study_of("mine", asked(*models, limit=3)))
     assert yaml.safe_load(path.read_text()) == found
 
 
@@ -89,7 +90,9 @@ def test_a_study_that_says_something_else_is_kept(folders: Path) -> None:
 def test_what_is_no_study_is_not_written(folders: Path, changes: dict[str, Any], said: str) -> None:
     """Or the corrected command would be refused, as one that says something else."""
     with pytest.raises(StudyError, match=said):
-        write_study(folders / "mine.yaml", study_of("mine", asked(folders / "base", folders / "My model!", **changes)))
+        write(
+            "eval", folders / "mine.yaml", study_of("mine", asked(folders / "base", folders / "My model!", **changes))
+        )
     assert not (folders / "mine.yaml").exists()
 
 

@@ -127,7 +127,7 @@ def test_a_timeout_is_missing_and_hides_no_other_number_of_samples(log: list[str
             name: StoredProblem("", "", "", {i: words[each] for i, each in enumerate(said)})
             for name, said in verdicts.items()
         }
-        return StoredPolicy("base", (Path("base"),), b"", problems, "math 3")
+        return StoredPolicy("base", "", (Path("base"),), b"", problems, "math 3")
 
     found = passk([policy(p="tcww", q="cwwc")], None, [1], Analysis(), log.append)
     assert found.curves[0]["estimate"] == pytest.approx(1 / 3) and found.curves[0]["unscored"] == 1

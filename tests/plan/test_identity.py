@@ -27,7 +27,8 @@ from boundary_bench.study.backends import BACKENDS, OpenRLHF, Trl
 from boundary_bench.study.blocks import _EXECUTION, Block
 from boundary_bench.study.engines import ENGINES, Vllm
 from boundary_bench.study.sampling import DESIGN, Sampling
-from boundary_bench.study.study import Benchmark, Model, Weights
+from boundary_bench.study.stored import StoredSamples
+from boundary_bench.study.study import Benchmark, Model, Origin
 from boundary_bench.study.training import OF_PROBLEMS, Pretrain, Training
 
 RUN = f"{BASE}--mine--seed0"
@@ -45,6 +46,17 @@ VLLM = {"sampling.engine": "vllm"}
 OPENRLHF = {"training.backend": "openrlhf", "training.device": "cuda", "training.openrlhf": {"gpus": 1}}
 TRL = {"training.backend": "trl", "training.device": "cuda"}
 PENALTY = {f"{MINE}kl": {"kind": "k3", "kl_coefficient": 0.1}}
+#: Stored samples take the place of weights: of a given checkpoint, or of every policy.
+FILES = {"files": "rows.jsonl", "n": 16}
+STORED = {GIVEN[:-1]: {"samples": {"countdown": FILES}}}
+ALL_STORED = {
+    MODEL[:-1]: {"samples": {"countdown": FILES}},
+    "runs.theirs.checkpoints": {3: {"samples": {"countdown": FILES}}},
+    **dict.fromkeys(("training", "evaluate", "algorithms", "seeds", "probe")),
+    "algorithms": [],
+    "seeds": [],
+}
+OF_STORED, MEASURED = f"{GIVEN}samples.countdown.", {"measure", "compare", "report"}
 CONSTANT = {f"{MINE}aggregation": {"kind": "constant_length", "constant_length": 12}}
 #: Of every block: where it stands in the study; of its settings another value, the stages whose results it names, and
 #: where it needs some, the changes that it is a change from.
@@ -194,14 +206,31 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
             "revision": (COMMIT, {"pretrain"}, {MODEL[:-1]: {"hub": "a/b", "revision": COMMIT[::-1]}}),
             "path": ("there", set(), {MODEL[:-1]: {"path": "here"}}),
             "template": ("simple", {"train", "sample"}),
+            "samples": ({"countdown": FILES | {"n": 17}}, {"import", *MEASURED}, ALL_STORED),
         },
     ),
-    Weights: (
+    Origin: (
         GIVEN,
         {
             "hub": ("a/b", {"adopt"}, {GIVEN[:-1]: {"hub": "a/a", "revision": COMMIT}}),
             "revision": (COMMIT, {"adopt"}, {GIVEN[:-1]: {"hub": "a/b", "revision": COMMIT[::-1]}}),
             "path": ("elsewhere", set(), {GIVEN[:-1]: {"path": "here"}}),
+            "samples": ({"countdown": FILES | {"n": 17}}, {"import", *MEASURED}, STORED),
+        },
+    ),
+    StoredSamples: (
+        OF_STORED,
+        {
+            "files": ("others.jsonl", set(), STORED),
+            "n": (17, {"import", *MEASURED}, STORED),
+            "grades": ("stored", {"import"}, STORED),
+            "correct_from": (1.0, {"import"}, STORED),
+            "columns": ({"gold": "a"}, {"import"}, STORED),
+            "policy": ("rl", {"import"}, STORED),
+            "temperature": (0.6, {"import"}, STORED),
+            "top_p": (0.9, {"import"}, STORED),
+            "max_tokens": (100, {"import"}, STORED),
+            "template": ("simple", {"import"}, STORED),
         },
     ),
     Pretrain: (
@@ -238,7 +267,7 @@ def test_every_setting_names_a_result_or_only_executes(block: type[Block]) -> No
     assert changes.keys() == block.model_fields.keys() - one_kind
     executing = {name for name, field in block.model_fields.items() if _EXECUTION in field.metadata}
     named = {name for name, (_, stages, *_) in changes.items() if stages}
-    by_content = {(Model, "path"), (Weights, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
+    by_content = {(Model, "path"), (Origin, "path"), (Training, "data"), (Benchmark, "data"), (Probe, "fractions")}
     assert executing == {name for name in changes.keys() - named if (block, name) not in by_content}
     assert set(OF_PROBLEMS) <= Training.model_fields.keys() and set(DESIGN) <= Sampling.model_fields.keys()
 
@@ -343,6 +372,6 @@ def test_a_new_option_of_a_kind_at_its_default_names_no_result(
 def test_a_raised_version_names_the_results_of_its_stage_anew(
     stage: str, prints: Callable[..., Prints], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = prints()
+    before = prints(STORED)
     monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=STAGES[stage].version + 1))
-    assert moved(before, prints()) == {stage}
+    assert moved(before, prints(STORED)) == {stage}

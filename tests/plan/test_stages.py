@@ -24,7 +24,11 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     study = shipped("smoke") | {"seeds": [0, 1], "probe": {}, "benchmarks": {"countdown": {}, "countdown-hard": {}}}
     study["sampling"] |= {"shards": 2}
     study["models"]["other"] = study["models"]["countdown-base"]
-    study["runs"] = {"theirs": {"model": "other", "checkpoints": {3: {"path": "x"}, 5: {"path": "y"}}}}
+    stored = {name: {"files": "rows.jsonl", "n": 64} for name in study["benchmarks"]}
+    study["runs"] = {
+        "theirs": {"model": "other", "checkpoints": {3: {"path": "x"}, 5: {"path": "y"}}},
+        "stored": {"model": "other", "checkpoints": {3: {"samples": stored}, 5: {"path": "y"}}},
+    }
     folder = tmp_path_factory.mktemp("plan")
     return make_plan(str(write_study(folder / "study.yaml", study)), Path("results"))
 
@@ -56,7 +60,7 @@ def test_a_rule_has_files_log_and_settings_from_its_stage_and_calls_its_command(
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_is_a_function_of_its_wildcards(name: str) -> None:
-    _, *parameters = inspect.signature(getattr(stages, name)).parameters
+    _, *parameters = inspect.signature(stages.function_of(name)).parameters
     assert tuple(parameters) == STAGES[name].wildcards
 
 

@@ -24,7 +24,8 @@ from boundary_bench.claims.verdicts import ClaimVerdict, judge, ledger
 from boundary_bench.core.text import rounded, small
 from boundary_bench.plan import Plan
 from boundary_bench.report import page
-from boundary_bench.report.figures.style import sampled, settings
+from boundary_bench.report.drawing import designs
+from boundary_bench.report.figures.style import settings
 from boundary_bench.report.limits import limits
 from boundary_bench.report.page import panels
 from boundary_bench.report.page.answer import answers, largest_decided
@@ -117,7 +118,7 @@ def test_page_names_intervals_design_and_limits(
     run_stages(plan)
     text = unescape((plan.root / "report.html").read_text())
     assert f"{100 * plan.study.analysis.level:g} % intervals over {INTERVAL}" in text
-    assert design in sampled(plan) and sampled(plan) in text
+    assert design in designs(plan) and designs(plan) in text
     stated = [*(limit.text for limit in limits(plan)), *power(plan, collect(plan))]
     assert len(stated) >= 5 and all(f"<li>{limit}</li>" in text for limit in stated)
     assert all(limit.short in text for limit in limits(plan))

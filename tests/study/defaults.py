@@ -24,11 +24,14 @@ from boundary_bench.study.sampling import DESIGN
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "defaults.json"
 AGAIN = "python tests/study/defaults.py"
+#: A member of a family that knows its members.
+MEMBERS = {"stored": "math"}
 #: Of a block, or of one setting of it, the versions that name what it makes; of several in a line one suffices.
 READ_BY: dict[str, tuple[tuple[str, ...], ...]] = {
     "Model": (("stages pretrain",),),
     "Pretrain": (("stages pretrain",),),
-    "Weights": (("stages adopt",),),
+    "Origin": (("stages adopt",), ("stages import",)),
+    "StoredSamples": (("stages import",),),
     "GivenRun": (),
     "Training": (("stages train",),),
     "OpenRLHF": (("stages train", "backends openrlhf"),),
@@ -75,7 +78,7 @@ def defaults() -> dict[str, dict[str, Any]]:
         }
         if usual:
             found[block.__name__] = to_jsonable_python(usual)
-    kinds = {**KINDS, **{f"{family}:": make("any") for family, make in FAMILIES.items()}}
+    kinds = {**KINDS, **{f"{family}:": make(MEMBERS.get(family, "any")) for family, make in FAMILIES.items()}}
     for name, kind in kinds.items():
         options = {option: getattr(kind.options, option) for option in type(kind.options).model_fields}
         found[f"kind {name}"] = to_jsonable_python(options)
@@ -84,7 +87,7 @@ def defaults() -> dict[str, dict[str, Any]]:
 
 def versions() -> dict[str, int]:
     """The versions that names of results hold: of stages, backends, engines and benchmark kinds."""
-    kinds = {**KINDS, **{f"{family}:": make("any") for family, make in FAMILIES.items()}}
+    kinds = {**KINDS, **{f"{family}:": make(MEMBERS.get(family, "any")) for family, make in FAMILIES.items()}}
     declared = {"stages": STAGES, "backends": BACKENDS, "engines": ENGINES, "kinds": kinds}
     return {f"{what} {name}": each.version for what, them in declared.items() for name, each in them.items()}
 

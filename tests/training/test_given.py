@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from stored_files import written
 from workflow import snakemake, write_study
 
+from boundary_bench.benchmarks.problem_file import read_problems
 from boundary_bench.core.errors import ModelError, StudyError
 from boundary_bench.models.folder import load_model, weight_files
-from boundary_bench.plan import make_plan
+from boundary_bench.plan import Plan, make_plan
+from boundary_bench.samples.grades import sample_rows
+from boundary_bench.samples.manifest import sample_files
 from boundary_bench.study.study import Origin
 from boundary_bench.training.given import differences, obtain
 
@@ -42,11 +46,28 @@ def moved(base: Path, folder: Path, size: float) -> Path:
     return folder
 
 
+def stored_rows(plan: Plan, policy: str) -> list[dict[str, Any]]:
+    """The samples of a policy as an evaluation harness would store them."""
+    question_of = {problem.id: problem.prompt for problem in read_problems(plan.problems("countdown"))}
+    _, blocks = sample_files(plan.samples(plan.policy(policy), "countdown"), plan.design.record())
+    tables = [sample_rows(block, ["problem_id", "sample", "response", "verdict"]) for block in blocks]
+    return [
+        {
+            "question": question_of[row["problem_id"]],
+            "response": row["response"],
+            "index": row["sample"],
+            "finish_reason": "length" if row["verdict"] == "truncated" else "stop",
+        }
+        for table in tables
+        for row in table.to_pylist()
+    ]
+
+
 # the study
 
 
 @pytest.mark.slow
-def test_a_given_and_a_trained_run_make_one_page(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_given_a_trained_and_an_imported_run_make_one_page(tiny_model: Path, tmp_path: Path) -> None:
     worse, same = moved(tiny_model, tmp_path / "worse", 0.5), shutil.copytree(tiny_model, tmp_path / "same")
     runs = {
         "theirs": {"model": "base", "checkpoints": {10: {"path": str(same)}, 30: {"path": str(worse)}}},
@@ -81,6 +102,32 @@ def test_a_given_and_a_trained_run_make_one_page(tiny_model: Path, tmp_path: Pat
     given = {f"base--{name}" for name in ("theirs--seed0--step10", "theirs--seed0--step30", "grpo--seed7--step2")}
     assert record["proofs"].keys() == {"base", *given} and all(record["proofs"].values())
     assert record["differs"] == {name: [] for name in given}
+    again = snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
+    assert "Nothing to be done" in again
+    # the samples of a checkpoint, stored in a file, are a third run with the same numbers
+    responses = stored_rows(make_plan(str(file), tmp_path / "results"), "base--theirs--seed0--step30")
+    stored = {"files": str(written(tmp_path / "responses.jsonl", responses)), "n": 32, "temperature": 0.7}
+    runs["stored"] = {"model": "base", "checkpoints": {30: {"samples": {"countdown": stored}}}}
+    write_study(file, study(tiny_model, runs=runs, **trained))
+    done = snakemake(tmp_path, "-q", "rules", "--config", f"study={file}")
+    assert done.returncode == 0, done.stdout
+    pairs = {
+        name: [row for row in rows("differences") if (row["algorithm"], row["step"]) == (name, "30")]
+        for name in ("theirs", "stored")
+    }
+    for ours, imported in zip(*pairs.values(), strict=True):
+        assert {name for name in ours if ours[name] != imported[name]} == {"algorithm", "settings"}
+    whole = {row["algorithm"]: row for row in rows("summary") if row["stratum"] == "all" and row["step"] == "30"}
+    same, summary = whole["theirs"], whole["stored"]
+    for name in ("correct", "truncated", "unparsable", "answer_entropy", "distinct_responses_share"):
+        assert summary[name] == same[name], name
+    untold = ("greedy", "greedy_correct", "token_entropy", "nll", "sequence_entropy", "mean_tokens")
+    assert not any(summary[name] for name in untold) and all(same[name] for name in untold)
+    page = (root / "report.html").read_text()
+    assert "temperature 0.7, the base" in page and "top_p not known" in page
+    record = json.loads((root / "tables/provenance.json").read_text())
+    name = "base--stored--seed0--step30"
+    assert list(record["imported"][name]["countdown"]) == [stored["files"]] and name not in record["weights_sha256"]
     again = snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
     assert "Nothing to be done" in again
     (worse / "config.json").write_text((worse / "config.json").read_text() + " ")

@@ -18,7 +18,8 @@ from boundary_bench.benchmarks.problem_sets import TRAINING_SET
 from boundary_bench.plan import make_plan
 from boundary_bench.plan.figures import figures
 from boundary_bench.plan.jobs import jobs
-from boundary_bench.plan.stages import STAGES, identity, intervals
+from boundary_bench.plan.identities import intervals
+from boundary_bench.plan.stages import STAGES, identity
 from boundary_bench.plan.stages import outputs as outputs_of
 from boundary_bench.study.policies import one_of
 from boundary_bench.core.provenance import file_sha256

@@ -47,12 +47,14 @@ class StoredPolicy:
     """A policy as its files tell it.
 
     Attributes:
+        policy: what the files call it, "" where they hold one policy.
         content: a key of all that the files say.
         problems: by the name of the problem in the files, or by its question where it has none; in their order.
         graded: the label of our grader; None where the file's own scores are counted.
     """
 
     name: str
+    policy: str
     files: tuple[Path, ...]
     content: bytes
     problems: dict[str, StoredProblem]
@@ -100,7 +102,7 @@ def read_policies(
                 known.disputed += truth(row, at_least, file) != (grade.verdict is Verdict.CORRECT)
     graded = grader.label if grader else None
     found = [
-        StoredPolicy(name or _stem(files), tuple(files), reader.content, problems, graded)
+        StoredPolicy(name or _stem(files), name, tuple(files), reader.content, problems, graded)
         for name, problems in policies.items()
     ]
     for policy in filter(_chanceless, found):
