@@ -19,7 +19,7 @@ import pyarrow as pa
 from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
-from boundary_bench.grading.graders import STORED
+from boundary_bench.grading.graders import SCORES
 from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
@@ -38,7 +38,7 @@ CORRECT = VERDICTS.index(Verdict.CORRECT)
 def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Path:
     """Write another grader's verdicts on all samples of a policy, unless the file has them already.
 
-    Truncated responses stay truncated. The verdicts of ``STORED`` are in the blocks of imported samples. Rows are in
+    Truncated responses stay truncated. The verdicts of ``SCORES`` are in the blocks of imported samples. Rows are in
     the order of the blocks and of the samples in them.
     """
     facts = {"grader": grader.identity, "samples": graded.samples}
@@ -47,7 +47,7 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
     reference_of = {problem.id: problem.reference for problem in graded.problems}
     tables = []
     for block in graded.blocks:
-        if grader is STORED:
+        if grader is SCORES:
             tables.append(_stored(block))
             continue
         rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
@@ -66,8 +66,8 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
 
 def _stored(block: Path) -> pa.Table:
     """The verdicts by the scores that stand beside imported samples."""
-    rows = sample_rows(block, ["problem_id", "sample", "stored"])
-    verdict = rows.column("stored").cast(pa.string())
+    rows = sample_rows(block, ["problem_id", "sample", "score"])
+    verdict = rows.column("score").cast(pa.string())
     told = {"verdict": verdict, "answer": pa.nulls(len(rows), pa.string()), "reason": pa.array([THEIRS] * len(rows))}
     return pa.table({"problem_id": rows.column("problem_id"), "sample": rows.column("sample"), **told})
 

@@ -21,7 +21,7 @@ from boundary_bench.core.errors import StudyError, did_you_mean
 from boundary_bench.study.file import explain
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN, stored.STORED_ROWS)
+    kind.name: kind for kind in (COUNTDOWN, COUNTDOWN_HARD, RANDOM_CALCULATION, *HUB_SETS, *PLAIN)
 }
 #: Kinds of a library, named ``FAMILY:NAME``; the name is looked up in the library when problems are made.
 FAMILIES: dict[str, Callable[[str], Kind]] = {

@@ -1,20 +1,19 @@
 """Problems of stored rows: evaluation files that hold responses, scores or counts beside the question.
 
-Data set: the rows of somebody's samples, ``kind: stored:GRADER`` or ``kind: stored``, whose grades are the files' own.
-Rows of one problem repeat it; its question names it, or what the file calls it where there is none.
+Data set: the rows of somebody's samples, ``kind: stored:GRADER``, or ``kind: stored:scores`` where the files' own
+scores count. Rows of one problem repeat it; its question names it, or what the file calls it where there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from boundary_bench.benchmarks.answers import Row, reference, written
 from boundary_bench.benchmarks.base import Kind, NoReference, Problem, RowOptions
-from boundary_bench.grading.graders import STORED, grader_of
+from boundary_bench.grading.graders import SCORES, grader_of
 from boundary_bench.records import Record
 from boundary_bench.records.harnesses import Harness, files_of
 from boundary_bench.records.paths import find
@@ -106,16 +105,12 @@ def rows(path: Path) -> Iterator[Record]:
         yield from Harness().records(file)
 
 
-STORED_ROWS = Kind(
-    "stored", 1, RowOptions(), None, partial(parse, False), COLUMNS, STORED, reference=("gold",), read=rows
-)
-
-
 def kind(name: str) -> Kind:
-    """The kind ``stored:GRADER``, whose responses a grader of ours grades.
+    """The kind ``stored:NAME``: of a grader of ours that grades the responses, or of the files' own scores.
 
     Raises:
         StudyError: there is no such grader.
     """
-    grader = grader_of(name, f"kind: stored:{name}")
-    return replace(STORED_ROWS, name=f"stored:{name}", parse=partial(parse, True), grader=grader)
+    grader = SCORES if name == SCORES.name else grader_of(name, f"kind: stored:{name} (or stored:{SCORES.name})")
+    read = partial(parse, grader is not SCORES)
+    return Kind(f"stored:{name}", 1, RowOptions(), None, read, COLUMNS, grader, reference=("gold",), read=rows)

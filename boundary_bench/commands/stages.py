@@ -19,7 +19,7 @@ from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.core.files import append_line, read_json, write_json, write_text
 from boundary_bench.core.locks import lease
 from boundary_bench.core.provenance import file_sha256, fingerprint, record
-from boundary_bench.grading.graders import STORED
+from boundary_bench.grading.graders import SCORES
 from boundary_bench.plan import Plan
 from boundary_bench.plan.identities import intervals
 from boundary_bench.plan.stages import identity, settings
@@ -29,7 +29,7 @@ from boundary_bench.tables.writing import write_csv, write_rows
 if TYPE_CHECKING:
     from boundary_bench.samples.store import SampleStore
     from boundary_bench.sampling.engine import Engine
-    from boundary_bench.study.policies import Run
+    from boundary_bench.study.policies import Policy, Run
     from boundary_bench.study.sampling import Sampling
 
 
@@ -220,9 +220,9 @@ def import_(plan: Plan, policy: str, benchmark: str) -> None:
     store = plan.store(
         "import", policy, benchmark, identity={**made_with, "problems": content, "files": list(told.values())}
     )
-    grader = None if said.grades == "stored" or kind.grader is STORED else kind.grader
+    grader = None if said.grades == "scores" or kind.grader is SCORES else kind.grader
     facts = {"settings": fingerprint(made_with), "problems": content, "engine": "import", "provenance": record()}
-    facts["grader"] = (grader or STORED).identity
+    facts["grader"] = (grader or SCORES).identity
     target = plan.imported(policy, benchmark)
     with lease(store, log), Judge(plan.judgements) as judge:
         job = importing.Import(said, files, problems, grader, judge, facts, log)
@@ -326,14 +326,21 @@ def report(plan: Plan) -> None:
 def check_names(plan: Plan, stage: str, names: dict[str, object]) -> None:
     """Refuse models, runs, policies, benchmarks and steps that are not in the study."""
     benchmarks = plan.problem_sets if stage == "prepare" else plan.study.benchmarks
-    known = {"model": plan.study.models, "benchmark": benchmarks}
+    known = {"model": plan.weighed, "benchmark": benchmarks}
     for what, name in names.items():
         if what == "run":
             _check_run(plan, stage, plan.run(str(name)), names.get("step"))
         elif what == "policy":
-            plan.policy(str(name))
+            _check_policy(plan, stage, plan.policy(str(name)))
         elif what in known and name not in known[what]:
             raise StudyError(f"no {what} {name!r} in this study; {did_you_mean(str(name), known[what])}")
+
+
+def _check_policy(plan: Plan, stage: str, policy: Policy) -> None:
+    """Refuse to sample a policy whose samples are stored, and to import one that is sampled here."""
+    makes = "import" if plan.stored(policy) else "sample"
+    if stage in ("import", "sample", "probe") and (stage == "import") != (makes == "import"):
+        raise StudyError(f"policy {policy} is not for this stage; its samples are made by: boundary-bench {makes}")
 
 
 def _check_run(plan: Plan, stage: str, run: Run, step: object) -> None:

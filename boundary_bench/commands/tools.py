@@ -302,6 +302,7 @@ def check(
 ) -> None:
     """Grade the reference answers of benchmarks, in several notations."""
     from boundary_bench.benchmarks.battery import Candidate, registered, run
+    from boundary_bench.grading.graders import SCORES
 
     if data and (study or not data.is_dir()):
         what = "a study beside it, which names its data" if study else f"no folder {data}"
@@ -309,6 +310,7 @@ def check(
     of_study = [
         Candidate(each.name, each.kind, each.entry.split, each.entry.seed, each.options, each.entry.data, each.columns)
         for each in (make_plan(study).problem_sets.values() if study else ())
+        if each.kind.grader is not SCORES
     ]
     with _judge() as judge:
         sound = run(of_study or registered(data), judge, partial(print, flush=True))

@@ -195,7 +195,7 @@ GRADERS = {
 """``math`` is the field's standard; ``boxed``, which knows no algebra, is its second opinion."""
 
 #: Stands for the scores that came with stored samples; nothing is graded by it.
-STORED = Grader("stored", 1, str, exact)
+SCORES = Grader("scores", 1, str, exact)
 
 
 def grader_of(name: str, where: str) -> Grader:

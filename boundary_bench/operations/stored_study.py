@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from boundary_bench.grading.graders import SCORES
 from boundary_bench.operations.evaluate import STEP, label
 from boundary_bench.operations.passk import Passk
 from boundary_bench.sampling.stored.policy import StoredPolicy
@@ -61,7 +62,7 @@ def study_of(name: str, asked: Asked, policies: list[StoredPolicy], found: Passk
         },
         "benchmarks": {
             PROBLEMS: {
-                "kind": f"stored:{asked.grader}" if asked.grader else "stored",
+                "kind": f"stored:{asked.grader or SCORES.name}",
                 "data": _data(policies[0]),
                 **({"columns": columns} if columns else {}),
             }

@@ -80,7 +80,7 @@ def continuations(plan: Plan, benchmark: str) -> dict[str, Any]:
 def imported(plan: Plan, policy: str, benchmark: str) -> dict[str, Any]:
     """The settings that turn stored rows into samples, without the path of the rows: content identifies them."""
     said = plan.stored(plan.policy(policy))[benchmark]
-    return {"stored": said.identity(), **({} if said.grades == "stored" else _kind(plan, benchmark))}
+    return {"stored": said.identity(), **({} if said.grades == "scores" else _kind(plan, benchmark))}
 
 
 def analysis(plan: Plan, *designs: Design) -> dict[str, Any]:

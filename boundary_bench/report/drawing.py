@@ -22,16 +22,20 @@ def _design(design: Design) -> str:
 
 def settings(plan: Plan) -> list[str]:
     """The settings of drawing, as parts of a line."""
-    found = []
-    if not all(map(plan.stored, plan.policies)):
+    found, stored = [], list(filter(plan.stored, plan.policies))
+    if len(stored) < len(plan.policies):
         sampling = plan.study.sampling
-        found += [f"temperature {sampling.temperature:g}", f"top_p {sampling.top_p:g}"]
-        found += [f"max_tokens {sampling.max_tokens}"]
-    for policy in filter(plan.stored, plan.policies):
+        found = [f"temperature {sampling.temperature:g}", f"top_p {sampling.top_p:g}"]
+        found.append(f"max_tokens {sampling.max_tokens}")
+    by_drawing: dict[str, list[str]] = {}
+    for policy in stored:
         for said in plan.stored(policy).values():
             known = ", ".join(f"{name} {value}" for name, value in said.drawn.items() if value is not None)
-            found.append(f"{policy} from files ({known or 'how it was sampled is not said'})")
-    return list(dict.fromkeys(found))
+            by_drawing.setdefault(known or "nobody says how they were drawn", []).append(policy.name)
+    for how, names in by_drawing.items():
+        who = "" if len(set(names)) == len(plan.policies) else f" of {', '.join(dict.fromkeys(names))}"
+        found.append(f"samples{who} from files ({how})")
+    return found
 
 
 def drawn(plan: Plan, policy: Policy, benchmark: str) -> dict[str, Any]:

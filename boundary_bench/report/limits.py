@@ -82,12 +82,13 @@ GUESSING = Limit(
 
 def _measured(plan: Plan) -> Limit:
     sets = ", ".join(f"{name} ({plan.problem_sets[name].kind.name})" for name in plan.study.benchmarks)
-    drawn = "; ".join(drawing.settings(plan))
+    drawn = ", ".join(drawing.settings(plan))
     unscored = dict.fromkeys(verdict for design in plan.designs for verdict in design.unscored)
     return Limit(
-        f"anything beyond {drawn}",
-        f"Everything is measured on {sets}; {drawn}. Verdicts that count as missing: {', '.join(unscored)}; all others "
-        "but correct count as not solved in pass@k. The summary counts every verdict apart.",
+        f"another way of sampling ({drawn})",
+        f"Everything is measured on {sets}, in this way: {drawn}. Verdicts that count as missing: "
+        f"{', '.join(unscored)}; all others but correct count as not solved in pass@k. The summary counts every "
+        "verdict apart.",
     )
 
 

@@ -17,7 +17,7 @@ from boundary_bench.core.files import read_json
 from boundary_bench.core.parquet import read_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import VERDICTS, Verdict
-from boundary_bench.grading.graders import STORED
+from boundary_bench.grading.graders import SCORES
 from boundary_bench.samples.manifest import files_of, sample_files
 from boundary_bench.statistics.design import Design, Progress, progress
 
@@ -100,7 +100,7 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
     """
     greedy, blocks = sample_files(manifests, design.record())
     verdict_PN = read_verdicts(blocks, [problem.id for problem in problems], design.n_max)
-    read = read_json(manifests[0]).get("grader") != STORED.identity
+    read = read_json(manifests[0]).get("grader") != SCORES.identity
     return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), read, verdict_PN)
 
 

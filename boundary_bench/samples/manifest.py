@@ -10,7 +10,7 @@ from boundary_bench.core.errors import DataError, StoreError
 from boundary_bench.core.files import read_json
 from boundary_bench.core.provenance import file_sha256
 from boundary_bench.grading import Grader
-from boundary_bench.grading.graders import STORED
+from boundary_bench.grading.graders import SCORES
 
 GREEDY = "greedy"
 #: The engine of samples that others drew.
@@ -73,9 +73,9 @@ def graders_of(manifests: Sequence[Path], graders: Sequence[Grader]) -> list[Gra
     said = read_json(manifests[0])
     if said.get("engine") != IMPORT:
         return list(graders)
-    if said["grader"] == STORED.identity:
-        return [STORED, *(each for each in graders if each is not STORED and said["texts"])]
-    return [*graders, *([STORED] if said["scored"] else [])]
+    if said["grader"] == SCORES.identity:
+        return [SCORES, *(each for each in graders if each is not SCORES and said["texts"])]
+    return [*graders, *([SCORES] if said["scored"] else [])]
 
 
 def files_of(manifests: Sequence[Path]) -> dict[str, str]:

@@ -17,8 +17,8 @@ class StoredSamples(Block):
         min_length=1, description="a file, a pattern of several (base/seed*.jsonl), or a folder of YAML files"
     )
     n: int = Field(ge=2, description="samples of every problem that count: the first n")
-    grades: Literal["ours", "stored"] = Field(
-        "ours", description="ours: the benchmark's grader, and the files' scores beside it; stored: the scores alone"
+    grades: Literal["ours", "scores"] = Field(
+        "ours", description="ours: the benchmark's grader, and the files' scores beside it; scores: those alone"
     )
     correct_from: float | None = Field(None, description="scores from here on are correct; by default true or 1")
     columns: dict[str, str] = Field({}, description="where a row has what: {response: output.text, gold: answer}")

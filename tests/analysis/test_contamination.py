@@ -29,7 +29,8 @@ from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.grading import judge_here
 from boundary_bench.plan import Plan, make_plan
-from boundary_bench.plan.stages import identity, intervals, settings
+from boundary_bench.plan.identities import intervals
+from boundary_bench.plan.stages import identity, settings
 from boundary_bench.report.tables import collect
 from boundary_bench.sampling import continuations
 from boundary_bench.sampling.continuations import Part, divide

@@ -92,7 +92,7 @@ def test_a_stage_has_its_wildcards_as_options() -> None:
     commands = next(action.choices for action in parser()._actions if action.dest == "command")
     for name, stage in STAGES.items():
         options = {action.dest for action in commands[name]._actions} - {"help", "study", "results", "settings"}
-        assert options == set(stage.wildcards) and callable(getattr(stages, name))
+        assert options == set(stage.wildcards) and callable(stages.function_of(name))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,10 @@ def test_a_stage_has_its_wildcards_as_options() -> None:
         (
             ["adopt", "smoke", "--run", "countdown-base--grpo--seed0", "--step", "2"],
             "are made by: boundary-bench train",
+        ),
+        (
+            ["import", "smoke", "--policy", "countdown-base", "--benchmark", "countdown"],
+            "its samples are made by: boundary-bench sample",
         ),
         (["pretrain", "smoke", "--model", "x"], "no model 'x' in this study"),
         (
@@ -139,7 +143,7 @@ def test_a_shell_completes_commands_and_options(shell: str, tmp_path: Path, caps
 
 def test_a_plan_has_every_stage() -> None:
     plan = make_plan("smoke")
-    assert all(list(stage.each(plan)) or name in ("probe", "adopt") for name, stage in STAGES.items())
+    assert all(list(stage.each(plan)) or name in ("probe", "adopt", "import") for name, stage in STAGES.items())
 
 
 def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

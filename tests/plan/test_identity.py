@@ -223,7 +223,7 @@ CHANGES: dict[type[Block], tuple[str, dict[str, tuple[Any, ...]]]] = {
         {
             "files": ("others.jsonl", set(), STORED),
             "n": (17, {"import", *MEASURED}, STORED),
-            "grades": ("stored", {"import"}, STORED),
+            "grades": ("scores", {"import"}, STORED),
             "correct_from": (1.0, {"import"}, STORED),
             "columns": ({"gold": "a"}, {"import"}, STORED),
             "policy": ("rl", {"import"}, STORED),

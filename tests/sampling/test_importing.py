@@ -17,7 +17,7 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_table
 from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict, judge_here
-from boundary_bench.grading.graders import GRADERS, STORED
+from boundary_bench.grading.graders import GRADERS, SCORES
 from boundary_bench.samples.grades import NOT_DRAWN, SPARE, read_verdicts, sample_rows
 from boundary_bench.samples.manifest import IMPORT, graders_of
 from boundary_bench.sampling.stored import importing
@@ -200,7 +200,7 @@ def test_the_files_own_scores_stand_beside_our_grades(write: Write, imports: Imp
     found = imports(write(rows))
     assert found["scored"] and verdicts(found) == ["cc", "cw", "ww"]
     table, _ = read_table(found["folder"] / next(iter(found["files"])))
-    assert table.column("stored").to_pylist() == ["correct", "wrong"] * 3
+    assert table.column("score").to_pylist() == ["correct", "wrong"] * 3
     assert verdicts(imports(write(rows), grader=None)) == ["cw"] * 3
 
 
@@ -212,7 +212,7 @@ def test_scores_of_some_rows_alone_are_no_second_grader(write: Write, imports: I
 
 def test_without_responses_there_is_nothing_to_grade(write: Write, imports: Imports) -> None:
     rows = [{"question": each.prompt, "score": [1, 0]} for each in PROBLEMS]
-    with pytest.raises(DataError, match=r"row 1 has no response.*grades: stored"):
+    with pytest.raises(DataError, match=r"row 1 has no response.*grades: scores"):
         imports(write(rows))
     assert verdicts(imports(write(rows, "b.jsonl"), grader=None)) == ["cw"] * 3
     rows[1]["score"] = [1, -1]
@@ -228,9 +228,9 @@ def test_the_graders_of_imported_samples(tmp_path: Path) -> None:
         return graders_of([file], [NUMERIC, math])
 
     assert found(grader=NUMERIC.identity) == [NUMERIC, math]
-    assert found(grader=NUMERIC.identity, scored=True) == [NUMERIC, math, STORED]
-    assert found(grader=STORED.identity) == [STORED, NUMERIC, math]
-    assert found(grader=STORED.identity, texts=False) == [STORED]
+    assert found(grader=NUMERIC.identity, scored=True) == [NUMERIC, math, SCORES]
+    assert found(grader=SCORES.identity) == [SCORES, NUMERIC, math]
+    assert found(grader=SCORES.identity, texts=False) == [SCORES]
     assert found(engine="torch", grader=NUMERIC.identity) == [NUMERIC, math]
 
 

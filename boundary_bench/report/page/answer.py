@@ -49,6 +49,8 @@ def answers(plan: Plan, found: Boundaries) -> list[Answer]:
 
 def _after(curves: dict[str, Boundary]) -> str:
     last = sorted({curve.checkpoints[-1].step for curve in curves.values()})
+    if last == [1]:
+        return "1 step"
     return f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
 
 

@@ -31,7 +31,7 @@ from boundary_bench.study.stored import StoredSamples
 #: Rows and characters of a block, whichever comes first.
 BLOCK_ROWS, BLOCK_TEXT = 2**14, 2**25
 #: The columns of a block, and what the files' own scores say.
-IMPORTED = SAMPLES.append(pa.field("stored", SAMPLES.field("verdict").type))
+IMPORTED = SAMPLES.append(pa.field("score", SAMPLES.field("verdict").type))
 COUNTED = "counted by the file"  # the reason of a grade
 
 
@@ -145,7 +145,7 @@ class _Rows:
             if row.text is None:
                 raise DataError(
                     f"{file}: row {row.row} has no response, expected one to grade; columns: {{response: PLACE}} says "
-                    "where it is, and grades: stored takes the files' own scores"
+                    "where it is, and grades: scores takes the files' own scores"
                 )
         references = [self.job.problems[place].reference for place, _, _ in single]
         texts = [row.text or "" for _, _, row in single]
