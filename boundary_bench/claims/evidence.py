@@ -176,6 +176,8 @@ def _count(tables: Tables, table: str, row: dict[str, str], column: str) -> int:
 
 def _share(tables: Tables, part: SharePart, unit: Subject) -> Evidence:
     row = tables.find("coverage", unit, hits=part.hits)
+    if any(tables.number("coverage", row, name) % 1 for name in part.among):
+        raise Untestable("as many samples of the base as of the checkpoint: of others the sets are expected numbers")
     count = {name: _count(tables, "coverage", row, name) for name in part.among}
     inside, total = count[part.of], sum(count.values())
     if not total:

@@ -237,15 +237,16 @@ def passk(
         for each in filter(None, (base, other)):
             read += read_policies(files_of(each), places, by_us, judge, correct_from, log)
     first, *rest = chosen_of(read, policies)
-    if report and not rest:
-        raise StudyError("passk --report: found one policy, expected a base and another one, which the page compares")
+    if report and (json_ or not rest):
+        what = "--json beside it, expected one of them" if json_ else "one policy, expected a base and another one"
+        raise StudyError(f"passk --report: found {what}")
     found = passk([first, *(paired(first, each, log) for each in rest)], n, steps_of(ks), Analysis(level=level), log)
-    print(json.dumps(asdict(found), indent=2, default=float) if json_ else text(found))
     if report:
         path, asked = Path(f"{name}.yaml"), stored_study.Asked([base, other or base], grader, places, correct_from)
         own_study.write("passk", path, stored_study.study_of(name, asked, [first, *rest], found, Analysis(level=level)))
         own_study.run("passk", path, results)
-        print(f"\nthe page: {make_plan(str(path), results).root / 'report.html'}; the study: {path}")
+        print(f"\nthe page: {make_plan(str(path), results).root / 'report.html'}; the study: {path}\n")
+    print(json.dumps(asdict(found), indent=2, default=float) if json_ else text(found))
 
 
 def eval_(

@@ -112,9 +112,9 @@ def crossing(plan: Plan, k: float, never: str) -> str:
 
 def _over_seeds(rows: list[Row], column: str, place: dict[str, str]) -> tuple[str, str]:
     """The mean of a count over the seeds, and its range if there are several."""
-    counts = [int(row[column]) for row in rows if place.items() <= row.items()]
+    counts = [float(row[column]) for row in rows if place.items() <= row.items()]
     mean = decimals(np.mean(counts), 1).removesuffix(".0")
-    return mean, f"[{min(counts)}, {max(counts)}]" if len(counts) > 1 else ""
+    return mean, f"[{min(counts):g}, {max(counts):g}]" if len(counts) > 1 else ""
 
 
 def _whose(plan: Plan, curves: dict[str, Boundary], model: str, benchmark: str) -> str:

@@ -218,7 +218,7 @@ def test_a_scorer_that_would_take_for_ever_is_given_up_and_knows_the_settings(tm
     pytest.importorskip("reasoning_gym")
     coin = kind_of("reasoning_gym:coin_flip", "here")
     (problem,) = coin.generate("test", 0, coin.options.model_copy(update={"problems": 1}))
-    hasty = replace(coin.grader, deadline=5.0)  # the library is loaded within it
+    hasty = replace(coin.grader, deadline=15.0)  # the library is loaded within it
     with Judge(tmp_path) as judge:
         grades = grade_all(hasty, problem.reference, ["1e999999999", problem.solution], [True, True], judge)
     assert [grade.verdict for grade in grades] == [Verdict.TIMEOUT, Verdict.CORRECT]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,35 @@ def stored_rows(plan: Plan, policy: str) -> list[dict[str, Any]]:
 # the study
 
 
-@pytest.mark.slow
-def test_a_given_a_trained_and_an_imported_run_make_one_page(tiny_model: Path, tmp_path: Path) -> None:
-    worse, same = moved(tiny_model, tmp_path / "worse", 0.5), shutil.copytree(tiny_model, tmp_path / "same")
+@dataclass(frozen=True)
+class Page:
+    """A study of a trained and two given runs, which has run; and the checkpoint of noise."""
+
+    folder: Path
+    file: Path
+    content: dict[str, Any]
+    worse: Path
+
+    def rows(self, table: str) -> list[dict[str, str]]:
+        return list(csv.DictReader((self.folder / f"results/given/tables/{table}.csv").open()))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.folder / "results/given/tables/provenance.json").read_text())
+
+    def to_do(self) -> str:
+        return snakemake(self.folder, "-n", "--config", f"study={self.file}").stdout
+
+    def run(self) -> None:
+        write_study(self.file, self.content)
+        done = snakemake(self.folder, "-q", "rules", "--config", f"study={self.file}")
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    folder = tmp_path_factory.mktemp("given")
+    worse, same = moved(tiny_model, folder / "worse", 0.5), shutil.copytree(tiny_model, folder / "same")
     runs = {
         "theirs": {"model": "base", "checkpoints": {10: {"path": str(same)}, 30: {"path": str(worse)}}},
         "again": {"model": "base", "algorithm": "grpo", "seed": 7, "checkpoints": {2: {"path": str(same)}}},
@@ -76,62 +103,65 @@ def test_a_given_a_trained_and_an_imported_run_make_one_page(tiny_model: Path, t
     training = {"benchmark": "countdown", "options": {"problems": {3: 20}}, "prompts": 4, "rollouts": 4}
     trained = {"algorithms": ["grpo"], "seeds": [0], "evaluate": {"steps": [0, 2]}}
     trained["training"] = {**training, "segments": [2], "max_tokens": 24}
-    file = write_study(tmp_path / "study.yaml", study(tiny_model, runs=runs, **trained))
-    done = snakemake(tmp_path, "-q", "rules", "--config", f"study={file}")
-    assert done.returncode == 0, done.stdout
-    root = tmp_path / "results/given"
+    found = Page(folder, folder / "study.yaml", study(tiny_model, runs=runs, **trained), worse)
+    found.run()
+    return found
 
-    def rows(table: str) -> list[dict[str, str]]:
-        return list(csv.DictReader((root / f"tables/{table}.csv").open()))
 
-    assert {(row["algorithm"], row["seed"], row["step"]) for row in rows("boundary")} == {
+@pytest.mark.slow
+def test_a_given_and_a_trained_run_make_one_page(page: Page) -> None:
+    assert {(row["algorithm"], row["seed"], row["step"]) for row in page.rows("boundary")} == {
         ("theirs", "0", "10"),
         ("theirs", "0", "30"),
         ("grpo", "7", "2"),
         ("grpo", "0", "2"),
     }
-    means = {(row["algorithm"], row["step"]): row["seeds"] for row in rows("mean_boundary")}
+    means = {(row["algorithm"], row["step"]): row["seeds"] for row in page.rows("mean_boundary")}
     assert means == {("theirs", "10"): "1", ("theirs", "30"): "1", ("grpo", "2"): "2"}
-    assert {(row["algorithm"], row["seed"]) for row in rows("training")} == {("grpo", "0")}
-    theirs = [row for row in rows("differences") if row["algorithm"] == "theirs"]
+    assert {(row["algorithm"], row["seed"]) for row in page.rows("training")} == {("grpo", "0")}
+    theirs = [row for row in page.rows("differences") if row["algorithm"] == "theirs"]
     found = {step: {row["change"] for row in theirs if row["step"] == step} for step in ("10", "30")}
     assert not {"shrunk", "expanded"} & found["10"], "a copy of the base does nothing"
     assert any(float(row["checkpoint"]) < float(row["base"]) for row in theirs if row["step"] == "30"), "noise does"
-    assert "theirs" in (root / "report.html").read_text()
-    record = json.loads((root / "tables/provenance.json").read_text())
+    assert "theirs" in (page.folder / "results/given/report.html").read_text()
     given = {f"base--{name}" for name in ("theirs--seed0--step10", "theirs--seed0--step30", "grpo--seed7--step2")}
-    assert record["proofs"].keys() == {"base", *given} and all(record["proofs"].values())
-    assert record["differs"] == {name: [] for name in given}
-    again = snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
-    assert "Nothing to be done" in again
-    # the samples of a checkpoint, stored in a file, are a third run with the same numbers
-    responses = stored_rows(make_plan(str(file), tmp_path / "results"), "base--theirs--seed0--step30")
-    stored = {"files": str(written(tmp_path / "responses.jsonl", responses)), "n": 32, "temperature": 0.7}
-    runs["stored"] = {"model": "base", "checkpoints": {30: {"samples": {"countdown": stored}}}}
-    write_study(file, study(tiny_model, runs=runs, **trained))
-    done = snakemake(tmp_path, "-q", "rules", "--config", f"study={file}")
-    assert done.returncode == 0, done.stdout
+    assert page.record["proofs"].keys() == {"base", *given} and all(page.record["proofs"].values())
+    assert page.record["differs"] == {name: [] for name in given}
+    assert "Nothing to be done" in page.to_do()
+
+
+@pytest.mark.slow
+def test_samples_in_a_file_are_a_third_run_with_the_numbers_of_their_checkpoint(page: Page) -> None:
+    responses = stored_rows(make_plan(str(page.file), page.folder / "results"), "base--theirs--seed0--step30")
+    stored = {"files": str(written(page.folder / "responses.jsonl", responses)), "n": 32, "temperature": 0.7}
+    page.content["runs"]["stored"] = {"model": "base", "checkpoints": {30: {"samples": {"countdown": stored}}}}
+    page.run()
     pairs = {
-        name: [row for row in rows("differences") if (row["algorithm"], row["step"]) == (name, "30")]
+        name: [row for row in page.rows("differences") if (row["algorithm"], row["step"]) == (name, "30")]
         for name in ("theirs", "stored")
     }
     for ours, imported in zip(*pairs.values(), strict=True):
         assert {name for name in ours if ours[name] != imported[name]} == {"algorithm"}
-    whole = {row["algorithm"]: row for row in rows("summary") if row["stratum"] == "all" and row["step"] == "30"}
+    whole = {row["algorithm"]: row for row in page.rows("summary") if row["stratum"] == "all" and row["step"] == "30"}
     same, summary = whole["theirs"], whole["stored"]
     for name in ("correct", "truncated", "unparsable", "answer_entropy", "distinct_responses_share"):
         assert summary[name] == same[name], name
     untold = ("greedy", "greedy_correct", "token_entropy", "nll", "sequence_entropy", "mean_tokens")
     assert not any(summary[name] for name in untold) and all(same[name] for name in untold)
-    page = (root / "report.html").read_text()
-    assert "temperature 0.7, the base" in page and "top_p not known" in page
-    record = json.loads((root / "tables/provenance.json").read_text())
+    text = (page.folder / "results/given/report.html").read_text()
+    assert "temperature 0.7, the base" in text and "top_p not known" in text
     name = "base--stored--seed0--step30"
-    assert list(record["imported"][name]["countdown"]) == [stored["files"]] and name not in record["weights_sha256"]
-    again = snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
-    assert "Nothing to be done" in again
-    (worse / "config.json").write_text((worse / "config.json").read_text() + " ")
-    assert "adopt" in snakemake(tmp_path, "-n", "--config", f"study={file}").stdout
+    assert list(page.record["imported"][name]["countdown"]) == [stored["files"]]
+    assert name not in page.record["weights_sha256"]
+    assert "Nothing to be done" in page.to_do()
+    (page.folder / "responses.jsonl").write_text("{}\n")
+    assert "import" in page.to_do()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_changes_is_adopted_anew(page: Page) -> None:
+    (page.worse / "config.json").write_text((page.worse / "config.json").read_text() + " ")
+    assert "adopt" in page.to_do()
 
 
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
