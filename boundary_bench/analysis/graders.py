@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from boundary_bench.analysis.rows import mean_interval
+from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
 from boundary_bench.grading.graders import SCORES
@@ -51,6 +52,10 @@ def regrade(graded: Graded, grader: Grader, judge: JudgeAll, target: Path) -> Pa
             tables.append(_stored(block))
             continue
         rows = sample_rows(block, ["problem_id", "sample", "response", "verdict"])
+        if silent := rows.column("response").null_count:
+            raise DataError(
+                f"{block}: {silent} samples have no response, expected one to grade; only their scores are stored"
+            )
         references = [reference_of[name] for name in rows.column("problem_id").to_pylist()]
         finished = [verdict != Verdict.TRUNCATED for verdict in rows.column("verdict").to_pylist()]
         grades = grade_many(grader, references, rows.column("response").to_pylist(), finished, judge)

@@ -302,12 +302,14 @@ def probe(plan: Plan, policy: str, benchmark: str) -> None:
 def compare(plan: Plan, run: str, benchmark: str) -> None:
     """Compare every checkpoint of a run with its base model, problem by problem."""
     from boundary_bench.analysis.compare import check_paired, comparison, read_tally
+    from boundary_bench.samples.manifest import check_others
 
     chosen = plan.run(run)
     policies = plan.policies_of(chosen)
     measured = [read_tally(plan.measures(policy, benchmark) / "problems.parquet") for policy in policies]
     for policy, each in zip(policies, measured, strict=True):
         check_paired(measured[0].rows, each.rows, policy.name, benchmark)
+    check_others({policy.name: plan.samples(policy, benchmark)[0] for policy in policies if plan.stored(policy)})
     whose = {"model": chosen.model, "algorithm": chosen.algorithm, "seed": chosen.seed}
     tables = comparison(plan.setup, [policy.step for policy in policies], measured, whose, benchmark)
     last = {"settings": identity(plan, "compare", run, benchmark)}

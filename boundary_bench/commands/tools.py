@@ -313,6 +313,8 @@ def check(
         for each in (make_plan(study).problem_sets.values() if study else ())
         if each.kind.grader is not SCORES
     ]
+    if study and not of_study:
+        raise StudyError(f"check: no benchmark of {study} has a grader: the scores of stored samples are not checked")
     with _judge() as judge:
         sound = run(of_study or registered(data), judge, partial(print, flush=True))
     if not sound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,21 @@ def graders_of(manifests: Sequence[Path], graders: Sequence[Grader]) -> list[Gra
     if said["grader"] == SCORES.identity:
         return [SCORES, *(each for each in graders if each is not SCORES and said["texts"])]
     return [*graders, *([SCORES] if said["scored"] else [])]
+
+
+def check_others(imported: Mapping[str, Path]) -> None:
+    """Refuse two policies with the same stored samples: compared with itself no policy changes.
+
+    Args:
+        imported: the manifest of each policy.
+
+    Raises:
+        DataError: two say the same.
+    """
+    first_of: dict[str, str] = {}
+    for policy, manifest in imported.items():
+        if (other := first_of.setdefault(read_json(manifest)["content"], policy)) != policy:
+            raise DataError(f"{policy} and {other} have the same samples, expected those of two policies: {manifest}")
 
 
 def files_of(manifests: Sequence[Path]) -> dict[str, str]:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 from stored_files import Row, Write, written
 from workflow import finish, stage
 
 from boundary_bench.commands import main
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
+SCHEMA = Path(__file__).parents[1] / "data" / "every_eval_ever" / "eval-0.3.0.schema.json"
 Files = tuple[list[str], list[str]]
 
 
@@ -94,6 +96,10 @@ def test_the_tables_of_the_page_are_what_the_command_says(
     check("pass_at_k", said["curves"], ("estimate", "low", "high", "band_low", "band_high"))
     check("differences", said["pairs"]["differences"], ("difference", "band_low", "band_high", "detectable"))
     check("boundary", said["pairs"]["boundary"], ("crossover", "gained", "lost", "samples", "samples_base"))
+    finish(stage(tmp_path, "export", "mine.yaml"))
+    records = list((root / "export/every_eval_ever").rglob("*.json"))
+    schema = Draft7Validator(json.loads(SCHEMA.read_text()))
+    assert len(records) == 2 and not any(list(schema.iter_errors(json.loads(each.read_text()))) for each in records)
     assert "Nothing to be done" in finish(stage(tmp_path, "passk", *files, *words, "--report", "--name", "mine"))
 
 

@@ -19,7 +19,7 @@ from boundary_bench.core.parquet import read_table
 from boundary_bench.grading import VERDICTS, Grader, Ruling, Verdict, judge_here
 from boundary_bench.grading.graders import GRADERS, SCORES
 from boundary_bench.samples.grades import NOT_DRAWN, SPARE, read_verdicts, sample_rows
-from boundary_bench.samples.manifest import IMPORT, graders_of
+from boundary_bench.samples.manifest import IMPORT, check_others, graders_of
 from boundary_bench.sampling.stored import importing
 from boundary_bench.study.stored import StoredSamples
 
@@ -232,6 +232,22 @@ def test_the_graders_of_imported_samples(tmp_path: Path) -> None:
     assert found(grader=SCORES.identity) == [SCORES, NUMERIC, math]
     assert found(grader=SCORES.identity, texts=False) == [SCORES]
     assert found(engine="torch", grader=NUMERIC.identity) == [NUMERIC, math]
+
+
+def test_one_policy_is_not_compared_with_itself(write: Write, imports: Imports, tmp_path: Path) -> None:
+    """The same rows in another order and file, without indices, are no other samples of a problem."""
+    files = (
+        write(rows_of(*RIGHT)),
+        write(rows_of(*reversed(RIGHT)), "b.jsonl"),
+        write(rows_of(*RIGHT[:2], by_question(2, "98")), "c.jsonl"),
+    )
+    manifests = {}
+    for name, file in zip("abc", files, strict=True):
+        manifests[name] = tmp_path / f"{name}.json"
+        manifests[name].write_text(json.dumps({"content": imports(file)["content"]}))
+    check_others({name: manifests[name] for name in "ac"})
+    with pytest.raises(DataError, match="b and a have the same samples"):
+        check_others(manifests)
 
 
 def test_a_truncated_response_is_truncated(write: Write, imports: Imports) -> None:

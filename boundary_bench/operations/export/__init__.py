@@ -19,6 +19,8 @@ FILE = re.compile(r"every_eval_ever/data(/[^/]+){3}/[0-9a-f-]{36}\.json|model_ca
 def export(plan: Plan, organization: str, folder: Path | None = None) -> Path:
     """Write records of Every Eval Ever, a model card for each checkpoint and the result card; returns their folder.
 
+    Policies of which there are samples alone have no card.
+
     The same tables give the same bytes. An earlier export in the folder is replaced.
 
     Args:
@@ -37,8 +39,9 @@ def export(plan: Plan, organization: str, folder: Path | None = None) -> Path:
     with atomic(folder) as temporary:
         for path, record in records.items():
             write_json(temporary / "every_eval_ever" / path, record)
+        (temporary / "model_cards").mkdir()
         for policy in source.plan.policies:
-            if policy.run:
+            if policy.run and not source.plan.stored(policy):
                 text = cards.model_card(source, policy, records)
                 write_text(temporary / "model_cards" / f"{policy.name}.md", text)
         write_text(temporary / "result_card.md", cards.result_card(source))

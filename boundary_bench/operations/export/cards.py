@@ -16,6 +16,7 @@ from boundary_bench.operations.export.source import Exported, unit_of
 from boundary_bench.report.limits import limits
 from boundary_bench.statistics.intervals import INTERVAL
 from boundary_bench.study.policies import Policy
+from boundary_bench.study.study import Model
 from boundary_bench.tables.formats import Pivot, markdown
 from boundary_bench.tables.reading import Subject, base_of
 
@@ -53,14 +54,17 @@ def result_card(source: Exported) -> str:
 
 def _what(source: Exported) -> dict[str, Any]:
     """The header of the result card: what was compared, and settings of sampling and statistics."""
-    study, design = source.plan.study, source.plan.design
+    study, designs = source.plan.study, source.plan.designs
     analysis = study.analysis.model_dump(mode="json", exclude={"ks"})
-    drawn = {"n_max": design.n_max, "stop_after": design.stop_after, "temperature": study.sampling.temperature}
+    drawn: dict[str, Any] = {"n_max": [design.n_max for design in designs]}
+    if source.plan.design in designs:
+        drawn = {"n_max": source.plan.design.n_max, "stop_after": source.plan.design.stop_after}
+        drawn["temperature"] = study.sampling.temperature
     return {
         "pretty_name": f"boundary-bench: {study.study}",
         "tags": TAGS,
         "study": study.study,
-        "models": {name: model.hub or ("path" if model.path else "pretrained") for name, model in study.models.items()},
+        "models": {name: model.hub or _source(model) for name, model in study.models.items()},
         "algorithms": source.plan.labels,
         "seeds": source.plan.seeds,
         "steps": source.plan.steps,
@@ -68,6 +72,11 @@ def _what(source: Exported) -> dict[str, Any]:
         "version": source.provenance.packages.get("boundary-bench"),
         "statistics": {**analysis, **drawn},
     }
+
+
+def _source(model: Model) -> str:
+    """Which of its sources a model has."""
+    return next(name for name in model.sources if getattr(model, name) is not None).replace("pretrain", "pretrained")
 
 
 def _ks(source: Exported) -> list[int]:
@@ -117,6 +126,8 @@ def _line(source: Exported, unit: Subject, ks: list[int]) -> list[str]:
 
 def _interval(source: Exported, table: str, row: dict[str, str], column: str, sign: str = "") -> str:
     ends = ("low", "high") if table == "differences" else (f"{column}_low", f"{column}_high")
+    if not source.cell(table, row, column):  # as the greedy accuracy of stored samples
+        return ""
     return interval(*(decimals(source.value(table, row, name), 3, sign) for name in (column, *ends)))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.provenance import fingerprint
 from boundary_bench.operations.export.source import Exported, unit_of
+from boundary_bench.plan.stages import STAGES
+from boundary_bench.report.drawing import drawn
 from boundary_bench.study.policies import Policy, Run
 from boundary_bench.tables.reading import KEYS
 from boundary_bench.tables.table import Row
@@ -24,6 +26,12 @@ SCHEMA_VERSION = "0.3.0"
 
 Record = dict[str, Any]
 
+GREEDY = {
+    "evaluation_description": "share of the problems that the greedy response solves",
+    "metric_id": "accuracy",
+    "metric_name": "greedy accuracy",
+    "metric_kind": "accuracy",
+}
 #: Folders of the datastore: portable names that neither Windows nor the datastore reserves.
 FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))(?!(?:data|unknown)$)\w(?:[\w.-]*[\w-])?", re.I | re.A)
 
@@ -65,12 +73,12 @@ def _check_folder(name: str, what: str) -> None:
 
 def _record(source: Exported, policy: Policy, benchmark: str, organization: str) -> Record:
     plan, code = source.plan, source.provenance.code
-    model = _model_info(source, policy, organization)
+    model, measured = _model_info(source, policy, organization), STAGES["measure"].about(plan, policy.name, benchmark)
     made_of = {
         "policy": policy.name,
-        "weights": model["additional_details"]["weights_sha256"],
+        "weights": model["additional_details"].get("weights_sha256"),
         "samples": source.fact("samples_sha256", policy.name, benchmark),
-        "measure": source.fact("fingerprints", "measure", benchmark),
+        "measure": source.fact("fingerprints", "measure", "--".join(measured)),
     }
     theirs = policy.run is None and plan.study.models[policy.model].hub
     return {
@@ -96,11 +104,11 @@ def _record(source: Exported, policy: Policy, benchmark: str, organization: str)
 
 def _model_info(source: Exported, policy: Policy, organization: str) -> Record:
     plan = source.plan
-    base, sampling = plan.study.models[policy.model], plan.study.sampling
+    base = plan.study.models[policy.model]
     details: dict[str, Any] = {
         "deployment_type": "self_deployed",
         "model_availability": "unknown" if policy.run or not base.hub else "open_weights",
-        "weights_sha256": source.fact("weights_sha256", policy.name),
+        "weights_sha256": None if plan.stored(policy) else source.fact("weights_sha256", policy.name),
         "base_model": base.hub or f"{organization}/{policy.model}",
         "base_model_revision": base.revision,
         "pretrained_with": base.pretrain and base.pretrain.model_dump(mode="json"),
@@ -108,12 +116,13 @@ def _model_info(source: Exported, policy: Policy, organization: str) -> Record:
     }
     if policy.run:
         details |= _trained(source, policy.run, policy.step)
-    version = source.provenance.packages.get(sampling.engine)
+    engine = "unknown" if plan.stored(policy) else plan.study.sampling.engine
+    version = source.provenance.packages.get(engine)
     return {
         "name": policy.name,
         "id": f"{organization}/{policy.name}" if policy.run else details["base_model"],
         "developer": organization if policy.run else details["base_model"].partition("/")[0],
-        "inference_engine": {"name": sampling.engine, **({"version": version} if version else {})},
+        "inference_engine": {"name": engine, **({"version": version} if version else {})},
         "additional_details": _strings(details),
     }
 
@@ -125,7 +134,7 @@ def _trained(source: Exported, run: Run, step: int) -> dict[str, Any]:
         return {
             "algorithm": run.algorithm,
             "training_seed": run.seed,
-            "weights": given.hub or "folder",
+            "weights": given.hub or ("none, samples alone" if given.samples else "folder"),
             "revision": given.revision,
         }
     training = plan.trainings[run.algorithm].course(usual=True)
@@ -144,15 +153,17 @@ def _trained(source: Exported, run: Run, step: int) -> dict[str, Any]:
 
 def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
     """pass@k at every k, then greedy accuracy."""
-    plan, unit = source.plan, unit_of(policy, benchmark)
-    sampling = plan.study.sampling
-    drawn = plan.study.sampling.drawing(usual=True)
-    tokens, command = sampling.max_tokens, f"snakemake --cores all --config study={plan.study.study}"
-    shared = {"max_tokens": tokens, "execution_command": command}
+    plan, unit, design = source.plan, unit_of(policy, benchmark), source.plan.design_of(policy, benchmark)
+    said = drawn(plan, policy, benchmark)
+    shared = {"execution_command": f"snakemake --cores all --config study={plan.study.study}"}
+    shared |= {"max_tokens": said["max_tokens"]} if said["max_tokens"] else {}
+    known = {name: said[name] for name in ("temperature", "top_p") if said[name] is not None}
+    how = {"stored": said} if plan.stored(policy) else plan.study.sampling.drawing(usual=True)
     at_random = {
-        "generation_args": {"temperature": sampling.temperature, "top_p": sampling.top_p, **shared},
-        "additional_details": _strings({"sampling": drawn, "design": plan.design.record()}),
+        "generation_args": known | shared,
+        "additional_details": _strings({"sampling": how, "design": design.record()}),
     }
+    greedy = {"generation_args": {"temperature": 0.0, **shared}, "additional_details": {"decoding": "greedy"}}
     found = []
     for k in plan.study.ks:
         row = source.row("pass_at_k", unit, k=k)
@@ -163,22 +174,18 @@ def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
             "metric_kind": "pass_rate",
             "metric_parameters": {
                 "k": k,
-                "n": sampling.n_max,
-                "stop_after": sampling.stop_after,
-                "estimator": "unbiased" if sampling.stop_after is None else "unbiased under sequential stopping",
+                "n": design.n_max,
+                "stop_after": design.stop_after,
+                "estimator": "unbiased" if design.stop_after is None else "unbiased under sequential stopping",
             },
         }
         score = _score(source, "pass_at_k", row, ("estimate", "low", "high"))
         found.append((f"pass@{k}", metric, score, at_random))
     row = source.row("summary", unit)
-    metric = {
-        "evaluation_description": "share of the problems that the greedy response solves",
-        "metric_id": "accuracy",
-        "metric_name": "greedy accuracy",
-        "metric_kind": "accuracy",
-    }
-    greedy = {"generation_args": {"temperature": 0.0, **shared}, "additional_details": {"decoding": "greedy"}}
-    found.append(("greedy", metric, _score(source, "summary", row, ("greedy", "greedy_low", "greedy_high")), greedy))
+    if row["greedy"]:  # stored samples have none
+        found.append(
+            ("greedy", GREEDY, _score(source, "summary", row, ("greedy", "greedy_low", "greedy_high")), greedy)
+        )
     data = _source_data(source, benchmark, int(source.value("summary", row, "problems")))
     bounds = {"metric_unit": "proportion", "lower_is_better": False, "score_type": "continuous"}
     bounds |= {"min_score": 0.0, "max_score": 1.0}

@@ -19,7 +19,7 @@ from boundary_bench.benchmarks.base import Problem
 from boundary_bench.core.errors import DataError, did_you_mean
 from boundary_bench.core.files import read_json, write_json
 from boundary_bench.core.parquet import read_table, write_table
-from boundary_bench.core.provenance import file_sha256
+from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.grading import Grade, Grader, JudgeAll, Verdict, grade_many
 from boundary_bench.samples.grades import SPARE
 from boundary_bench.samples.store import SAMPLES
@@ -100,7 +100,7 @@ class _Rows:
         self.index_of: list[list[int]] = [[] for _ in self.job.problems]
         self.timeouts_P = [0] * len(self.job.problems)
         self.text_P: list[int | bool | None] = [None] * len(self.job.problems)
-        self.digest = hashlib.blake2b(digest_size=16)
+        self.digest_P = [hashlib.blake2b(digest_size=16) for _ in self.job.problems]
         self._clear()
 
     def _clear(self) -> None:
@@ -158,7 +158,7 @@ class _Rows:
             self.columns[name].append(value)
         self.index_of[place].append(index)
         self.timeouts_P[place] += verdict == Verdict.TIMEOUT
-        self.digest.update(f"{place}\0{index}\0{verdict}\0{text}\0".encode(errors="surrogatepass"))
+        self.digest_P[place].update(f"{verdict}\0{text}\0".encode(errors="surrogatepass"))
         self.size += len(text or "")
         if len(self.columns["sample"]) >= BLOCK_ROWS or self.size >= BLOCK_TEXT:
             self._write()
@@ -211,7 +211,7 @@ class _Rows:
             self.note(f"{self.matcher.other_gold:,} rows write their reference answer otherwise than the benchmark")
         return {
             "files": {block.name: file_sha256(block) for block in self.blocks},
-            "content": self.digest.hexdigest(),
+            "content": fingerprint([digest.hexdigest() for digest in self.digest_P]),
             "scored": bool(self.job.grader) and not self.unscored,
             "texts": bool(texts),
             "notes": self.notes,
