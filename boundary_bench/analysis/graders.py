@@ -96,12 +96,17 @@ def compare_graders(
     """
     blocks, ids, (own, *others) = graded.blocks, graded.ids, graders
     own_PN, first_PN = graded.verdict_PN, graded.first_PN
-    rows = _grader_rows(setup, graded.design, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN))
+    rows = _grader_rows(
+        setup, graded.design, own, own_PN, own_PN, first_PN, _reasons(blocks, ids, first_PN), graded.untold
+    )
     cases: list[dict[str, Any]] = []
     for grader in others:
         file = regrade(graded, grader, judge, target(grader.name))
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
-        rows += _grader_rows(setup, graded.design, grader, own_PN, verdict_PN, first_PN, reasons)
+        untold = [name for name in graded.untold if name == Verdict.TRUNCATED or grader is SCORES]
+        if grader is SCORES:
+            untold += [str(Verdict.UNPARSABLE), str(Verdict.TIMEOUT)]
+        rows += _grader_rows(setup, graded.design, grader, own_PN, verdict_PN, first_PN, reasons, untold)
         cases += _cases(blocks, file, grader)
     return [{**row, "stopped_by": own.label} for row in rows], cases
 
@@ -143,8 +148,9 @@ def _grader_rows(
     verdict_PN: np.ndarray,
     first_PN: np.ndarray,
     reasons: str,
+    untold: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """The rows of one grader, one a k."""
+    """The rows of one grader, one a k; ``untold`` are verdicts that nobody tells from wrong."""
     scored_PN, ks = first_PN & scored(design, verdict_PN), grader_ks(setup, design)
     n_P, correct_P = scored_PN.sum(1), (scored_PN & (verdict_PN == CORRECT)).sum(1)
     both_PN = first_PN & ~np.isin(own_PN, UNDECIDED) & ~np.isin(verdict_PN, UNDECIDED)
@@ -162,6 +168,7 @@ def _grader_rows(
         "problems": len(n_P),
         "samples": int(n_P.sum()),
         **{name: int((first_PN & (verdict_PN == code)).sum()) for code, name in enumerate(VERDICTS)},
+        **dict.fromkeys(untold, float("nan")),
         "reasons": reasons,
         "compared": int(compared_P.sum()),
         "disagreements": int(differ_PN.sum()),

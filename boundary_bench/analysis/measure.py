@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from boundary_bench.analysis.rows import Tally, estimate_ends, mean_interval, strata
+from boundary_bench.analysis.rows import Tally, estimate_ends, mean_interval, strata, total
 from boundary_bench.grading import VERDICTS, Verdict
 from boundary_bench.statistics.coverage import ROUNDING, cover_at
 from boundary_bench.statistics.entropy import per_token, sequence_entropy
@@ -86,7 +86,7 @@ def _summary_row(setup: Setup, tally: Tally, where: dict[str, Any], resamples: R
     greedy = mean_interval((rows["greedy"] == str(Verdict.CORRECT)).astype(np.float64), resamples, setup.level)
     answered, first = rows["distinct_answers"] > 0, int(rows["first"].sum())
     entropies = ("answer_entropy", "answer_entropy_miller_madow", "answer_entropy_chao_shen")
-    drawn, counts = int(rows["drawn"].sum()), {name: int(rows[name].sum()) for name in VERDICTS}
+    drawn, counts = int(rows["drawn"].sum()), {name: total(rows[name]) for name in VERDICTS}
     return {
         **where,
         **tally.sampled,

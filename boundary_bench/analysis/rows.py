@@ -54,9 +54,15 @@ class Tally:
             "problems": len(self),
             "n_max": self.design.n_max,
             "samples": int(self.rows["n"].sum()),
-            "truncated": int(self.rows[Verdict.TRUNCATED].sum()),
-            "unscored": int(sum(self.rows[verdict].sum() for verdict in self.design.unscored)),
+            "truncated": total(self.rows[Verdict.TRUNCATED]),
+            "unscored": sum(total(self.rows[verdict]) for verdict in self.design.unscored),
         }
+
+
+def total(count_P: np.ndarray) -> float:
+    """The sum of a count over the problems, NaN where nobody knows it."""
+    found = float(count_P.astype(np.float64).sum())
+    return found if np.isnan(found) else int(found)
 
 
 def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def identify(policy: Policy, benchmark: str) -> dict[str, Any]:
     }
 
 
-def together(runs: Sequence[Tally]) -> dict[str, int]:
+def together(runs: Sequence[Tally]) -> dict[str, float]:
     """``Tally.sampled`` of several runs on the same problems: the most samples of a problem, and sums."""
     each = [run.sampled for run in runs]
     summed = {name: sum(found[name] for found in each) for name in each[0]}

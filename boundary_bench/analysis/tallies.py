@@ -87,6 +87,7 @@ def tally(graded: Graded, ks: Sequence[int]) -> pa.Table:
     first = _first_round(graded)
     columns = {
         **_counts(graded.problems, verdict_PN, found),
+        **{name: pa.nulls(len(ids), pa.int64()) for name in graded.untold},
         **_first_columns(first, [k for k in ks if k <= design.rounds[0]]),
         "greedy": pa.array(_greedy(graded.greedy, ids) if graded.greedy else [None] * len(ids), pa.string()),
     }

@@ -62,6 +62,7 @@ class Graded:
         greedy, blocks: the files, checked against their hashes; imported samples have no greedy ones.
         samples: a fingerprint of the files.
         read: whether a grader read answers in the responses; else their verdicts are those of somebody's files.
+        untold: verdicts that nobody tells from wrong, in stored samples.
         verdict_PN: int8, each verdict's place in ``VERDICTS`` or ``NOT_DRAWN``, for sample indices below
             ``SPARE * n_max``.
     """
@@ -72,6 +73,7 @@ class Graded:
     blocks: Sequence[Path]
     samples: str
     read: bool
+    untold: Sequence[str]
     verdict_PN: np.ndarray
 
     @property
@@ -100,8 +102,9 @@ def read_graded(manifests: Sequence[Path], problems: Sequence[Problem], design: 
     """
     greedy, blocks = sample_files(manifests, design.record())
     verdict_PN = read_verdicts(blocks, [problem.id for problem in problems], design.n_max)
-    read = read_json(manifests[0]).get("grader") != SCORES.identity
-    return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), read, verdict_PN)
+    said = read_json(manifests[0])
+    told = said.get("grader") != SCORES.identity, said.get("untold", ())
+    return Graded(problems, design, greedy, blocks, fingerprint(files_of(manifests)), *told, verdict_PN)
 
 
 def read_verdicts(files: Sequence[Path], ids: Sequence[str], n_max: int) -> np.ndarray:

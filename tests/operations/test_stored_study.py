@@ -96,6 +96,11 @@ def test_the_tables_of_the_page_are_what_the_command_says(
     check("pass_at_k", said["curves"], ("estimate", "low", "high", "band_low", "band_high"))
     check("differences", said["pairs"]["differences"], ("difference", "band_low", "band_high", "detectable"))
     check("boundary", said["pairs"]["boundary"], ("crossover", "gained", "lost", "samples", "samples_base"))
+    told = {"own": ("wrong", "unparsable"), "counted": ("wrong",), "real": ("wrong", "unparsable")}[make.__name__]
+    for row in rows("summary"):
+        assert all(row[name] for name in told) and not row["truncated"] and not row["mean_tokens"] and not row["greedy"]
+        assert bool(row["unparsable"]) == bool(row["distinct_answers"]) == ("unparsable" in told)
+    assert {row["grader"].split()[0] for row in rows("graders")} >= {"scores"}
     finish(stage(tmp_path, "export", "mine.yaml"))
     records = list((root / "export/every_eval_ever").rglob("*.json"))
     schema = Draft7Validator(json.loads(SCHEMA.read_text()))

@@ -255,6 +255,18 @@ def test_a_truncated_response_is_truncated(write: Write, imports: Imports) -> No
     assert verdicts(imports(write(rows))) == ["cc", "tt", "ww"]
 
 
+def test_what_no_row_tells_is_known_to_be_unknown(write: Write, imports: Imports) -> None:
+    """Without finish reasons nobody knows what was cut off; a score tells no wrong answer from none at all."""
+    rows = [{**row, "score": [1, 0]} for row in rows_of(*RIGHT)]
+    ended = [{**row, "finish_reason": "stop"} for row in rows]
+    of_scores = ["unparsable", "timeout"]
+    assert imports(write(rows))["untold"] == ["truncated"] and imports(write(ended, "b.jsonl"))["untold"] == []
+    assert imports(write(rows, "c.jsonl"), grader=None)["untold"] == ["truncated", *of_scores]
+    assert imports(write(ended, "d.jsonl"), grader=None)["untold"] == of_scores
+    counts = [{"question": each.prompt, "n": 2, "c": 1} for each in PROBLEMS]
+    assert imports(write(counts, "e.jsonl"), grader=None)["untold"] == ["truncated", *of_scores]
+
+
 def test_equal_responses_are_said(write: Write, imports: Imports) -> None:
     rows = [{"question": each.prompt, "response": ["#### 2", "#### 2"]} for each in PROBLEMS]
     assert "at temperature 0 they are no samples" in imports(write(rows))["notes"][0]

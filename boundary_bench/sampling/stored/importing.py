@@ -32,6 +32,8 @@ from boundary_bench.study.stored import StoredSamples
 BLOCK_ROWS, BLOCK_TEXT = 2**14, 2**25
 #: The columns of a block, and what the files' own scores say.
 IMPORTED = SAMPLES.append(pa.field("score", SAMPLES.field("verdict").type))
+#: Verdicts that no score tells from wrong.
+NOT_SCORED = (str(Verdict.UNPARSABLE), str(Verdict.TIMEOUT))
 COUNTED = "counted by the file"  # the reason of a grade
 
 
@@ -57,7 +59,8 @@ def run(job: Import, target: Path) -> dict[str, Any]:
     """Write the samples into the folder ``target``, all of them or none; returns facts of the manifest.
 
     Facts: hashes of the blocks by name (``files``), a key of what the rows say (``content``), whether the files' own
-    scores stand beside our grades (``scored``), and what is to be known of the samples (``notes``).
+    scores stand beside our grades (``scored``), whether there are responses (``texts``), which verdicts nobody tells
+    from wrong (``untold``), and what is to be known of the samples (``notes``).
 
     Raises:
         DataError: a file cannot be read, a row or its problem is not as expected, or a problem has fewer than n
@@ -94,6 +97,7 @@ class _Rows:
     policies: dict[str, int] = field(default_factory=dict)
     size: int = 0
     unscored: int = 0
+    unended: int = 0
 
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.job.problems)
@@ -129,6 +133,7 @@ class _Rows:
         for (place, each, row), grade in zip(single, self._grades(file, single), strict=True):
             stored = None if row.score is None else str(theirs(row, self.job.said.correct_from, file).verdict)
             self.unscored += stored is None
+            self.unended += row.ended is None
             self._enter(place, each.index, row.text, str(grade.verdict), grade.answer, grade.reason, stored)
             if row.text is not None:
                 self._hear(place, row.text)
@@ -149,7 +154,7 @@ class _Rows:
                 )
         references = [self.job.problems[place].reference for place, _, _ in single]
         texts = [row.text or "" for _, _, row in single]
-        return grade_many(grader, references, texts, [row.ended for _, _, row in single], self.job.judge)
+        return grade_many(grader, references, texts, [row.ended is not False for _, _, row in single], self.job.judge)
 
     def _enter(self, place: int, index: int, text: str | None, *graded: str | None) -> None:
         verdict, answer, reason, stored = graded
@@ -178,6 +183,7 @@ class _Rows:
                 f"{file}: row {row.row}: found counts of {row.n} samples, expected n: {self.job.said.n} as the study "
                 "says, since counts cannot be divided; write their number there"
             )
+        self.unended += row.n
         for index in range(row.n):
             verdict = Verdict.CORRECT if index < row.c else Verdict.WRONG
             self._enter(place, index, None, str(verdict), None, COUNTED, None)
@@ -214,6 +220,7 @@ class _Rows:
             "content": fingerprint([digest.hexdigest() for digest in self.digest_P]),
             "scored": bool(self.job.grader) and not self.unscored,
             "texts": bool(texts),
+            "untold": [*(["truncated"] if self.unended else []), *(() if self.job.grader else NOT_SCORED)],
             "notes": self.notes,
         }
 

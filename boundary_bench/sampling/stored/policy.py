@@ -142,8 +142,8 @@ def _grades(
                     f"{file}: row {row.row} has no {what}, expected one to grade; --columns names its place, "
                     "where it has one; or drop --grader"
                 )
-        golds, texts, ended = ([getattr(row, name) for row in single] for name in ("gold", "text", "ended"))
-        grades = iter(grade_many(grader, golds, texts, ended, judge))
+        golds, texts = ([getattr(row, name) for row in single] for name in ("gold", "text"))
+        grades = iter(grade_many(grader, golds, texts, [row.ended is not False for row in single], judge))
     return [next(grades) if isinstance(row, Stored) else None for row in rows]
 
 

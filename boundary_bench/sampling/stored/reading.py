@@ -173,4 +173,4 @@ def theirs(row: Stored, at_least: float | None, file: Path) -> Grade:
         )
     if truth(row, at_least, file):
         return Grade(Verdict.CORRECT, None, THEIRS)
-    return Grade(Verdict.WRONG, None, THEIRS) if row.ended else TRUNCATED
+    return TRUNCATED if row.ended is False else Grade(Verdict.WRONG, None, THEIRS)

@@ -42,7 +42,7 @@ class Stored:
         text: the response; None where only a score is stored.
         score: what the file says of it: a truth value or a number; None where it says nothing.
         index: its sample index; None: its place in the file. Responses in one list have their places in it.
-        ended: False if it ran into the token limit.
+        ended: False if it ran into the token limit; None where the row does not say.
         policy: the name of its policy, "" where the file has one policy.
         step: the training step of its policy, "" where the file does not say.
         group: a label of similar problems.
@@ -55,7 +55,7 @@ class Stored:
     text: str | None
     score: bool | float | None
     index: int | None
-    ended: bool
+    ended: bool | None
     policy: str
     step: str
     group: str
@@ -111,7 +111,7 @@ def stored(record: Record, places: Mapping[str, str]) -> Iterator[Stored | Count
         if text is not None and not isinstance(text, str):
             raise ValueError(f"response: found {text!r:.80}, expected a text or a list of texts")
         number = place if index is None and in_list else _index(index)
-        ended = finish is None or written(finish).lower() not in CUT
+        ended = None if finish is None else written(finish).lower() not in CUT
         yield Stored(row, problem, question, gold, text, _score(score), number, ended, policy, step, group)
 
 

@@ -79,12 +79,13 @@
     const mean = (sum) => (tokens === null ? "" : ` (${(sum / Math.max(tokens, 1)).toFixed(3)} a token)`);
     const each = (sum) => (sum === null ? "unknown" : `${sum.toFixed(2)}${mean(sum)}`);
     const facts = [
-      `${tokens === null ? "unknown" : number(tokens)} tokens, ${verdict === "truncated" ? "cut off" : "ended by itself"}`,
+      tokens === null ? "tokens unknown" : `${number(tokens)} tokens`,
+      verdict === "truncated" ? "cut off" : tokens === null ? "how it ended unknown" : "ended by itself",
       `log-probability ${each(logprob)}`, `entropy ${each(entropy)}`,
     ];
     return element("article", { class: "sample" },
       element("h5", {}, name, element("span", { class: verdict === "correct" ? "verdict right" : "verdict" }, verdict)),
-      box(`response, ${name}`, text),
+      text === null ? element("p", { class: "answer" }, "The response is not stored.") : box(`response, ${name}`, text),
       element("p", { class: "answer" }, answer === null ? "" : "answer ",
         answer === null ? "" : element("code", {}, ...nodes(answer)), answer === null ? reason : `: ${reason}`),
       ...disputes.map(([grader, other, times]) =>
