@@ -132,4 +132,5 @@ def made_up() -> dict[str, Any]:
             f"{last}/sums": {"aa": [sample(1, "unparsable", "?")], "dd": [sample(0, "correct", "d")]},
         },
         "absent": [["base--grpo--seed0--step40", "gone", 2, 3]],
+        "silent": [],
     }  # fmt: skip

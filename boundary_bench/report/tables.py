@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from operator import itemgetter
 from pathlib import Path
@@ -59,20 +59,22 @@ class Tables:
         proofs: what ``sampling.proof`` found of the engine on each policy that was not trained here.
         differs: what each given checkpoint has otherwise than its base, beside the weights.
         notes: what is to be known of stored samples, by (policy name, benchmark).
+        silent: policy names and benchmarks whose stored samples have no responses.
         imported: sha256 of the files that stored samples come from, by policy name and benchmark.
         boundaries: means over the training seeds, for the figures and the tables of means.
     """
 
     rows: dict[str, list[Row]]
-    counts: dict[tuple[str, str], Tally]
-    contents: dict[str, str]
-    weights: dict[str, str]
-    samples: dict[str, dict[str, dict[str, str]]]
-    proofs: dict[str, dict[str, Any] | None]
-    differs: dict[str, list[str]]
-    notes: dict[tuple[str, str], list[str]]
-    imported: dict[str, dict[str, dict[str, str]]]
-    boundaries: Boundaries
+    counts: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    proofs: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    differs: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    silent: set[tuple[str, str]] = field(default_factory=set)
+    imported: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    boundaries: Boundaries = field(default_factory=Boundaries)
 
     def whole(self, table: str, benchmark: str | None = None) -> list[Row]:
         """The rows of a table that are of all strata together, on a benchmark or on every one."""
@@ -87,7 +89,7 @@ def collect(plan: Plan) -> Tables:
         DataError: a file is missing, has other settings, or has other policies, benchmarks, problems, strata, k or
             columns than the study.
     """
-    tables = Tables({name: [] for name in TABLES}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+    tables = Tables({name: [] for name in TABLES})
     tables.rows["problems"] += [_prepared(plan, name) for name in plan.problem_sets]
     for benchmark in plan.study.benchmarks:
         problems = read_problems(plan.problems(benchmark))
@@ -188,6 +190,8 @@ def _add_imported(plan: Plan, tables: Tables, policy: Policy) -> None:
         (manifest,) = plan.samples(policy, benchmark)
         tables.imported.setdefault(policy.name, {})[benchmark] = _field(manifest, "from")
         tables.notes[policy.name, benchmark] = _field(manifest, "notes")
+        if not _field(manifest, "texts"):
+            tables.silent.add((policy.name, benchmark))
 
 
 def _check(plan: Plan, path: Path, job: Key, contents: dict[Key, str]) -> None:

@@ -189,7 +189,7 @@ def test_nothing_is_wider_than_the_page(page: Any, width: int, scheme: Any) -> N
 
 
 def test_the_page_of_nothing_says_so(chromium: Any, tmp_path: Path) -> None:
-    nothing = made_up() | {"groups": [], "problems": {}, "samples": {}, "absent": []}
+    nothing = made_up() | {"groups": [], "problems": {}, "samples": {}, "absent": [], "silent": []}
     opened = chromium.new_page()
     opened.goto(host_page(nothing, tmp_path / "page.html").as_uri())
     assert "No problem was gained" in opened.locator("#samples-browser").inner_text()

@@ -50,6 +50,7 @@ class Compared:
 
     Attributes:
         counts, disputed: by policy name; disputes with other graders also by problem.
+        silent: policies and benchmarks whose stored samples have no responses.
     """
 
     plan: Plan
@@ -57,6 +58,7 @@ class Compared:
     problems: list[Problem]
     counts: dict[str, Counts]
     disputed: dict[str, dict[str, list[Dispute]]]
+    silent: set[tuple[str, str]]
 
 
 def write(plan: Plan, tables: Tables) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def write(plan: Plan, tables: Tables) -> dict[str, Any]:
         "groups": [],
         "samples": {},
         "absent": [],
+        "silent": [],
     }
     with atomic(plan.root / ARCHIVE) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         with _text(archive, "README.txt") as text:
@@ -99,7 +102,8 @@ def _compared(plan: Plan, tables: Tables, benchmark: str) -> Compared:
     rows = {policy.name: tables.counts[policy.name, benchmark] for policy in policies}
     counts = {name: each.counts for name, each in rows.items()}
     disputed = {policy.name: disputes(plan, policy, benchmark) for policy in policies}
-    return Compared(plan, benchmark, read_problems(plan.problems(benchmark)), counts, disputed)
+    problems = read_problems(plan.problems(benchmark))
+    return Compared(plan, benchmark, problems, counts, disputed, tables.silent)
 
 
 def _group(found: Compared, model: str, algorithm: str, runs: list[Run], most: int) -> dict[str, Any]:
@@ -199,6 +203,9 @@ def _read(found: Compared, groups: Sequence[dict[str, Any]], archive: zipfile.Zi
     with _text(archive, f"{found.benchmark}/samples.jsonl") as text:
         for name, chosen in wanted.items():
             policy = found.plan.policy(name)
+            if (policy.name, found.benchmark) in found.silent:
+                data["silent"].append(f"{name}/{found.benchmark}")
+                continue
             files, gone = files_here(found.plan, policy, found.benchmark)
             if gone:
                 data["absent"].append((name, found.benchmark, gone, len(files)))
@@ -221,7 +228,7 @@ def _row(sample: Sample, cases: Sequence[Dispute]) -> list[Any]:
         rounded(sample.logprob, 6),
         rounded(sample.entropy, 6),
         sample.answer and excerpt(sample.answer),
-        sample.response and excerpt(sample.response),
+        excerpt(sample.response),
         [[case.grader, case.verdict, case.samples] for case in cases if case.sample == sample.sample],
         sample.reason,
     ]

@@ -38,13 +38,12 @@ class Sample:
 
     Attributes:
         sample: its index in the store; None for the greedy response.
-        tokens: number of tokens; ``logprob`` and ``entropy`` are sums over them. None if the store has no value, as
-            ``response`` is where stored samples have a score alone.
+        tokens: number of tokens; ``logprob`` and ``entropy`` are sums over them. None if the store has no value.
     """
 
     problem_id: str
     sample: int | None
-    response: str | None
+    response: str
     tokens: int | None
     logprob: float | None
     entropy: float | None

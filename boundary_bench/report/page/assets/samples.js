@@ -85,7 +85,7 @@
     ];
     return element("article", { class: "sample" },
       element("h5", {}, name, element("span", { class: verdict === "correct" ? "verdict right" : "verdict" }, verdict)),
-      text === null ? element("p", { class: "answer" }, "The response is not stored.") : box(`response, ${name}`, text),
+      box(`response, ${name}`, text),
       element("p", { class: "answer" }, answer === null ? "" : "answer ",
         answer === null ? "" : element("code", {}, ...nodes(answer)), answer === null ? reason : `: ${reason}`),
       ...disputes.map(([grader, other, times]) =>
@@ -100,7 +100,8 @@
     const side = (sample) => (sample[0] === null ? 0 : sample[1] === "correct" ? 1 : 2);
     const chosen = all.filter((sample) => !verdict || sample[1] === verdict);
     chosen.sort((a, b) => side(a) - side(b) || a[0] - b[0]);
-    const none = all.length ? `none of the ${all.length} shown here is ${verdict}` : "no longer stored: see above";
+    const gone = data.silent.includes(`${policy}/${group.benchmark}`) ? "the files hold no responses" : "no longer stored: see above";
+    const none = all.length ? `none of the ${all.length} shown here is ${verdict}` : gone;
     return element("section", { class: "side" }, element("h4", {}, title),
       ...(chosen.length ? chosen.map(sampleCard) : [element("p", { class: "soft" }, none)]));
   }
