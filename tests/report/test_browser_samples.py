@@ -99,8 +99,8 @@ def test_the_verdict_filter_keeps_samples_of_that_verdict(page: Any) -> None:
             [100, -12.5, 30.0],
             "100 tokens, ended by itself · log-probability -12.50 (-0.125 a token) · entropy 30.00 (0.3",
         ),
-        ([None, None, None], "unknown tokens, ended by itself · log-probability unknown · entropy unknown"),
-        ([None, -12.5, None], "unknown tokens, ended by itself · log-probability -12.50 · entropy unknown"),
+        ([None, None, None], "unknown tokens · log-probability unknown · entropy unknown"),
+        ([None, -12.5, None], "unknown tokens · log-probability -12.50 · entropy unknown"),
         ([100, None, None], "100 tokens, ended by itself · log-probability unknown · entropy unknown"),
     ],
 )

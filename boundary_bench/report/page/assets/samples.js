@@ -79,8 +79,8 @@
     const mean = (sum) => (tokens === null ? "" : ` (${(sum / Math.max(tokens, 1)).toFixed(3)} a token)`);
     const each = (sum) => (sum === null ? "unknown" : `${sum.toFixed(2)}${mean(sum)}`);
     const facts = [
-      tokens === null ? "tokens unknown" : `${number(tokens)} tokens`,
-      verdict === "truncated" ? "cut off" : tokens === null ? "how it ended unknown" : "ended by itself",
+      // of stored samples nobody may know how they ended
+      `${tokens === null ? "unknown" : number(tokens)} tokens${verdict === "truncated" ? ", cut off" : tokens === null ? "" : ", ended by itself"}`,
       `log-probability ${each(logprob)}`, `entropy ${each(entropy)}`,
     ];
     return element("article", { class: "sample" },
