@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from boundary_bench.core.errors import DataError
@@ -193,24 +194,25 @@ def _without(row: Row, *names: str) -> Row:
     return {name: value for name, value in row.items() if name not in names}
 
 
-def _has(*names: str, **kinds: type) -> Callable[[Row], bool]:
-    """A test whether a row has these columns, some of them of a type."""
-    return lambda row: row.keys() >= {*names, *kinds} and all(isinstance(row[name], kinds[name]) for name in kinds)
-
-
-#: What a row of a harness has, and what it says: a row of plain columns, or None.
-FORMS: tuple[tuple[Callable[[Row], bool], Callable[[Row, Notes], Row | None]], ...] = (
-    (_has("resps", "filter"), _lm_eval),
-    (_has(doc=dict, model_response=dict), _lighteval),
-    (_has("epoch", output=dict), _inspect),
-    (_has("custom_id", "response"), _batch),
-    (_has("index", "model_output", "messages"), _evalscope_prediction),
-    (_has("index", sample_score=dict), _evalscope_review),
-    (_has("evaluation_id", "sample_id", input=dict, evaluation=dict), _every_eval_ever),
-    (_has("evaluation_id", "evaluation_results"), _aggregate),
-    (_has("input", "output", "score", "step"), _verl),
-    (_has("step", "prompt", "completion", "advantage"), _trl),
+#: The columns that a row of a harness has, some of them of a type, and what it says: a row of plain columns, or None.
+FORMS: tuple[tuple[dict[str, type], Callable[[Row, Notes], Row | None]], ...] = (
+    ({"resps": object, "filter": object}, _lm_eval),
+    ({"doc": dict, "model_response": dict}, _lighteval),
+    ({"epoch": object, "output": dict}, _inspect),
+    ({"custom_id": object, "response": object}, _batch),
+    ({"index": object, "model_output": object, "messages": object}, _evalscope_prediction),
+    ({"index": object, "sample_score": dict}, _evalscope_review),
+    ({"evaluation_id": object, "sample_id": object, "input": dict, "evaluation": dict}, _every_eval_ever),
+    ({"evaluation_id": object, "evaluation_results": object}, _aggregate),
+    ({"input": object, "output": object, "score": object, "step": object}, _verl),
+    ({"step": object, "prompt": object, "completion": object, "advantage": object}, _trl),
 )
+
+
+@lru_cache(maxsize=64)
+def _likely(columns: tuple[str, ...]) -> list[tuple[dict[str, type], Callable[[Row, Notes], Row | None]]]:
+    """The forms whose columns a row has; the rows of a file mostly have the same."""
+    return [form for form in FORMS if form[0].keys() <= {*columns}]
 
 
 def plain(row: Row, notes: Notes) -> Row | None:
@@ -220,8 +222,8 @@ def plain(row: Row, notes: Notes) -> Row | None:
         DataError: the file is of no samples; the message has no file.
         ValueError: the row is not of the harness that it looks like.
     """
-    for fits, read in FORMS:
-        if fits(row):
+    for kinds, read in _likely(tuple(row)):
+        if all(isinstance(row[name], kind) for name, kind in kinds.items()):
             try:
                 return read(row, notes)
             except DataError:

@@ -78,7 +78,7 @@ class Harness:
                 yield replace(record, row=None, fault=str(fault))
                 continue
             if row is not None:
-                yield replace(record, row=row)
+                yield record if row is record.row else replace(record, row=row)
 
     def _parts(self, file: Path) -> Iterator[Record]:
         """The rows of a file as the harness wrote them."""

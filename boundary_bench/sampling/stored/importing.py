@@ -82,7 +82,7 @@ class _Rows:
     """The rows that were read so far.
 
     Attributes:
-        columns: of the block to be written next.
+        rows: of the block to be written next.
         blocks: those that are written.
         index_of: the sample indices of every problem.
         policies: rows of every policy in the files.
@@ -91,7 +91,7 @@ class _Rows:
 
     job: Import
     target: Path
-    columns: dict[str, list[Any]] = field(default_factory=dict)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
     blocks: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     policies: dict[str, int] = field(default_factory=dict)
@@ -105,10 +105,7 @@ class _Rows:
         self.timeouts_P = [0] * len(self.job.problems)
         self.text_P: list[int | bool | None] = [None] * len(self.job.problems)
         self.digest_P = [hashlib.blake2b(digest_size=16) for _ in self.job.problems]
-        self._clear()
-
-    def _clear(self) -> None:
-        self.columns, self.size = {name: [] for name in IMPORTED.names}, 0
+        self.ids = [problem.id for problem in self.job.problems]
 
     def note(self, line: str) -> None:
         """Tell the user something that the manifest keeps."""
@@ -131,10 +128,12 @@ class _Rows:
             )
         single = [(place, each, each.row) for place, each in chosen if isinstance(each.row, Stored)]
         for (place, each, row), grade in zip(single, self._grades(file, single), strict=True):
-            stored = None if row.score is None else str(theirs(row, self.job.said.correct_from, file).verdict)
-            self.unscored += stored is None
+            score = None if row.score is None else grade
+            if score and self.job.grader:
+                score = theirs(row, self.job.said.correct_from, file)
+            self.unscored += score is None
             self.unended += row.ended is None
-            self._enter(place, each.index, row.text, str(grade.verdict), grade.answer, grade.reason, stored)
+            self._enter(place, each.index, row.text, grade, score and str(score.verdict))
             if row.text is not None:
                 self._hear(place, row.text)
         for place, each in chosen:
@@ -156,16 +155,15 @@ class _Rows:
         texts = [row.text or "" for _, _, row in single]
         return grade_many(grader, references, texts, [row.ended is not False for _, _, row in single], self.job.judge)
 
-    def _enter(self, place: int, index: int, text: str | None, *graded: str | None) -> None:
-        verdict, answer, reason, stored = graded
-        said = (self.job.problems[place].id, index, text, None, None, None, verdict, answer, reason, stored)
-        for name, value in zip(IMPORTED.names, said, strict=True):
-            self.columns[name].append(value)
+    def _enter(self, place: int, index: int, text: str | None, grade: Grade, score: str | None) -> None:
+        verdict = str(grade.verdict)
+        told = (None, None, None, verdict, grade.answer, grade.reason, score)
+        self.rows.append((self.ids[place], index, text, *told))
         self.index_of[place].append(index)
-        self.timeouts_P[place] += verdict == Verdict.TIMEOUT
+        self.timeouts_P[place] += grade.verdict is Verdict.TIMEOUT
         self.digest_P[place].update(f"{verdict}\0{text}\0".encode(errors="surrogatepass"))
         self.size += len(text or "")
-        if len(self.columns["sample"]) >= BLOCK_ROWS or self.size >= BLOCK_TEXT:
+        if len(self.rows) >= BLOCK_ROWS or self.size >= BLOCK_TEXT:
             self._write()
 
     def _hear(self, place: int, text: str) -> None:
@@ -186,16 +184,17 @@ class _Rows:
         self.unended += row.n
         for index in range(row.n):
             verdict = Verdict.CORRECT if index < row.c else Verdict.WRONG
-            self._enter(place, index, None, str(verdict), None, COUNTED, None)
+            self._enter(place, index, None, Grade(verdict, None, COUNTED), None)
 
     def _write(self) -> None:
         """Write the rows as a block of all sample indices, which holds those of its rows."""
-        table = pa.table({name: pa.array(self.columns[name], IMPORTED.field(name).type) for name in IMPORTED.names})
+        columns = zip(IMPORTED, zip(*self.rows, strict=True), strict=True)
+        table = pa.table({kind.name: pa.array(column, kind.type) for kind, column in columns})
         number = f"-{len(self.blocks)}" if self.blocks else ""
         path = self.target / f"block-000000-{SPARE * self.job.said.n:06d}{number}.parquet"
         write_table(path, table, self.job.facts)
         self.blocks.append(path)
-        self._clear()
+        self.rows, self.size = [], 0
 
     def finish(self) -> dict[str, Any]:
         """Write the last block, check that every problem has its samples, and say what was imported."""
@@ -207,7 +206,7 @@ class _Rows:
         what = " and ".join(map(str, self.job.files[:2])) + (" and more" if len(self.job.files) > 2 else "")
         self.matcher.check(what)
         self._check_numbers(what)
-        if self.columns["sample"]:
+        if self.rows:
             self._write()
         self._renumber()
         texts = [first for first in self.text_P if first is not None]
