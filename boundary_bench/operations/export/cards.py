@@ -120,14 +120,19 @@ def _line(source: Exported, unit: Subject, ks: list[int]) -> list[str]:
         *(_interval(source, "differences", source.row("differences", unit, k=k), "difference", "+") for k in ks),
         leader and (f"{leader} always" if crossing == "inf" else f"{leader} until k = {crossing}"),
         *(source.cell("boundary", boundary, name) for name in ("gained", "lost")),
-        *(_interval(source, "summary", source.row("summary", of), "greedy") for of in (unit, base_of(unit))),
+        *(_greedy(source, of) for of in (unit, base_of(unit))),
     ]
+
+
+def _greedy(source: Exported, unit: Subject) -> str:
+    """Accuracy of the greedy responses, which stored samples do not have."""
+    if source.plan.stored(source.plan.policy(unit.policy)):
+        return ""
+    return _interval(source, "summary", source.row("summary", unit), "greedy")
 
 
 def _interval(source: Exported, table: str, row: dict[str, str], column: str, sign: str = "") -> str:
     ends = ("low", "high") if table == "differences" else (f"{column}_low", f"{column}_high")
-    if not source.cell(table, row, column):  # as the greedy accuracy of stored samples
-        return ""
     return interval(*(decimals(source.value(table, row, name), 3, sign) for name in (column, *ends)))
 
 

@@ -182,7 +182,7 @@ def _results(source: Exported, policy: Policy, benchmark: str) -> list[Record]:
         score = _score(source, "pass_at_k", row, ("estimate", "low", "high"))
         found.append((f"pass@{k}", metric, score, at_random))
     row = source.row("summary", unit)
-    if row["greedy"]:  # stored samples have none
+    if not plan.stored(policy):
         found.append(
             ("greedy", GREEDY, _score(source, "summary", row, ("greedy", "greedy_low", "greedy_high")), greedy)
         )
