@@ -18,7 +18,7 @@ from boundary_bench.records import Record
 from boundary_bench.records.harnesses import Harness, files_of
 from boundary_bench.records.paths import find
 
-#: What a row says of its problem, and the names of it, the likeliest first.
+#: What a row may say, of its problem and of a sample, and the names of it, the likeliest first.
 NAMES = {
     "problem": ("problem_id", "question_id", "task_id", "doc_id", "idx", "id", "uid"),
     "question": ("question", "problem", "prompt", "query", "input", "instruction"),
@@ -35,7 +35,17 @@ NAMES = {
         "answer",
     ),
     "group": (),
+    "response": ("response", "responses", "completion", "generation", "code", "samples", "resps.0", "output", "text"),
+    "score": ("is_correct", "is_corrects", "passed", "correct", "symbolic_correct", "label", "score", "reward", "acc"),
+    "index": ("index", "sample", "sample_index", "generation_id", "epoch"),
+    "finish": ("finish_reason", "stop_reason"),
+    "policy": ("policy",),
+    "step": ("step",),
+    "n": ("n", "num_samples"),
+    "c": ("c", "correct", "num_correct"),
 }
+#: Those of the problem.
+OF_PROBLEMS = ("problem", "question", "gold", "group")
 COLUMNS = {
     "question": "text",
     "gold": "the reference answer",
@@ -88,7 +98,7 @@ def parse(graded: bool, row: Row) -> Problem:
         NoReference: it has no reference answer, and its responses are to be graded.
         ValueError: nothing names the problem.
     """
-    said = {name: first_at(row, dict.fromkeys((name, *names))) for name, names in NAMES.items() if name != "problem"}
+    said = {name: first_at(row, dict.fromkeys((name, *NAMES[name]))) for name in ("question", "gold", "group")}
     # a column named problem may hold the question
     name = written(first_at(row, NAMES["problem"]))
     question, gold = written(question_in(said["question"])) or name, gold_in(said["gold"])

@@ -219,13 +219,13 @@ def passk(
     json_: Json = False,
 ) -> None:
     """pass@k of stored samples or counts, and the boundary between two policies."""
+    from boundary_bench.benchmarks.stored import NAMES
     from boundary_bench.grading.graders import grader_of
     from boundary_bench.operations import own_study, stored_study
     from boundary_bench.operations.passk import passk, steps_of, text
     from boundary_bench.records.harnesses import files_of
     from boundary_bench.records.paths import named_places
     from boundary_bench.sampling.stored.policy import chosen_of, paired, read_policies
-    from boundary_bench.sampling.stored.rows import NAMES
     from boundary_bench.study.analysis import Analysis
 
     if not 0 < level < 1:

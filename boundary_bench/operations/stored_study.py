@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from boundary_bench.benchmarks.stored import OF_PROBLEMS
 from boundary_bench.grading.graders import SCORES
 from boundary_bench.operations.evaluate import STEP, label
 from boundary_bench.operations.passk import Passk
@@ -69,10 +70,6 @@ def study_of(name: str, asked: Asked, policies: list[StoredPolicy], found: Passk
         },
         "analysis": {"ks": sorted({int(row["k"]) for row in found.curves}), "level": analysis.level},
     }
-
-
-#: Columns that say something of a problem.
-OF_PROBLEMS = ("problem", "question", "gold", "group")
 
 
 def _samples(pattern: str, asked: Asked, policy: StoredPolicy, n: int) -> dict[str, Any]:

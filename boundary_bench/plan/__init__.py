@@ -14,8 +14,9 @@ from pathlib import Path
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.algorithm import Algorithm
 from boundary_bench.benchmarks.problem_sets import ProblemSet, problem_sets
+from boundary_bench.benchmarks.stored import NAMES
 from boundary_bench.benchmarks.templates import Template, template_of
-from boundary_bench.core.errors import DataError, StatisticsError, StudyError
+from boundary_bench.core.errors import DataError, StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
 from boundary_bench.grading.graders import grader_of
 from boundary_bench.machine import launcher
@@ -46,6 +47,11 @@ class Plan(Names, Layout):
             self.template(model, next(iter(self.problem_sets)))
         for benchmark in self.study.benchmarks:
             self.graders(benchmark)
+        for where, origin in self.study.origins.items():
+            for benchmark, said in (origin.samples or {}).items():
+                if odd := sorted(said.columns.keys() - NAMES.keys()):
+                    place = f"{where}.samples.{benchmark}.columns"
+                    raise StudyError(f"{place}: {odd[0]!r} is nothing that a row says; {did_you_mean(odd[0], NAMES)}")
 
     @cached_property
     def root(self) -> Path:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_files import read_or_refused
 
+from boundary_bench.benchmarks.stored import NAMES
 from boundary_bench.core.errors import DataError, StudyError
 from boundary_bench.grading import Verdict, judge_here
 from boundary_bench.grading.graders import GRADERS
@@ -20,7 +21,7 @@ from boundary_bench.records import Record
 from boundary_bench.records.harnesses import files_of
 from boundary_bench.records.paths import named_places
 from boundary_bench.sampling.stored.policy import StoredPolicy, chosen_of, paired, read_policies
-from boundary_bench.sampling.stored.rows import NAMES, Counted, stored
+from boundary_bench.sampling.stored.rows import Counted, stored
 
 NUMERIC = GRADERS["numeric"]
 Rows = Sequence[dict[str, Any]]

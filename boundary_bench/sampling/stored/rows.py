@@ -11,22 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from boundary_bench.benchmarks.answers import written
-from boundary_bench.benchmarks.stored import NAMES as OF_PROBLEMS
-from boundary_bench.benchmarks.stored import first_at, gold_in, question_in
+from boundary_bench.benchmarks.stored import NAMES, first_at, gold_in, question_in
 from boundary_bench.records import Record
 
-#: What a row may say, and the names of it, the likeliest first.
-NAMES = {
-    **OF_PROBLEMS,
-    "response": ("response", "responses", "completion", "generation", "code", "samples", "resps.0", "output", "text"),
-    "score": ("is_correct", "is_corrects", "passed", "correct", "symbolic_correct", "label", "score", "reward", "acc"),
-    "index": ("index", "sample", "sample_index", "generation_id", "epoch"),
-    "finish": ("finish_reason", "stop_reason"),
-    "policy": ("policy",),
-    "step": ("step",),
-    "n": ("n", "num_samples"),
-    "c": ("c", "correct", "num_correct"),
-}
 #: Finish reasons of a response that ran into the token limit.
 CUT = ("length", "max_tokens", "model_length")
 
