@@ -36,6 +36,7 @@ class Rows:
         lacking: rows without a uniform column, by column.
         seen: columns of the kind that any row has.
         first: the first rows, unchanged.
+        known: the problems.
     """
 
     what: Path | str
@@ -49,6 +50,7 @@ class Rows:
     lacking: dict[str, list[Record]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     first: list[Row] = field(default_factory=list)
+    known: set[Problem] = field(default_factory=set)
 
 
 def parsed(kind: Kind, records: Iterable[Record], options: Options, columns: Columns, what: Path | str) -> Rows:
@@ -62,7 +64,7 @@ def parsed(kind: Kind, records: Iterable[Record], options: Options, columns: Col
     rows, skipped = Rows(what, lacking={name: [] for name in kind.uniform}), frozenset(skip)
     for record in records:
         rows.count += 1
-        if rows.count > MOST_ROWS or rows.size > MOST_TEXT:
+        if (len(rows.usable) if kind.read else rows.count) > MOST_ROWS or rows.size > MOST_TEXT:
             raise DataError(
                 f"{what}: found more than {MOST_ROWS:,} rows or {MOST_TEXT:,} characters, expected a set of problems; "
                 "take a part of it"
@@ -128,6 +130,9 @@ def _enter(kind: Kind, columns: Columns, record: Record, rows: Rows) -> None:
     except (ValueError, TypeError) as fault:
         rows.faults.append((record, str(fault)))
     else:
+        if kind.read and problem in rows.known:  # samples repeat their problem
+            return
+        rows.known.add(problem)
         rows.usable.append((record, problem))
         rows.size += len(problem.prompt) + len(problem.solution)
         for name, lacking in rows.lacking.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,16 +41,14 @@ def study_of(name: str, asked: Asked, policies: list[StoredPolicy], found: Passk
         policies: as ``passk`` has read them, the base first.
         found: what they say, which has the values of k.
     """
-    base, other = (_label(policy) for policy in policies)
-    if other in (base, BASE):
-        other = f"{other}-2" if base == other else "other"
+    base, other = _labels(policies)
     # one pattern may hold both
     patterns = dict(zip(("base", "other"), (asked.patterns[0], asked.patterns[-1]), strict=True))
     samples = {
         who: _samples(patterns[who], asked, policy, said["n"])
         for who, policy, said in zip(patterns, policies, found.policies, strict=True)
     }
-    step = STEP.search(_label(policies[1]))
+    step = STEP.search(other)
     named = {"problem": "problem_id"}
     columns = {named.get(each, each): place for each, place in asked.columns.items() if each in OF_PROBLEMS}
     return {
@@ -89,6 +88,10 @@ def _data(policy: StoredPolicy) -> str:
     return str(first.parent if first.suffix.lower() in (".yaml", ".yml") else first)
 
 
-def _label(policy: StoredPolicy) -> str:
-    """A name for tables: what the files call the policy, else that of its file."""
-    return label(policy.policy or policy.name.partition(" and ")[0])
+def _labels(policies: Sequence[StoredPolicy]) -> list[str]:
+    """Names for tables: what the files call a policy, else that of its file, or of its folder where files are alike."""
+    found = [label(policy.policy or policy.files[0].name.partition(".")[0]) for policy in policies]
+    if len(set(found)) < len(found):
+        found = [label(str(policy.files[0].absolute().parent)) for policy in policies]
+    base, other = found
+    return [base, f"{other}-2" if other == base else "other" if other == BASE else other]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,27 @@ def test_the_first_samples_count_by_index_whatever_the_order(write: Write, impor
     assert found["heard"] == found["notes"] == ["the first 2 samples of every problem count; the files have 3 to 3"]
     blocks = [sample_rows(found["folder"] / name, ["sample"]) for name in found["files"]]
     assert sorted({index for block in blocks for index in block.column("sample").to_pylist()}) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_many_samples_those_are_kept_that_can_count(first: int, write: Write, imports: Imports) -> None:
+    rows = [
+        {"question": each.prompt, "response": f"#### {i % 2 and each.reference}", "index": first + i}
+        for each in PROBLEMS
+        for i in range(10)
+    ]
+    assert verdicts(imports(write(rows))) == ["wcwc"] * 3
+
+
+def test_names_of_mostly_other_problems_are_refused(write: Write, imports: Imports) -> None:
+    problems = [replace(each, name=str(i)) for i, each in enumerate(PROBLEMS)]
+    rows = rows_of(*(({"idx": i, "gold": gold}, "25") for i, gold in enumerate(["2", "6", "8"])))
+    with pytest.raises(DataError, match="4 of 6 rows without a question have the name of a problem with another"):
+        imports(write(rows), problems=problems)
+    some = imports(
+        write(rows_of(*(({"idx": i, "gold": gold}, "25") for i, gold in enumerate("258")))), problems=problems
+    )
+    assert some["notes"] == ["2 rows write their reference answer otherwise than the benchmark"]
 
 
 def test_too_few_samples_are_refused_with_the_number_that_is_there(write: Write, imports: Imports) -> None:

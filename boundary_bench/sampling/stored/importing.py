@@ -240,8 +240,9 @@ class _Rows:
             self.note(f"the first {n} samples of every problem count; the files have {min(have_P)} to {max(have_P)}")
 
     def _renumber(self) -> None:
-        """Number the samples of every problem from 0 on without gaps, where the files do otherwise."""
-        if all(max(indices) == len(indices) - 1 for indices in self.index_of):
+        """Number the samples of every problem from 0 on without gaps, and drop those that nothing can need."""
+        most = SPARE * self.job.said.n
+        if all(max(indices) == len(indices) - 1 < most for indices in self.index_of):
             return
         sorted_of = {
             problem.id: np.sort(indices) for problem, indices in zip(self.job.problems, self.index_of, strict=True)
@@ -252,5 +253,4 @@ class _Rows:
             rank_S = [int(np.searchsorted(sorted_of[id_], index)) for id_, index in zip(ids, index_S, strict=True)]
             place = table.schema.get_field_index("sample")
             table = table.set_column(place, IMPORTED.field("sample"), pa.array(rank_S, pa.int32()))
-            keep_S = pa.array([rank < SPARE * self.job.said.n for rank in rank_S])
-            write_table(block, table.filter(keep_S), self.job.facts)
+            write_table(block, table.filter(pa.array([rank < most for rank in rank_S])), self.job.facts)

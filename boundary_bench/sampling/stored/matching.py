@@ -28,12 +28,14 @@ class Matcher:
         names_of: by the place of a problem, what the files call it.
         strangers: rows of problems that the benchmark does not have, by the problem.
         other_gold: rows whose reference answer is written in another way than the benchmark's.
+        named: rows without a question that have a reference answer, and those of them where it is another one.
     """
 
     problems: Sequence[Problem]
     names_of: dict[int, str] = field(default_factory=dict)
     strangers: Counter[str] = field(default_factory=Counter)
     other_gold: int = 0
+    named: tuple[int, int] = (0, 0)
     _found: dict[tuple[str, str], int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,8 +64,11 @@ class Matcher:
         if found is None:
             if len(self.strangers) < MOST_STRANGERS or each.name in self.strangers:
                 self.strangers[each.name] += 1
-        elif row.gold and row.gold != self.problems[found].reference:
-            self.other_gold += 1
+        elif row.gold:
+            other = row.gold != self.problems[found].reference
+            self.other_gold += other
+            if not row.question:
+                self.named = self.named[0] + 1, self.named[1] + other
         return found
 
     def _search(self, each: Placed) -> int | None:
@@ -93,11 +98,17 @@ class Matcher:
         return None
 
     def check(self, what: str) -> None:
-        """Refuse rows without a problem, and problems without a row; the message counts both and has examples.
+        """Refuse rows without a problem, problems without a row, and names of mostly other problems.
 
         Raises:
-            DataError: there are some.
+            DataError: there are some; the message counts them and has examples.
         """
+        named, others = self.named
+        if 2 * others > named:
+            raise DataError(
+                f"{what}: {others:,} of {named:,} rows without a question have the name of a problem with another "
+                "reference answer; are they of another benchmark?"
+            )
         alone = [problem for place, problem in enumerate(self.problems) if place not in self.names_of]
         if not self.strangers and not alone:
             return
