@@ -24,7 +24,7 @@ def write(command: str, path: Path, study: dict[str, Any]) -> None:
     """
     Plan(checked(study, f"{command}: what was asked for"), path, path.parent)
     text = f"# written by boundary-bench {command}; add benchmarks, checkpoints or samples, and run it as a study\n"
-    text += yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
+    text += yaml.safe_dump(study, sort_keys=False, allow_unicode=True, default_flow_style=None)
     if path.exists():
         if path.read_text(encoding="utf-8") != text:
             raise StudyError(
