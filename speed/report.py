@@ -165,7 +165,7 @@ def write_samples(plan: Any, policy: Any, benchmark: str, ids: list[str], rate_P
     job = ("sample", policy.name, benchmark, 1)
     facts = {**made_from(plan, *job), "settings": settings(plan, *job)}
     place = os.path.relpath(store.folder, manifest.parent)
-    write_json(manifest, {"folder": place, "files": files, "design": plan.design_settings, **facts})
+    write_json(manifest, {"folder": place, "files": files, "design": plan.design.record(), **facts})
 
 
 def write_log(path: Path, steps: range) -> None:
