@@ -13,12 +13,12 @@ from pathlib import Path
 
 from boundary_bench.algorithms import resolve, training_of
 from boundary_bench.algorithms.algorithm import Algorithm
-from boundary_bench.benchmarks.problem_sets import ProblemSet, problem_sets
+from boundary_bench.benchmarks.problem_sets import TRAINING_SET, ProblemSet, problem_sets
 from boundary_bench.benchmarks.stored import NAMES
 from boundary_bench.benchmarks.templates import Template, template_of
 from boundary_bench.core.errors import DataError, StatisticsError, StudyError, did_you_mean
 from boundary_bench.grading import Grader
-from boundary_bench.grading.graders import grader_of
+from boundary_bench.grading.graders import SCORES, grader_of
 from boundary_bench.machine import launcher
 from boundary_bench.plan.layout import Layout
 from boundary_bench.plan.names import Names
@@ -47,11 +47,23 @@ class Plan(Names, Layout):
             self.template(model, next(iter(self.problem_sets)))
         for benchmark in self.study.benchmarks:
             self.graders(benchmark)
+        self._check_stored()
+
+    def _check_stored(self) -> None:
+        """Refuse columns that no row has, and samples to draw that nothing could grade."""
         for where, origin in self.study.origins.items():
             for benchmark, said in (origin.samples or {}).items():
                 if odd := sorted(said.columns.keys() - NAMES.keys()):
                     place = f"{where}.samples.{benchmark}.columns"
                     raise StudyError(f"{place}: {odd[0]!r} is nothing that a row says; {did_you_mean(odd[0], NAMES)}")
+        drawn = [policy for policy in self.policies if not self.stored(policy)]
+        for name, chosen in self.problem_sets.items():
+            if chosen.kind.grader is SCORES and (drawn or name == TRAINING_SET):
+                where = name if name == TRAINING_SET else f"benchmarks.{name}"
+                raise StudyError(
+                    f"{where}: {chosen.kind.name} has the scores of stored samples and no grader, which what is drawn "
+                    f"here needs ({drawn[0]}); write a kind with one, such as stored:math"
+                )
 
     @cached_property
     def root(self) -> Path:

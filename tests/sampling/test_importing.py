@@ -325,6 +325,9 @@ def test_an_import_that_fails_leaves_nothing_and_goes_on_when_mended(
     assert {path.name for path in found["folder"].iterdir()} == {*found["files"], "import.json"}
     again = imports(write([], "gone.jsonl"), store="one")
     assert again["files"] == found["files"], "what was imported is not read again"
+    next(found["folder"].glob("block*")).write_bytes(b"torn")
+    mended = imports(write(rows), store="one")
+    assert verdicts(mended) == ["cc", "cw", "ww"], "but what was altered since is imported anew"
 
 
 def test_two_files_of_one_seed_and_a_sample_twice_are_refused(write: Write, imports: Imports) -> None:

@@ -27,6 +27,10 @@ def planned(folder: Path, base: dict[str, Any], *checkpoints: dict[str, Any], **
     return make_plan(str(write_study(folder / "study.yaml", study)), folder / "results")
 
 
+#: Benchmarks whose responses a grader of ours can grade.
+GRADED = {"benchmarks": BENCHMARKS | {"b": {"kind": "stored:math", "data": "b.jsonl"}}}
+
+
 def test_where_all_samples_are_stored_nothing_is_sampled(tmp_path: Path) -> None:
     plan = planned(tmp_path, samples(), samples(24))
     counts = {job.stage.name: sum(each.stage is job.stage for each in jobs(plan)) for job in jobs(plan)}
@@ -39,16 +43,16 @@ def test_where_all_samples_are_stored_nothing_is_sampled(tmp_path: Path) -> None
 
 def test_k_goes_up_to_the_smallest_n(tmp_path: Path) -> None:
     sampling = {"n_max": 32, "stop_after": None}
-    assert planned(tmp_path, {"path": "x"}, samples(64), sampling=sampling).study.n == 32
-    assert planned(tmp_path, {"path": "x"}, samples(8), sampling=sampling).study.n == 8
+    assert planned(tmp_path, {"path": "x"}, samples(64), sampling=sampling, **GRADED).study.n == 32
+    assert planned(tmp_path, {"path": "x"}, samples(8), sampling=sampling, **GRADED).study.n == 8
     with pytest.raises(StudyError, match=r"analysis.ks.*\[16\] is outside 1..8"):
-        planned(tmp_path, {"path": "x"}, samples(8), sampling=sampling, analysis={"ks": [1, 16]})
+        planned(tmp_path, {"path": "x"}, samples(8), sampling=sampling, analysis={"ks": [1, 16]}, **GRADED)
 
 
 def test_patterns_tell_stored_policies_from_sampled_ones(tmp_path: Path) -> None:
     import re
 
-    plan = planned(tmp_path, {"path": "x"}, samples(), {"path": "y"})
+    plan = planned(tmp_path, {"path": "x"}, samples(), {"path": "y"}, **GRADED)
     stored = [policy.name for policy in plan.policies if plan.stored(policy)]
     assert stored == ["base--rl--seed0--step1"]
     for policy in plan.policies:
@@ -84,6 +88,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] =
         {"benchmarks": BENCHMARKS | {"b": {"kind": "stored:maths", "data": "b"}}},
         "no grader 'maths'; did you mean 'math'",
     ),
+    "nothing to grade with": ({"path": "x"}, samples(), {}, "benchmarks.b: stored:scores has .* no grader, .*(base)"),
     "no data": (samples(), samples(), {"benchmarks": BENCHMARKS | {"b": {"kind": "stored:math"}}}, "write data: FILE"),
 }
 

@@ -67,14 +67,21 @@ def run(job: Import, target: Path) -> dict[str, Any]:
             samples.
     """
     done = target / "import.json"
-    if not done.exists():
-        shutil.rmtree(target, ignore_errors=True)  # of an import that was stopped
+    if not _whole(done):
+        shutil.rmtree(target, ignore_errors=True)  # of an import that was stopped, or was altered since
         rows = _Rows(job, target)
         reader = Reader(job.said.columns, rows.note)
         for file, some in reader.batches(job.files):
             rows.add(file, some)
         write_json(done, rows.finish())
     return read_json(done)
+
+
+def _whole(done: Path) -> bool:
+    """Whether an import has come to its end, and its blocks are as they were then."""
+    blocks = read_json(done)["files"].items() if done.exists() else ()
+    files = [(done.with_name(name), said) for name, said in blocks]
+    return bool(files) and all(file.is_file() and file_sha256(file) == said for file, said in files)
 
 
 @dataclass
