@@ -178,6 +178,16 @@ def test_samples_that_are_gone_are_named(page: Any) -> None:
     assert "the model's own chat template" in page.locator(".detail").inner_text()
 
 
+def test_files_without_responses_are_said(chromium: Any, tmp_path: Path) -> None:
+    counted = made_up() | {"samples": {}, "silent": ["base/sums"]}
+    opened = chromium.new_page()
+    opened.goto(host_page(counted, tmp_path / "page.html").as_uri())
+    sides = opened.locator(".side")
+    assert sides.first.inner_text().endswith("the files hold no responses")
+    assert sides.last.inner_text().endswith("no longer stored: see above"), "of the other policy nobody says so"
+    opened.close()
+
+
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_the_page(page: Any, width: int, scheme: Any) -> None:
