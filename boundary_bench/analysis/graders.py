@@ -20,14 +20,13 @@ from boundary_bench.analysis.rows import mean_interval
 from boundary_bench.core.errors import DataError
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.grading import VERDICTS, Grader, JudgeAll, Verdict, counted, grade_many
-from boundary_bench.grading.graders import SCORES
+from boundary_bench.grading.graders import NOT_SCORED, SCORES, THEIRS
 from boundary_bench.samples.grades import NOT_DRAWN, Graded, places, sample_rows, scored, verdict_codes
 from boundary_bench.statistics.design import Design
 from boundary_bench.statistics.passk import pass_at_k
 from boundary_bench.study.analysis import Setup
 
 MOST_CASES = 200
-THEIRS = "by the file"  # the reason of a verdict
 CASES = ["problem_id", "sample", "samples", "answer", "verdict", "reason"]
 CASES += ["grader", "answer_of_grader", "verdict_of_grader", "reason_of_grader", "end"]
 LONGEST_END = 200
@@ -103,9 +102,8 @@ def compare_graders(
     for grader in others:
         file = regrade(graded, grader, judge, target(grader.name))
         verdict_PN, reasons = _verdicts(file, ids, own_PN), _reasons([file], ids, first_PN)
-        untold = [name for name in graded.untold if name == Verdict.TRUNCATED or grader is SCORES]
-        if grader is SCORES:
-            untold += [str(Verdict.UNPARSABLE), str(Verdict.TIMEOUT)]
+        untold = [name for name in graded.untold if name == Verdict.TRUNCATED]
+        untold += NOT_SCORED if grader is SCORES else ()
         rows += _grader_rows(setup, graded.design, grader, own_PN, verdict_PN, first_PN, reasons, untold)
         cases += _cases(blocks, file, grader)
     return [{**row, "stopped_by": own.label} for row in rows], cases

@@ -207,6 +207,7 @@ def import_(plan: Plan, policy: str, benchmark: str) -> None:
     """Read and grade the samples of a policy on a benchmark that others stored."""
     from boundary_bench.benchmarks.problem_file import content_of, read_problems
     from boundary_bench.grading.judging import Judge
+    from boundary_bench.samples.manifest import IMPORT
     from boundary_bench.sampling.stored import importing
 
     chosen, log = plan.policy(policy), logger(f"import {policy} {benchmark}")
@@ -221,7 +222,7 @@ def import_(plan: Plan, policy: str, benchmark: str) -> None:
         "import", policy, benchmark, identity={**made_with, "problems": content, "files": list(told.values())}
     )
     grader = None if said.grades == "scores" or kind.grader is SCORES else kind.grader
-    facts = {"settings": fingerprint(made_with), "problems": content, "engine": "import", "provenance": record()}
+    facts = {"settings": fingerprint(made_with), "problems": content, "engine": IMPORT, "provenance": record()}
     facts["grader"] = (grader or SCORES).identity
     target = plan.imported(policy, benchmark)
     with lease(store, log), Judge(plan.judgements) as judge:

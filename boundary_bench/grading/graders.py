@@ -196,6 +196,9 @@ GRADERS = {
 
 #: Stands for the scores that came with stored samples; nothing is graded by it.
 SCORES = Grader("scores", 1, str, exact)
+THEIRS = "by the file"  # the reason of its verdicts
+#: Verdicts that no score tells from wrong.
+NOT_SCORED = (str(Verdict.UNPARSABLE), str(Verdict.TIMEOUT))
 
 
 def grader_of(name: str, where: str) -> Grader:

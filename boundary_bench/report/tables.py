@@ -11,8 +11,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from boundary_bench.analysis.compare import COLUMNS, ENTROPIES, countable
 from boundary_bench.analysis.graders import grader_ks
 from boundary_bench.analysis.means import Boundaries, boundary, boundary_means, difference_means
@@ -217,7 +215,7 @@ def _expect(path: Path, what: str, found: str, expected: str) -> None:
         )
 
 
-def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> dict[str, np.ndarray]:
+def _counts(plan: Plan, policy: Policy, benchmark: str, ids: list[str]) -> Tally:
     path = plan.measures(policy, benchmark) / "problems.parquet"
     table, facts = read_table(path)
     if facts.get("settings") != (expected := settings(plan, "measure", policy.name, benchmark)):

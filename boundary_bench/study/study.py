@@ -174,6 +174,8 @@ class Study(Block):
 
     @model_validator(mode="after")
     def _stored(self) -> Study:
+        if self.training and all(model.samples is not None for model in self.models.values()):
+            raise ValueError("training: found models with samples alone, expected weights of one to train from")
         for where, origin in self.origins.items():
             if origin.samples is None:
                 continue

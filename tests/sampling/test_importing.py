@@ -289,6 +289,13 @@ def test_what_no_row_tells_is_known_to_be_unknown(write: Write, imports: Imports
     assert imports(write(counts, "e.jsonl"), grader=None)["untold"] == ["truncated", *of_scores]
 
 
+def test_rows_of_which_some_have_no_response_are_read_by_their_scores_alone(write: Write, imports: Imports) -> None:
+    rows = [{"question": each.prompt, "response": "#### 2", "score": i} for each in PROBLEMS for i in (0, 1)]
+    assert imports(write(rows), grader=None)["texts"]
+    rows[3].pop("response")
+    assert not imports(write(rows, "b.jsonl"), grader=None)["texts"]
+
+
 def test_equal_responses_are_said(write: Write, imports: Imports) -> None:
     rows = [{"question": each.prompt, "response": ["#### 2", "#### 2"]} for each in PROBLEMS]
     assert "at temperature 0 they are no samples" in imports(write(rows))["notes"][0]

@@ -89,6 +89,17 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] =
         "no grader 'maths'; did you mean 'math'",
     ),
     "nothing to grade with": ({"path": "x"}, samples(), {}, "benchmarks.b: stored:scores has .* no grader, .*(base)"),
+    "nothing to train from": (
+        samples(),
+        samples(),
+        {
+            "algorithms": ["grpo"],
+            "seeds": [0],
+            "training": {"benchmark": "countdown", "segments": [1]},
+            "evaluate": {"steps": [0, 1]},
+        },
+        "training: found models with samples alone",
+    ),
     "no data": (samples(), samples(), {"benchmarks": BENCHMARKS | {"b": {"kind": "stored:math"}}}, "write data: FILE"),
 }
 

@@ -21,6 +21,7 @@ from boundary_bench.core.files import read_json, write_json
 from boundary_bench.core.parquet import read_table, write_table
 from boundary_bench.core.provenance import file_sha256, fingerprint
 from boundary_bench.grading import Grade, Grader, JudgeAll, Verdict, grade_many
+from boundary_bench.grading.graders import NOT_SCORED
 from boundary_bench.samples.grades import SPARE
 from boundary_bench.samples.store import SAMPLES
 from boundary_bench.sampling.stored.matching import Matcher
@@ -32,8 +33,6 @@ from boundary_bench.study.stored import StoredSamples
 BLOCK_ROWS, BLOCK_TEXT = 2**14, 2**25
 #: The columns of a block, and what the files' own scores say.
 IMPORTED = SAMPLES.append(pa.field("score", SAMPLES.field("verdict").type))
-#: Verdicts that no score tells from wrong.
-NOT_SCORED = (str(Verdict.UNPARSABLE), str(Verdict.TIMEOUT))
 COUNTED = "counted by the file"  # the reason of a grade
 
 
@@ -59,8 +58,8 @@ def run(job: Import, target: Path) -> dict[str, Any]:
     """Write the samples into the folder ``target``, all of them or none; returns facts of the manifest.
 
     Facts: hashes of the blocks by name (``files``), a key of what the rows say (``content``), whether the files' own
-    scores stand beside our grades (``scored``), whether there are responses (``texts``), which verdicts nobody tells
-    from wrong (``untold``), and what is to be known of the samples (``notes``).
+    scores stand beside our grades (``scored``), whether every row has its response (``texts``), which verdicts nobody
+    tells from wrong (``untold``), and what is to be known of the samples (``notes``).
 
     Raises:
         DataError: a file cannot be read, a row or its problem is not as expected, or a problem has fewer than n
@@ -105,6 +104,7 @@ class _Rows:
     size: int = 0
     unscored: int = 0
     unended: int = 0
+    silent: int = 0
 
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.job.problems)
@@ -169,6 +169,7 @@ class _Rows:
         self.index_of[place].append(index)
         self.timeouts_P[place] += grade.verdict is Verdict.TIMEOUT
         self.digest_P[place].update(f"{verdict}\0{text}\0".encode(errors="surrogatepass"))
+        self.silent += text is None
         self.size += len(text or "")
         if len(self.rows) >= BLOCK_ROWS or self.size >= BLOCK_TEXT:
             self._write()
@@ -225,7 +226,7 @@ class _Rows:
             "files": {block.name: file_sha256(block) for block in self.blocks},
             "content": fingerprint([digest.hexdigest() for digest in self.digest_P]),
             "scored": bool(self.job.grader) and not self.unscored,
-            "texts": bool(texts),
+            "texts": not self.silent,
             "untold": [*(["truncated"] if self.unended else []), *(() if self.job.grader else NOT_SCORED)],
             "notes": self.notes,
         }

@@ -13,7 +13,8 @@ from pathlib import Path
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.core.errors import DataError, StudyError, did_you_mean
 from boundary_bench.grading import Grade, Grader, JudgeAll, Verdict, grade_many
-from boundary_bench.sampling.stored.reading import THEIRS, Placed, Reader, theirs, truth
+from boundary_bench.grading.graders import THEIRS
+from boundary_bench.sampling.stored.reading import Placed, Reader, theirs, truth
 from boundary_bench.sampling.stored.rows import Counted, Stored
 
 SHOWN = 3  # examples in a message

@@ -11,11 +11,11 @@ from pathlib import Path
 from boundary_bench.benchmarks.overlap import normal
 from boundary_bench.core.errors import DataError
 from boundary_bench.grading import TRUNCATED, Grade, Verdict
+from boundary_bench.grading.graders import THEIRS
 from boundary_bench.records.harnesses import Harness
 from boundary_bench.sampling.stored.rows import Counted, Stored, stored
 
 TOGETHER = 1024  # responses graded at a time
-THEIRS = "by the file"  # the reason of a grade
 
 
 @dataclass(frozen=True)
